@@ -1,0 +1,54 @@
+"""Recurrent task pipelines: raw sentences, recordings and pictures in, answers out.
+
+``TASKS`` is the only registry. A task named ``x`` is two modules: ``pipelines/x_config.py`` (what can be
+set; imports no keras, so that help and usage errors are instant) and ``pipelines/x.py`` (everything else).
+"""
+
+import importlib
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+TASKS: dict[str, str] = {
+    "sentiment": "a sentence or a text -> an opinion or another class",
+}
+
+_PUBLIC = {
+    "Predictor": "pipelines.delivery.predictor",
+    "train": "pipelines.training.train",
+    "evaluate": "pipelines.training.evaluation",
+}
+
+if TYPE_CHECKING:
+    from pipelines.delivery.predictor import Predictor as Predictor
+    from pipelines.training.evaluation import evaluate as evaluate
+    from pipelines.training.train import train as train
+
+
+def load_settings(task: str) -> ModuleType:
+    """Import the settings of ``task`` (``Config``, ``PRESETS``) without keras.
+
+    Raises:
+        ValueError: there is no such task.
+    """
+    if task not in TASKS:
+        raise ValueError(f"there is no task {task!r}; the tasks are: {', '.join(TASKS)}")
+    return importlib.import_module(f"pipelines.{task}_config")
+
+
+def load_task(task: str) -> Any:
+    """Import ``task`` whole: a module that satisfies ``pipelines.task.Task``.
+
+    Raises:
+        ValueError: there is no such task.
+    """
+    load_settings(task)
+    return importlib.import_module(f"pipelines.{task}")
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public functions on first use, so that ``import pipelines`` alone stays instant."""
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'pipelines' has no attribute {name!r}")

@@ -1,0 +1,132 @@
+"""Configuration: typed, validated, frozen; defaults <- preset <- file <- command line.
+
+A task's ``Config`` is a flat pydantic dataclass that begins with the fields of ``TrainingConfig``. This module
+and every ``*_config.py`` import no keras.
+"""
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+C = TypeVar("C")
+
+
+def _split_commas(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
+"""A list of names; on the command line separated by commas."""
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class TrainingConfig:
+    """What every task can set about its training. Times are in seconds unless the name says otherwise."""
+
+    seed: int = Field(0, ge=0, description="seed of initial weights, epoch order and dropout")
+    epochs: int = Field(10, ge=1, description="passes over the training data")
+    batch_size: int = Field(32, ge=1, description="examples a step")
+    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay of the kernels")
+    warmup: float = Field(0.0, ge=0, le=1, description="share of all steps in which the rate rises from 0")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "cosine", description="how the rate falls to 0 after the warm-up"
+    )
+    clip_norm: float = Field(1.0, ge=0, description="largest global gradient norm; 0 never clips")
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of the averaged weights that are kept; 0 is off")
+    patience: int = Field(0, ge=0, description="epochs without improvement before stopping; 0 never stops early")
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        "float32", description="arithmetic of the layers; weights stay float32"
+    )
+    deterministic: bool = Field(False, description="bitwise repeatable operations (slower on a GPU)")
+    checkpoint_minutes: float = Field(5.0, ge=0, description="longest time between two resumable states")
+    validation_share: float = Field(
+        0.1, gt=0, lt=1, description="share cut from train where the data has no validation split"
+    )
+
+
+def resolve(
+    config_class: type[C],
+    presets: Mapping[str, Mapping[str, Any]],
+    preset: str = "default",
+    file: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> C:
+    """Build a configuration: the class's defaults, then the preset, then the file, then ``overrides``.
+
+    Raises:
+        ValueError: an unknown preset or field (with the nearest name), or a value of the wrong kind or range.
+    """
+    if preset != "default" and preset not in presets:
+        raise ValueError(f"--preset {preset}: expected one of {', '.join(['default', *presets])}")
+    values = dict(presets.get(preset, {}))
+    if file is not None:
+        values |= read_file(config_class, file)
+    given = dict(overrides or {})
+    return _validated(config_class, values | given, "command line" if given else f"preset {preset}")
+
+
+def read_file(config_class: type, file: Path) -> dict[str, Any]:
+    """Read a JSON file of settings; unknown names are refused.
+
+    Raises:
+        ValueError: the file cannot be read, is no JSON object, or names a field that does not exist.
+    """
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"--config {file}: cannot be read as JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"--config {file}: expected a JSON object, came {type(values).__name__}")
+    values = values.get("config", values)  # a run's own config.json is accepted as it is
+    _validated(config_class, values, str(file))
+    return values
+
+
+def from_dict(config_class: type[C], values: Mapping[str, Any], origin: str) -> C:
+    """Validate a mapping such as the one ``to_dict`` makes; ``origin`` names it in errors.
+
+    Raises:
+        ValueError: an unknown field or a value of the wrong kind or range.
+    """
+    return _validated(config_class, values, origin)
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Return the configuration as JSON types: ``from_dict(type(c), to_dict(c), "") == c``."""
+    return TypeAdapter(type(config)).dump_python(config, mode="json")
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Say in words which settings differ, e.g. ``epochs: 3 in the run, 5 now``; empty when none does."""
+    missing = "nothing"
+    names = [name for name in {**old, **new} if old.get(name, missing) != new.get(name, missing)]
+    return "; ".join(f"{n}: {old.get(n, missing)!r} in the run, {new.get(n, missing)!r} now" for n in names)
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """Return `` (did you mean X?)`` for a mistyped ``name``, or an empty string."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _validated(config_class: type[C], values: Mapping[str, Any], origin: str) -> C:
+    known = [field.name for field in dataclasses.fields(config_class)]  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            raise ValueError(f"{origin}: there is no setting {name!r}{nearest(name, known)}")
+    try:
+        return TypeAdapter(config_class).validate_python(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        message = first["msg"][:1].lower() + first["msg"][1:]
+        flag = "--" + name.replace("_", "-") if name in known else origin
+        raise ValueError(f"{flag}: {message}, came {first['input']!r}") from None

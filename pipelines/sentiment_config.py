@@ -1,0 +1,64 @@
+"""What can be set about sentiment analysis, and the presets. Imports no keras."""
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from pipelines.config import STRICT, Names, TrainingConfig
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class Config(TrainingConfig):
+    """Text classification: subwords -> embedding -> recurrent stack -> pooling -> classes."""
+
+    text_column: str = Field("", description="column with the text, where its name is not a usual one")
+    label_column: str = Field("", description="column with the label, where its name is not a usual one")
+    labels: Names = Field((), description="names of the integer labels 0, 1, ... in this order")
+    lowercase: bool = Field(True, description="fold case before segmentation")
+    markup: bool = Field(True, description="remove HTML tags and entities such as <br />")
+    vocabulary_size: int = Field(8000, ge=300, description="subword pieces, special ones included")
+    max_tokens: int = Field(400, ge=1, description="longest text in pieces; more is cut")
+    keep: Literal["head", "tail", "both"] = Field("both", description="which end survives the cut")
+    embedding_size: int = Field(64, ge=1, description="width of the embedding")
+    cell: Literal["lstm", "gru", "rnn"] = Field("lstm", description="kind of recurrent layer")
+    units: int = Field(64, ge=1, description="width of each recurrent layer and direction")
+    layers: int = Field(1, ge=1, description="recurrent layers")
+    bidirectional: bool = Field(True, description="read the text in both directions")
+    pooling: Literal["attention", "max", "mean", "last"] = Field(
+        "max", description="how the states of all steps become one vector"
+    )
+    dropout: float = Field(0.3, ge=0, lt=1, description="dropout after embedding, recurrence and pooling")
+    word_dropout: float = Field(0.0, ge=0, lt=1, description="share of whole pieces hidden in training")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="probability mass moved to all classes")
+    adversarial: float = Field(
+        0.0, ge=0, description="norm of the adversarial step on normalised embeddings (Miyato et al. 2017)"
+    )
+    class_weights: bool = Field(False, description="weigh classes inversely to their frequency")
+
+
+PRESETS: dict[str, dict[str, object]] = {
+    "demo": {
+        "vocabulary_size": 800,
+        "max_tokens": 64,
+        "embedding_size": 32,
+        "units": 48,
+        "epochs": 8,
+        "batch_size": 64,
+        "learning_rate": 4e-3,
+        "dropout": 0.1,
+    },
+    "base": {
+        "vocabulary_size": 30000,
+        "max_tokens": 400,
+        "embedding_size": 128,
+        "units": 128,
+        "epochs": 6,
+        "batch_size": 64,
+        "learning_rate": 1.5e-3,
+        "dropout": 0.4,
+        "word_dropout": 0.1,
+        "warmup": 0.05,
+        "ema": 0.998,
+    },
+}
