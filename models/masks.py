@@ -1,6 +1,4 @@
-"""Masks from lengths: the only way a mask comes to be in this project."""
-
-from __future__ import annotations
+"""Masks from lengths. Nothing in this project infers a length from padding values."""
 
 from typing import Any
 
@@ -8,14 +6,26 @@ from keras import ops
 
 
 def mask_from_lengths(lengths: Any, time: Any) -> Any:
-    """Tell real steps from padding.
+    """Mark the real steps of right-padded sequences.
 
     Args:
-        lengths: int32 [B], the number of real steps of each row.
-        time: the padded length T, a Python int or an int32 scalar tensor.
+        lengths: integers [B], the number of real steps of each row; values above ``time`` count as ``time``.
+        time: T, the padded number of steps; an integer or an integer scalar tensor.
 
     Returns:
-        bool [B, T], true at steps 0 .. length - 1 (right padding).
+        Booleans [B, T], true at step t of row b where ``t < lengths[b]``.
     """
-    steps = ops.arange(time, dtype="int32")
-    return steps[None, :] < ops.cast(lengths, "int32")[:, None]
+    lengths = ops.cast(lengths, "int32")
+    return ops.arange(time, dtype="int32")[None, :] < lengths[:, None]
+
+
+def ensure_min_length(lengths: Any) -> Any:
+    """Raise every length to at least one step, for data that can hold empty rows.
+
+    Args:
+        lengths: integers [B].
+
+    Returns:
+        int32 [B], ``max(lengths, 1)``: cuDNN and CTC refuse rows of length zero.
+    """
+    return ops.maximum(ops.cast(lengths, "int32"), 1)
