@@ -1,0 +1,54 @@
+"""Losses over padded token sequences. PAD is 0; everything is computed in float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+PAD = 0
+
+
+def token_cross_entropy(targets: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
+    """Cross-entropy of every token, zero where the target is PAD.
+
+    With label smoothing e the target distribution is (1 - e) on the true token and e / V on each of all V
+    tokens (Szegedy et al. 2016, arXiv 1512.00567, section 7). Written as the plain cross-entropy plus
+    e (logit of the target - mean logit), it needs no matrix of log-probabilities.
+
+    Args:
+        targets: int32 [B, U].
+        logits: [B, U, V], any float dtype.
+        label_smoothing: e, in [0, 1).
+
+    Returns:
+        float32 [B, U], in nats.
+
+    Raises:
+        ValueError: label_smoothing is outside [0, 1).
+    """
+    if not 0.0 <= label_smoothing < 1.0:
+        raise ValueError(f"label_smoothing must be in [0, 1), not {label_smoothing}")
+    logits = ops.cast(ops.convert_to_tensor(logits), "float32")
+    targets = ops.cast(targets, "int32")
+    losses = ops.sparse_categorical_crossentropy(targets, logits, from_logits=True)
+    if label_smoothing:
+        chosen = ops.take_along_axis(logits, targets[:, :, None], axis=-1)[:, :, 0]
+        losses = losses + label_smoothing * (chosen - ops.mean(logits, axis=-1))
+    return ops.where(targets != PAD, losses, 0.0)
+
+
+def sequence_loss(targets: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
+    """Cross-entropy of each example, summed over its tokens: [B, U] and [B, U, V] -> float32 [B], in nats."""
+    return ops.sum(token_cross_entropy(targets, logits, label_smoothing), axis=1)
+
+
+def token_mean_loss(targets: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
+    """Mean cross-entropy over all real tokens of the batch: [B, U] and [B, U, V] -> float32 scalar, in nats.
+
+    A batch without any real token gives 0. Long and short examples weigh by their tokens; a mean of
+    per-example means would weigh a token in a short sentence more.
+    """
+    total = ops.sum(token_cross_entropy(targets, logits, label_smoothing))
+    count = ops.sum(ops.cast(ops.cast(targets, "int32") != PAD, "float32"))
+    return total / ops.maximum(count, 1.0)
