@@ -29,7 +29,7 @@ def token_cross_entropy(targets: Any, logits: Any, label_smoothing: float = 0.0)
     """
     if not 0.0 <= label_smoothing < 1.0:
         raise ValueError(f"label_smoothing must be in [0, 1), not {label_smoothing}")
-    logits = ops.cast(ops.convert_to_tensor(logits), "float32")
+    logits = ops.cast(logits, "float32")
     targets = ops.cast(targets, "int32")
     losses = ops.sparse_categorical_crossentropy(targets, logits, from_logits=True)
     if label_smoothing:

@@ -27,8 +27,9 @@ def test_token_losses_follow_the_definition_and_ignore_padding(smoothing):
 
 
 def test_gradient_is_softmax_minus_smoothed_target_over_the_real_tokens():
-    logits = tf.Variable(LOGITS)
+    logits = tf.constant(LOGITS)
     with tf.GradientTape() as tape:
+        tape.watch(logits)
         loss = token_mean_loss(TARGETS, logits, 0.2)
     target = np.eye(6)[TARGETS] * 0.8 + 0.2 / 6
     expected = (keras.ops.softmax(LOGITS).numpy() - target) * (TARGETS != 0)[:, :, None] / 8
