@@ -1,0 +1,118 @@
+"""Reading recordings: any format, rate and channel count that libsndfile knows -> mono float32 at one rate."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+
+Array = np.ndarray[Any, Any]
+Source = str | os.PathLike[str] | bytes
+SILENT = 1e-4
+CLIPPED = 0.999
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says about itself: `rate` in Hz, `channels`, `samples` per channel, and its encoding in words."""
+
+    rate: int
+    channels: int
+    samples: int
+    encoding: str
+
+    @property
+    def seconds(self) -> float:
+        """Duration in seconds."""
+        return self.samples / self.rate
+
+
+def _opened(source: Source, name: str) -> Any:
+    """A soundfile for a path or for the bytes of a file; ValueError with one sentence when there is none."""
+    if not isinstance(source, bytes):
+        path = Path(source)
+        if path.is_dir():
+            raise ValueError(f"{name}: expected a recording, found a folder")
+        if not path.exists():
+            raise ValueError(f"{name}: no such file")
+        if path.stat().st_size == 0:
+            raise ValueError(f"{name}: the file is empty (0 bytes)")
+    try:
+        return soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else str(source))
+    except (soundfile.LibsndfileError, TypeError) as error:
+        reason = getattr(error, "error_string", None) or "no known audio format"
+        raise ValueError(
+            f"{name}: not a readable recording ({reason.rstrip('.')}); "
+            "expected WAV, FLAC, OGG, MP3 or another format of libsndfile"
+        ) from None
+
+
+def header(source: Source, name: str | None = None) -> Header:
+    """What the file's header promises, without decoding it. ValueError, naming the file, when it is no recording."""
+    name = name or ("<bytes>" if isinstance(source, bytes) else str(source))
+    with _opened(source, name) as file:
+        return Header(file.samplerate, file.channels, file.frames, f"{file.format} {file.subtype}")
+
+
+def read(source: Source, rate: int, name: str | None = None) -> Array:
+    """The recording in a file (or in the bytes of one) as mono float32 [samples] at `rate` Hz.
+
+    Channels are averaged and other rates are resampled (soxr, high quality). Raises ValueError, naming the file
+    (`name` for bytes), when it is missing, unreadable, cut short, empty, or holds samples that are not finite.
+    """
+    name = name or ("<bytes>" if isinstance(source, bytes) else str(source))
+    with _opened(source, name) as file:
+        promised, own_rate = file.frames, file.samplerate
+        try:
+            sound = file.read(dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise ValueError(f"{name}: cannot be decoded ({error.error_string.rstrip('.')})") from None
+    if len(sound) < promised < 2**62:
+        raise ValueError(f"{name}: cut short, {len(sound)} of {promised} samples could be decoded")
+    return mono(sound, own_rate, rate, name)
+
+
+def mono(sound: Array, own_rate: int, rate: int, name: str = "recording") -> Array:
+    """Samples [N] or [N, channels] at `own_rate` Hz -> mono float32 [samples] at `rate` Hz.
+
+    Integers are scaled to [-1, 1]. Raises ValueError, beginning with `name`, for an empty recording, for another
+    number of axes, and for samples that are not finite.
+    """
+    sound = np.asarray(sound)
+    if sound.ndim not in (1, 2):
+        raise ValueError(f"{name}: expected samples [N] or [N, channels], got shape {list(sound.shape)}")
+    if sound.size == 0:
+        raise ValueError(f"{name}: the recording holds no samples")
+    if own_rate <= 0:
+        raise ValueError(f"{name}: the sampling rate must be positive, got {own_rate} Hz")
+    if np.issubdtype(sound.dtype, np.integer):
+        sound = sound.astype(np.float32) / -float(np.iinfo(sound.dtype).min)
+    sound = sound.astype(np.float32)
+    if not np.isfinite(sound).all():
+        first = int(np.argwhere(~np.isfinite(sound))[0][0])
+        raise ValueError(f"{name}: sample {first} is not a finite number")
+    if sound.ndim == 2:
+        sound = sound.mean(axis=1)
+    return sound if own_rate == rate else soxr.resample(sound, own_rate, rate).astype(np.float32)
+
+
+def faults(sound: Array, rate: int, shortest: float, longest: float) -> list[str]:
+    """What is suspicious about mono samples [N] at `rate` Hz: too short or too long (seconds), silent, clipped."""
+    found = []
+    seconds = len(sound) / rate
+    if seconds < shortest:
+        found.append(f"too short: {seconds:.2f} s, expected at least {shortest:g} s")
+    if seconds > longest:
+        found.append(f"too long: {seconds:.1f} s, expected at most {longest:g} s")
+    loudest = float(np.abs(sound).max(initial=0.0))
+    if loudest < SILENT:
+        found.append(f"silent: no sample above {SILENT:g} of full scale")
+    if loudest >= CLIPPED and float(np.mean(np.abs(sound) >= CLIPPED)) > 1e-3:
+        found.append("clipped: more than one sample in a thousand at full scale")
+    return found
