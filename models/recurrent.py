@@ -72,7 +72,7 @@ class RecurrentStack(keras.layers.Layer):
     def _rnn(self, n: int) -> Any:
         seeded = keras.initializers.GlorotUniform, keras.initializers.Orthogonal
         kernel, recurrent = (
-            init(None if self.seed is None else self.seed + 3 * n + k) for k, init in enumerate(seeded)
+            init(seed=None if self.seed is None else self.seed + 3 * n + k) for k, init in enumerate(seeded)
         )
         rnn = CELLS[self.cell](
             self.units,
