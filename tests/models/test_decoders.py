@@ -1,0 +1,150 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.decoders import AttentionDecoder
+
+RNG = np.random.default_rng(2)
+KEYS = RNG.normal(size=(3, 5, 6)).astype("float32")
+KEY_LENGTHS = np.array([5, 3, 1], "int32")
+TOKENS = RNG.integers(1, 11, size=(3, 4)).astype("int32")
+LENGTHS = np.array([4, 4, 2], "int32")
+SUMMARY = RNG.normal(size=(3, 7)).astype("float32")
+VARIANTS = [
+    {},
+    {"cell": "lstm", "layers": 2, "attention": "general", "context_gate": True},
+    {"attention": "scaled_dot", "units": 6, "tied": False},
+    {"cell": "lstm", "context_recurrence": True, "context_gate": True},
+    {"layers": 2, "context_recurrence": True, "attention": "general"},
+]
+
+
+def make(options, dropout=0.0):
+    keras.utils.set_random_seed(5)
+    decoder = AttentionDecoder(11, 4, **{"units": 8, "dropout": dropout, **options})
+    decoder(TOKENS, LENGTHS, KEYS, KEY_LENGTHS)
+    for weight in decoder.weights:
+        if "seed" not in weight.path:  # biases too, so that one left out of a path shows
+            weight.assign(RNG.normal(size=weight.shape) * 0.4)
+    return decoder
+
+
+@pytest.mark.parametrize("options", VARIANTS)
+def test_steps_equal_the_whole_sequence(options):
+    decoder = make(options, dropout=0.5)
+    logits, weights = decoder(TOKENS, LENGTHS, KEYS, KEY_LENGTHS)
+    assert logits.shape == (3, 4, 11) and weights.shape == (3, 4, 5)
+    state, memory = decoder.start(KEYS, KEY_LENGTHS)
+    for step in range(4):
+        one, state = decoder.step(TOKENS[:, step], state, memory)
+        real = step < LENGTHS
+        np.testing.assert_allclose(np.array(one)[real], np.array(logits)[real, step], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(decoder.attend(TOKENS, LENGTHS, KEYS, KEY_LENGTHS), weights, rtol=1e-6)
+
+
+@pytest.mark.parametrize("options", VARIANTS)
+def test_padding_of_source_and_target_and_the_batch_change_nothing(options):
+    decoder = make(options)
+    logits, weights = decoder(TOKENS, LENGTHS, KEYS, KEY_LENGTHS)
+    keys = np.concatenate([KEYS, np.full((3, 4, 6), 9.0, "float32")], axis=1)
+    tokens = np.concatenate([TOKENS, np.zeros((3, 2), "int32")], axis=1)
+    padded, padded_weights = decoder(tokens, LENGTHS, keys, KEY_LENGTHS)
+    single, _ = decoder(TOKENS[2:, :2], LENGTHS[2:], KEYS[2:, :1], KEY_LENGTHS[2:])
+    np.testing.assert_allclose(padded[:, :4], logits, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(padded_weights[:2, :4, :5], weights[:2], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(single, logits[2:, :2], rtol=1e-4, atol=1e-5)
+
+
+def test_beams_of_one_example_share_its_memory():
+    decoder = make({"attention": "general"})
+    state, memory = decoder.start(KEYS, KEY_LENGTHS)
+    beams = tf.nest.map_structure(lambda x: tf.repeat(x, 2, axis=0), state)
+    logits, _ = decoder.step(TOKENS[:, :2].reshape(-1), beams, memory)
+    for beam in range(2):
+        alone, _ = decoder.step(TOKENS[:, beam], state, memory)
+        np.testing.assert_allclose(np.array(logits)[beam::2], alone, rtol=1e-5, atol=1e-6)
+
+
+def test_without_a_summary_the_bridge_starts_from_the_mean_of_the_real_keys():
+    decoder = make({})
+    means = np.stack([KEYS[row, :length].mean(0) for row, length in enumerate(KEY_LENGTHS)])
+    state, _ = decoder.start(KEYS, KEY_LENGTHS)
+    expected = np.tanh(means @ decoder.bridge.kernel.numpy() + decoder.bridge.bias.numpy())
+    np.testing.assert_allclose(state["stack"][0][0], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_summary_of_another_width_reaches_the_first_step():
+    decoder = AttentionDecoder(11, 4, 8)
+    first, _ = decoder(TOKENS, LENGTHS, KEYS, KEY_LENGTHS, SUMMARY)
+    other, _ = decoder(TOKENS, LENGTHS, KEYS, KEY_LENGTHS, SUMMARY + 1)
+    assert np.abs(np.array(first - other))[:, 0].max() > 1e-4
+
+
+def test_context_gate_scales_what_attention_found():
+    decoder = make({"context_gate": True})
+    before, _ = decoder(TOKENS, LENGTHS, KEYS, KEY_LENGTHS)
+    decoder.gate.bias.assign([-1e4])
+    shut, _ = decoder(TOKENS, LENGTHS, KEYS, KEY_LENGTHS, None)
+    state, memory = decoder.start(KEYS, KEY_LENGTHS)
+    blind, _ = decoder.step(TOKENS[:, 0], state, memory._replace(keys=KEYS * 0))
+    np.testing.assert_allclose(shut[:, 0], blind, rtol=1e-5, atol=1e-6)
+    assert np.abs(np.array(before - shut)).max() > 1e-3
+
+
+def test_tied_output_is_the_embedding_and_untied_is_not():
+    shapes = lambda decoder: sorted(tuple(w.shape) for w in decoder.trainable_weights)  # noqa: E731
+    assert shapes(make({"tied": False})) == sorted([*shapes(make({})), (4, 11)])
+    decoder = make({})
+    logits, _ = decoder(TOKENS, LENGTHS, KEYS, KEY_LENGTHS)
+    decoder.embedding.embeddings.assign(decoder.embedding.embeddings * tf.one_hot(7, 11, 0.0, 1.0)[:, None])
+    silenced, _ = decoder(np.where(TOKENS == 7, 1, TOKENS), LENGTHS, KEYS, KEY_LENGTHS)
+    np.testing.assert_allclose(silenced[..., 7], np.full((3, 4), decoder.bias[7]), rtol=1e-5)
+    assert np.ptp(np.array(logits)[..., 7]) > 1e-3
+
+
+def test_a_shared_embedding_is_one_weight():
+    shared = keras.layers.Embedding(11, 4)
+    decoder = AttentionDecoder(11, 4, 8, embedding=shared)
+    decoder(TOKENS, LENGTHS, KEYS, KEY_LENGTHS)
+    assert decoder.embedding is shared and sum(w.shape == (11, 4) for w in decoder.weights) == 1
+
+
+@pytest.mark.parametrize("options", VARIANTS)
+def test_every_weight_gets_a_finite_gradient(options):
+    decoder = make(options, dropout=0.3)
+    with tf.GradientTape() as tape:
+        logits, _ = decoder(TOKENS, LENGTHS, KEYS, KEY_LENGTHS, training=True)
+        loss = tf.reduce_mean(tf.nn.log_softmax(logits)[:, 1:, 3])
+    gradients = tape.gradient(loss, [w.value for w in decoder.trainable_weights])
+    for weight, gradient in zip(decoder.trainable_weights, gradients, strict=True):
+        gradient = np.array(tf.convert_to_tensor(gradient))
+        assert np.all(np.isfinite(gradient)) and np.abs(gradient).sum() > 0, weight.path
+
+
+@pytest.mark.parametrize("options", VARIANTS)
+def test_a_model_around_it_saves_and_loads(options, tmp_path):
+    inputs = [keras.Input(s, dtype=d) for s, d in [((None,), "int32"), ((), "int32")]]
+    inputs += [keras.Input((None, 6)), keras.Input((), dtype="int32")]
+    source = make(options)
+    target = AttentionDecoder.from_config(source.get_config())
+    keras.Model(inputs, source(*inputs)).save_weights(tmp_path / "d.weights.h5")
+    twin = keras.Model(inputs, target(*inputs))
+    twin.load_weights(tmp_path / "d.weights.h5")
+    logits, _ = twin([TOKENS, LENGTHS, KEYS, KEY_LENGTHS])
+    np.testing.assert_allclose(logits, source(TOKENS, LENGTHS, KEYS, KEY_LENGTHS)[0], rtol=1e-5, atol=1e-6)
+
+
+def test_half_precision_and_unknown_sizes_trace():
+    decoder = AttentionDecoder(11, 4, 8, dtype="mixed_bfloat16")
+    signature = [tf.TensorSpec(s, d) for s, d in [((None, None), "int32"), ((None,), "int32")]]
+    signature += [tf.TensorSpec((None, None, 6), "float32"), tf.TensorSpec((None,), "int32")]
+    decoder(TOKENS, LENGTHS, KEYS, KEY_LENGTHS)
+    logits, weights = tf.function(decoder, input_signature=signature)(TOKENS, LENGTHS, KEYS, KEY_LENGTHS)
+    assert logits.dtype == "bfloat16" and weights.dtype == "float32"
+    assert np.all(np.isfinite(tf.cast(logits, "float32")))
+
+
+def test_unknown_attention_is_refused_by_name():
+    with pytest.raises(ValueError, match="additive, general, scaled_dot, not 'luong'"):
+        AttentionDecoder(11, 4, 8, attention="luong")

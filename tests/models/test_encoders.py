@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.encoders import ConvolutionalSubsampling, GridEncoder, TextEncoder
+
+RNG = np.random.default_rng(3)
+TOKENS = np.array([[3, 1, 4, 1, 5], [2, 6, 0, 0, 0]], "int32")
+LENGTHS = np.array([5, 2], "int32")
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_summary_is_what_each_direction_of_the_top_layer_ended_with(cell, bidirectional):
+    encoder = TextEncoder(9, 4, 6, cell=cell, layers=2, bidirectional=bidirectional)
+    states, summary = encoder(TOKENS, LENGTHS)
+    assert states.shape == (2, 5, 12 if bidirectional else 6)
+    for row, length in enumerate(LENGTHS):
+        np.testing.assert_allclose(summary[row, :6], states[row, length - 1, :6], rtol=1e-5)
+        if bidirectional:
+            np.testing.assert_allclose(summary[row, 6:], states[row, 0, 6:], rtol=1e-5)
+
+
+def test_text_padding_and_batch_change_nothing():
+    encoder = TextEncoder(9, 4, 6, layers=2, dropout=0.5)
+    states, summary = encoder(TOKENS, LENGTHS)
+    padded, padded_summary = encoder(np.pad(TOKENS, [[0, 0], [0, 3]]), LENGTHS)
+    single, single_summary = encoder(TOKENS[1:, :2], LENGTHS[1:])
+    np.testing.assert_allclose(padded[:, :5], states, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(padded_summary, summary, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(single, states[1:, :2], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(single_summary, summary[1:], rtol=1e-5, atol=1e-6)
+
+
+def test_text_encoder_configuration_and_training_dropout():
+    encoder = TextEncoder(9, 4, 6, cell="lstm", dropout=0.5, residual=True, seed=1)
+    twin = TextEncoder.from_config(encoder.get_config())
+    encoder(TOKENS, LENGTHS), twin(TOKENS, LENGTHS)
+    assert [w.shape for w in twin.weights] == [w.shape for w in encoder.weights]
+    dropped, _ = encoder(TOKENS, LENGTHS, training=True)
+    assert np.mean(np.array(dropped)[0] == 0) > 0.2
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_grid_cells_keep_their_row_order(flat):
+    grid = RNG.normal(size=(2, 3, 4, 5)).astype("float32")
+    encoder = GridEncoder(7)
+    keys, lengths = encoder(grid.reshape(2, 12, 5) if flat else grid)
+    assert keys.shape == (2, 12, 7) and lengths.dtype == "int32"
+    np.testing.assert_array_equal(lengths, [12, 12])
+    alone, _ = encoder(grid[1:, 2:, 3:])
+    np.testing.assert_allclose(alone[0, 0], keys[1, 11], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("strides", [(2, 2), (3, 1), (1, 2)])
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_subsampling_is_the_same_for_every_padding(strides, kernel):
+    layer = ConvolutionalSubsampling(6, filters=(3, 4), strides=strides, kernel_size=kernel)
+    bias = RNG.normal(size=3)
+    for length in range(1, 10):
+        frames = RNG.normal(size=(1, length, 7)).astype("float32")
+        expected, shorter = layer(frames, np.array([length], "int32"))
+        if length == 1:
+            layer.stages[0].bias.assign(bias)  # a bias is what makes padding non-zero between the stages
+            expected, shorter = layer(frames, np.array([length], "int32"))
+        assert expected.shape[1] == int(shorter[0]) == layer.output_lengths(length)
+        for extra in (1, 2, 3, 6):
+            padded = np.concatenate([frames, np.full((1, extra, 7), 5.0, "float32")], axis=1)
+            got, again = layer(padded, np.array([length], "int32"))
+            np.testing.assert_allclose(got[:, : int(again[0])], expected, rtol=1e-4, atol=1e-5)
+            assert int(again[0]) == int(shorter[0]) and np.all(np.array(got)[:, int(again[0]) :] == 0)
+
+
+def test_subsampling_is_a_correlation_with_symmetric_zero_padding():
+    layer = ConvolutionalSubsampling(1, filters=(1,), strides=(2,))
+    frames = RNG.normal(size=(1, 5, 3)).astype("float32")
+    got, _ = layer(frames, np.array([5], "int32"))
+    kernel = layer.stages[0].kernel.numpy()[:, :, 0, 0]
+    padded = np.pad(frames[0], 1)
+    stage = np.array([[(padded[t : t + 3, f : f + 3] * kernel).sum() for f in range(0, 3, 2)] for t in range(0, 5, 2)])
+    expected = np.maximum(stage, 0) @ layer.project.kernel.numpy() + layer.project.bias.numpy()
+    np.testing.assert_allclose(got[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_subsampling_traces_with_unknown_sizes_and_names_a_wrong_request():
+    layer = ConvolutionalSubsampling(6)
+    frames = RNG.normal(size=(2, 9, 7)).astype("float32")
+    eager, _ = layer(frames, np.array([9, 4], "int32"))
+    signature = [tf.TensorSpec((None, None, 7), "float32"), tf.TensorSpec((None,), "int32")]
+    traced, lengths = tf.function(layer, input_signature=signature)(frames, np.array([9, 4], "int32"))
+    np.testing.assert_allclose(traced, eager, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(lengths, [3, 1])
+    with pytest.raises(ValueError, match="odd kernel"):
+        ConvolutionalSubsampling(6, kernel_size=4)
+    twin = ConvolutionalSubsampling.from_config(layer.get_config())
+    twin(frames, np.array([9, 4], "int32"))
+    assert [w.shape for w in twin.weights] == [w.shape for w in layer.weights]
