@@ -76,7 +76,7 @@ def test_a_broken_file_is_named_with_the_reason(tmp_path, file, words):
 
 
 def test_bytes_are_called_by_the_name_they_are_given():
-    with pytest.raises(ValueError, match="^upload 3: "):
+    with pytest.raises(ValueError, match=r"^upload 3: "):
         read(b"no sound", 16000, name="upload 3")
 
 
