@@ -37,6 +37,10 @@ class Config(TrainingConfig):
     class_weights: bool = Field(False, description="weigh classes inversely to their frequency")
 
 
+FORMATS = (
+    "CSV, TSV or JSON lines (text, label), one file a split or one with a split column; SPLIT/CLASS/*.txt as aclImdb"
+)
+
 PRESETS: dict[str, dict[str, object]] = {
     "demo": {
         "vocabulary_size": 800,

@@ -1,0 +1,1 @@
+"""What leaves the house: prediction, export, the demonstration and the doctor."""

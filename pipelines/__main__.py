@@ -1,0 +1,49 @@
+"""The command line. Help, typing errors and wrong settings are answered before TensorFlow is imported.
+
+Exit status: 0 done, 1 the work failed, 2 the request was wrong (one sentence on stderr). Results go to stdout,
+progress and warnings to stderr.
+"""
+
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+
+# A user's own folder named models must not be taken for ours when python -m puts their directory first.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+
+from pipelines import commands
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status; ``PIPELINES_DEBUG=1`` shows where an error came from."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return commands.run(sys.argv[1:] if arguments is None else arguments)
+    except ValueError as error:
+        return _failed(2, str(error))
+    except RuntimeError as error:
+        return _failed(1, str(error))
+    except KeyboardInterrupt:
+        return _failed(1, "interrupted")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output has left
+        return 1
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _failed(status: int, sentence: str) -> int:
+    if os.environ.get("PIPELINES_DEBUG"):
+        traceback.print_exc()
+    print(f"pipelines: {sentence}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

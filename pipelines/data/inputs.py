@@ -1,0 +1,141 @@
+"""Encoded examples -> batches of tensors, through tf.data.
+
+The order, and the reason for each place in it:
+
+1. filter: empty examples are dropped where examples are encoded, once, and counted there;
+2. cache: what is the same in every epoch (segmentation, features) is held encoded, before anything random;
+3. shuffle: only example numbers are shuffled, never decoded data, so the buffer is the whole epoch at 8 bytes
+   an example, and the order is a function of (seed, epoch) alone;
+4. bucket: neighbours in a shuffled window are sorted by length, so that a batch pads little;
+5. map: gather the numbered examples, pad right to one of a few widths (each new shape costs XLA a compilation);
+6. prefetch: the next batches are made while the model works on this one.
+
+The plan of an epoch is a list of index arrays. It is finished before the epoch starts, so the number of steps is
+known, equal to what is run, and a resumed epoch continues at exactly the next batch.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+Batch = tuple[dict[str, Any], dict[str, Any]]
+Transform = Callable[[dict[str, Any], dict[str, Any], Any], Batch]
+Plan = list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Examples ready to be gathered into batches.
+
+    Attributes:
+        x: what the model reads; each value has N rows, dense or ragged.
+        y: what the loss compares with, likewise; empty when there are no references.
+        lengths: int32 [N], the size by which examples are bucketed (pieces, frames), each >= 1.
+        examples: the N raw examples, in the same order.
+        dropped: sentences about examples that were left out, each naming file and line.
+    """
+
+    x: Mapping[str, Any]
+    y: Mapping[str, Any]
+    lengths: np.ndarray
+    examples: list[dict[str, Any]]
+    dropped: list[str]
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.lengths)
+
+
+def widths(longest: int, smallest: int = 8, growth: float = 1.25) -> np.ndarray:
+    """Return the padded widths, int32: multiples of 8 that rise geometrically and end where ``longest`` fits.
+
+    About 15 widths cover 1 to 400 steps: few enough to compile each once, and a batch wastes under a quarter.
+    """
+    steps = [smallest]
+    while steps[-1] < longest:
+        steps.append(int(np.ceil(steps[-1] * growth / 8) * 8))
+    steps[-1] = max(smallest, int(np.ceil(longest / 8) * 8))
+    return np.array(steps, np.int32)
+
+
+def epoch_plan(lengths: np.ndarray, batch_size: int, seed: int, epoch: int, window: int = 50) -> Plan:
+    """Order one training epoch: shuffle, sort windows of ``window`` batches by length, shuffle the batches.
+
+    Every example appears; the last batch is filled up with the first examples of the same order, because a batch of
+    another size would be one more compilation for every width.
+
+    Args:
+        lengths: int32 [N] sizes of the examples.
+        batch_size: examples a batch, B.
+        seed: with ``epoch``, the only source of randomness.
+        epoch: number of the epoch from 0.
+        window: batches whose examples are sorted together.
+    """
+    random = np.random.default_rng([seed, epoch])
+    order = random.permutation(len(lengths))
+    order = np.concatenate([order, np.resize(order, -len(order) % batch_size)])
+    span = batch_size * window
+    batches: Plan = []
+    for start in range(0, len(order), span):
+        part = order[start : start + span]
+        part = part[np.argsort(lengths[part], kind="stable")]
+        batches += list(part.reshape(-1, batch_size))
+    return [batches[i] for i in random.permutation(len(batches))]
+
+
+def sorted_plan(lengths: np.ndarray, batch_size: int) -> Plan:
+    """Order for evaluation: longest first, so that a batch that does not fit in memory fails at once."""
+    order = np.argsort(-lengths, kind="stable")
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+def padding_share(encoded: Encoded, plan: Plan) -> float:
+    """Return the share of steps in the plan's padded batches that are padding, by ``lengths``."""
+    limits = widths(int(encoded.lengths.max()))
+    real = sum(int(encoded.lengths[indices].sum()) for indices in plan)
+    longest = [encoded.lengths[indices].max() for indices in plan]
+    padded = sum(
+        len(indices) * int(limits[np.searchsorted(limits, n)]) for indices, n in zip(plan, longest, strict=True)
+    )
+    return 1 - real / padded
+
+
+def batches(
+    encoded: Encoded, plan: Plan, transform: Transform | None = None, seed: int = 0, start: int = 0
+) -> tf.data.Dataset:
+    """Turn a plan into a dataset of (x, y), in the plan's order.
+
+    Ragged features are padded with zeros to the next of ``widths``; dense ones are gathered as they are.
+
+    Args:
+        encoded: the examples.
+        plan: which examples form which batch.
+        transform: in-graph step on a padded batch, ``(x, y, seed int32 [2]) -> (x, y)``, for augmentation.
+        seed: the transform of batch i gets the seed ``(seed, i)``.
+        start: batches at the beginning of the plan that are left out, because they are done.
+    """
+    features = {"x": dict(encoded.x), "y": dict(encoded.y)}
+    ragged = {k: v for part in features.values() for k, v in part.items() if isinstance(v, tf.RaggedTensor)}
+    limits = {k: widths(int(tf.reduce_max(v.row_lengths()))) for k, v in ragged.items()}
+
+    def gather(number: Any, indices: Any) -> Batch:
+        x, y = ({k: _gathered(v, indices, limits.get(k)) for k, v in features[part].items()} for part in ("x", "y"))
+        return transform(x, y, tf.stack([tf.cast(seed, tf.int32), number])) if transform else (x, y)
+
+    rows = tf.ragged.constant([list(map(int, indices)) for indices in plan[start:]], dtype=tf.int64)
+    numbered = tf.data.Dataset.from_tensor_slices((tf.range(start, len(plan)), rows))
+    dataset = numbered.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(plan) - start)).prefetch(4)
+
+
+def _gathered(values: Any, indices: Any, limits: np.ndarray | None) -> Any:
+    rows = tf.gather(values, indices)
+    if limits is None:
+        return rows
+    longest = tf.cast(tf.reduce_max(rows.row_lengths()), tf.int32)
+    missing = tf.gather(limits, tf.searchsorted(limits, [longest])[0]) - longest
+    dense = rows.to_tensor()
+    return tf.pad(dense, [[0, 0], [0, missing]] + [[0, 0]] * (dense.shape.rank - 2))

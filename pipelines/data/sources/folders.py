@@ -1,0 +1,50 @@
+"""Raw examples from trees in which folders name split and class, such as aclImdb: ``SPLIT/CLASS/*.txt``."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipelines.data.sources.source import Example, OnProblem, Problem, Reader, Source
+
+CLASS_NAMES = {"neg": "negative", "pos": "positive"}
+NOT_CLASSES = {"unsup"}  # aclImdb keeps unlabelled reviews beside the labelled ones
+
+
+def open_classes(spec: str) -> Source | None:
+    """Open a tree ``SPLIT/CLASS/*.txt``; ``None`` when ``spec`` is no such tree.
+
+    ``pos`` and ``neg`` are read as positive and negative; other folder names are the labels themselves.
+    """
+    path = Path(spec).expanduser()
+    if not path.is_dir():
+        return None
+    trees = {split.name: _classes(split) for split in sorted(path.iterdir()) if split.is_dir()}
+    trees = {name: classes for name, classes in trees.items() if len(classes) > 1}
+    if not trees:
+        return None
+    total = hashlib.sha256()
+    for classes in trees.values():
+        for folder in classes:
+            for file in sorted(folder.glob("*.txt")):
+                total.update(f"{file.relative_to(path)} {file.stat().st_size}\n".encode())
+    return Source(spec, {name: _reader(classes) for name, classes in trees.items()}, total.hexdigest())
+
+
+def _classes(split: Path) -> list[Path]:
+    folders = (folder for folder in sorted(split.iterdir()) if folder.is_dir() and folder.name not in NOT_CLASSES)
+    return [folder for folder in folders if next(folder.glob("*.txt"), None)]
+
+
+def _reader(classes: list[Path]) -> Reader:
+    def read(on_problem: OnProblem) -> Iterator[Example]:
+        for folder in classes:
+            label = CLASS_NAMES.get(folder.name, folder.name)
+            for file in sorted(folder.glob("*.txt")):
+                try:
+                    text = file.read_text("utf-8")
+                except (OSError, UnicodeDecodeError) as error:
+                    on_problem(Problem(f"{file}:1", f"cannot be read as UTF-8 text: {error}"))
+                    continue
+                yield {"id": f"{folder.name}/{file.stem}", "where": f"{file}:1", "text": text, "label": label}
+
+    return read

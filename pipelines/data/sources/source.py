@@ -1,0 +1,138 @@
+"""A source: named splits of raw examples, each a plain dict, read as a stream."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+Example = dict[str, Any]
+"""One raw example: ``id`` (text, unique in its split), ``where`` (file and line), and the task's fields."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A row that cannot be used: ``where`` is ``FILE:LINE`` and ``reason`` one clause."""
+
+    where: str
+    reason: str
+
+
+OnProblem = Callable[[Problem], None]
+Reader = Callable[[OnProblem], Iterator[Example]]
+
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "validation": ("validation", "val", "valid", "dev"),
+    "test": ("test", "testing"),
+}
+
+
+def refuse(problem: Problem) -> None:
+    """Stop at the first bad row.
+
+    Raises:
+        ValueError: always; names file, line and reason.
+    """
+    raise ValueError(f"{problem.where}: {problem.reason}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Named splits of raw examples.
+
+    Attributes:
+        spec: what the user wrote after ``--data``.
+        readers: split name -> function that streams its examples, handing bad rows to a callback.
+        fingerprint: SHA-256 over what the examples are read from, so that a resumed run notices other data.
+        cuts: split name -> sentence that says from where it was cut, for splits the data did not have.
+    """
+
+    spec: str
+    readers: Mapping[str, Reader]
+    fingerprint: str
+    cuts: Mapping[str, str] = field(default_factory=dict)
+
+    def read(self, split: str, on_problem: OnProblem = refuse) -> Iterator[Example]:
+        """Stream the examples of ``split`` in the order of the data.
+
+        Raises:
+            ValueError: no such split, or (with the default callback) a bad row.
+        """
+        return self.readers[self.find(split)](on_problem)
+
+    def find(self, split: str) -> str:
+        """Return the name of the split that ``split`` means: itself, a usual synonym, or the only one beginning so.
+
+        Raises:
+            ValueError: no split, or several, answer to the name; lists them.
+        """
+        names = [name for name in (split, *SPLIT_NAMES.get(split, ())) if name in self.readers]
+        if not names:
+            names = sorted(name for name in self.readers if name.startswith(split))
+        if len(names) > 1 and split not in self.readers and not set(names) <= set(SPLIT_NAMES.get(split, ())):
+            raise ValueError(f"--split {split}: several splits begin so: {', '.join(names)}; name one")
+        if not names:
+            raise ValueError(
+                f"--split {split}: {self.spec} has no such split; it has: {', '.join(self.readers) or 'none'}"
+            )
+        return names[0]
+
+    def has(self, split: str) -> bool:
+        """Say whether ``find`` would succeed."""
+        try:
+            self.find(split)
+        except ValueError:
+            return False
+        return True
+
+
+def fraction(group: str) -> float:
+    """Map a group's name to [0, 1) by SHA-256, so that a cut never depends on order, seed or machine."""
+    return int.from_bytes(hashlib.sha256(group.encode("utf-8")).digest()[:8], "big") / 2**64
+
+
+def with_cuts(source: Source, group: Callable[[Example], str], share: float) -> Source:
+    """Cut the missing validation split from train by a hash of each example's group (text, speaker, picture).
+
+    A source that is one unsplit file (its only split is called ``all``) also gets a test split of the same share.
+    Equal groups stay together, so no text stands on both sides.
+    """
+    if set(source.readers) == {"all"}:
+        every = source.readers["all"]
+        parts = {"train": (2 * share, 1.0), "validation": (share, 2 * share), "test": (0.0, share)}
+        whole, cut = f"the only file of {source.spec}", ("train", "validation", "test")
+    elif source.has("train") and not source.has("validation"):
+        every = source.readers[source.find("train")]
+        parts = {source.find("train"): (share, 1.0), "validation": (0.0, share)}
+        whole, cut = "train", ("validation",)
+    else:
+        return source
+    readers = dict(source.readers) if "all" not in source.readers else {}
+    readers |= {name: _between(every, group, low, high) for name, (low, high) in parts.items()}
+    notes = {name: f"{name} is cut from {whole} by a hash of each example's group" for name in cut}
+    return replace(source, readers=readers, cuts=notes)
+
+
+def _between(reader: Reader, group: Callable[[Example], str], low: float, high: float) -> Reader:
+    def read(on_problem: OnProblem) -> Iterator[Example]:
+        return (example for example in reader(on_problem) if low <= fraction(group(example)) < high)
+
+    return read
+
+
+def limited(source: Source, limit: int) -> Source:
+    """Keep at most ``limit`` examples of every split, spread over the whole split by the hash of their ids.
+
+    The first ones would not do: many sets are sorted by class.
+    """
+
+    def cut(reader: Reader) -> Reader:
+        def read(on_problem: OnProblem) -> Iterator[Example]:
+            examples = list(reader(on_problem))
+            kept = sorted(range(len(examples)), key=lambda i: fraction(f"limit {examples[i]['id']} {i}"))[:limit]
+            return (examples[i] for i in sorted(kept))
+
+        return read
+
+    readers = {name: cut(reader) for name, reader in source.readers.items()}
+    return replace(source, readers=readers, fingerprint=f"{source.fingerprint}-limit-{limit}")

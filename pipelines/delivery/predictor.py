@@ -1,0 +1,110 @@
+"""Answers from a trained run or from an export, in the order of the questions."""
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from models.kernels import portable
+from pipelines import load_task
+from pipelines.training.evaluation import Decoder
+from pipelines.training.loading import load_run
+
+CARD = Path("assets.extra") / "pipelines.json"
+SMALL = 32
+"""Up to so many inputs, plain operations answer sooner than kernels that are compiled first."""
+
+
+class Predictor:
+    """Raw inputs in, answers out.
+
+    Example::
+
+        predictor = Predictor("runs/reviews")
+        predictor(["A wonderful, moving film."])[0]["answer"]  # 'positive'
+
+    Attributes:
+        task: the task's module.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Load a run folder, or a SavedModel that ``pipelines export`` wrote.
+
+        Raises:
+            ValueError: ``path`` is neither, or was changed.
+        """
+        self.path = Path(path).expanduser()
+        if (self.path / "saved_model.pb").exists():
+            self._load_export()
+        else:
+            self.loaded = load_run(self.path)
+            self.task = self.loaded.task
+            self._fast, self._plain = Decoder(self.loaded), Decoder(self.loaded)
+
+    def _load_export(self) -> None:
+        try:
+            card = json.loads((self.path / CARD).read_text("utf-8"))
+        except (OSError, json.JSONDecodeError) as error:
+            raise ValueError(f"{self.path / CARD}: cannot be read: {error}; was it written by export?") from None
+        self.task = load_task(card["task"])
+        self.loaded = None
+        self._module = tf.saved_model.load(self.path)  # kept: its variables die with it
+        self._serve = self._module.signatures["serving_default"]
+
+    def __call__(self, inputs: Any) -> list[dict[str, Any]]:
+        """Answer one input or many; always a list, in the order given.
+
+        Args:
+            inputs: one raw input (text, bytes or path), or a list, tuple, NumPy array or pandas Series of them.
+
+        Returns:
+            One prediction an input, with at least ``id``, ``input``, ``answer`` and ``score``.
+
+        Raises:
+            ValueError: an input is of a kind that the task does not take.
+        """
+        examples = self.task.raw(as_list(inputs))
+        if not examples:
+            return []
+        if self.loaded is None:
+            return self._from_export(examples)
+        encoded = self.task.encode(self.loaded.preprocessor, self.loaded.config, examples, labelled=False)
+        if len(encoded) > SMALL:
+            return self._fast(encoded)
+        with portable():
+            return self._plain(encoded)
+
+    def _from_export(self, examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        outputs = {k: v.numpy() for k, v in self._serve(**self.task.serving_inputs(examples)).items()}
+        return [
+            {
+                "id": example["id"],
+                "input": example[self.task.RAW],
+                "answer": outputs[self.task.ANSWER][row].decode("utf-8"),
+                "score": float(outputs["score"][row]),
+            }
+            for row, example in enumerate(examples)
+        ]
+
+    def stream(self, inputs: Iterable[Any], chunk: int = 512) -> Iterator[dict[str, Any]]:
+        """Answer an endless or very long iterable, ``chunk`` inputs at a time; ids count through."""
+        source = iter(inputs)
+        for start in itertools.count(step=chunk):
+            part = list(itertools.islice(source, chunk))
+            if not part:
+                return
+            for offset, prediction in enumerate(self(part)):
+                yield prediction | {"id": str(start + offset)}
+
+
+def as_list(inputs: Any) -> list[Any]:
+    """Return one input, a sequence, a NumPy array or a pandas Series as a list; NumPy strings become ``str``."""
+    if isinstance(inputs, str | bytes | Path):
+        return [inputs]
+    values = inputs.tolist() if isinstance(inputs, np.ndarray) or hasattr(inputs, "to_numpy") else list(inputs)
+    values = values if isinstance(values, list) else [values]
+    return [str(value) if isinstance(value, np.str_) else value for value in values]

@@ -1,0 +1,107 @@
+"""What a task is: a module with these names. No base class; the shared rooms are handed a task and call it.
+
+Adding a task: ``pipelines/NAME_config.py`` (``Config``, ``PRESETS``), ``pipelines/NAME.py`` (the rest), built-in
+data in ``pipelines/data/sources/synthetic/NAME.py``, and a line in ``pipelines.TASKS``.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from pipelines.data.inputs import Encoded, Transform
+from pipelines.data.sources.source import Example, Source
+
+Prediction = dict[str, Any]
+"""One line of predictions.jsonl: ``id``, ``input``, ``references``, ``answer``, ``score``, and what a task adds."""
+
+Scorer = Callable[[np.ndarray], dict[str, float]]
+"""Corpus scores of the predictions with these numbers, int64 [N] (repeats allowed: the bootstrap draws so)."""
+
+
+class Preprocessor(Protocol):
+    """Learned from the training split only, kept in the run, and the same object in training and export."""
+
+    FILES: tuple[str, ...]
+
+    def save(self, folder: Path) -> None:
+        """Write the files named in ``FILES`` into ``folder``."""
+
+
+class Task(Protocol):
+    """The eight arrows from raw data to a server, for one task."""
+
+    NAME: str
+    METRIC: str
+    BETTER: Literal["higher", "lower"]
+    RAW: str
+    ANSWER: str
+    SIGNATURES: Mapping[str, str]
+    MARGIN: float
+    THRESHOLD: float
+    Config: type
+    PRESETS: Mapping[str, Mapping[str, object]]
+    Preprocessor: type
+
+    def open_source(self, spec: str, config: Any) -> Source:
+        """Open ``synthetic``, ``tfds:NAME`` or a path, with missing splits cut."""
+
+    def fit_preprocessor(self, config: Any, examples: Iterable[Example]) -> Any:
+        """Learn vocabulary or statistics from the training examples."""
+
+    def load_preprocessor(self, config: Any, folder: Path) -> Any:
+        """Read back what ``save`` wrote."""
+
+    def encode(
+        self,
+        preprocessor: Any,
+        config: Any,
+        examples: Iterable[Example],
+        labelled: bool = True,
+        keep_raw: bool = True,
+    ) -> Encoded:
+        """Preprocess examples once; drop what cannot be used and say so.
+
+        Without ``keep_raw`` the result's ``examples`` hold ``id`` and ``where`` only, so that memory is spent on
+        tensors alone.
+        """
+
+    def augmentation(self, config: Any) -> Transform | None:
+        """Return the in-graph random change of a training batch, or None."""
+
+    def build(self, config: Any, preprocessor: Any) -> Any:
+        """Return the untrained keras.Model."""
+
+    def loss(self, model: Any, config: Any, x: Mapping[str, Any], y: Mapping[str, Any]) -> Any:
+        """Training loss of each example, float32 [B]."""
+
+    def decode(self, model: Any, config: Any, x: Mapping[str, Any]) -> dict[str, Any]:
+        """Free decoding in graph: tensors that all begin with the axis B."""
+
+    def answer(self, preprocessor: Any, config: Any, example: Example, outputs: Mapping[str, np.ndarray]) -> Prediction:
+        """Turn one example's row of ``decode`` into a prediction."""
+
+    def scorer(self, predictions: list[Prediction]) -> Scorer:
+        """Prepare the corpus scores of ``predictions``."""
+
+    def report(self, predictions: list[Prediction]) -> str:
+        """Return what a table of numbers does not show: confusion matrix, worst examples."""
+
+    def raw(self, inputs: list[Any]) -> list[Example]:
+        """Turn what a user hands to ``predict`` into raw examples without references."""
+
+    def serving_inputs(self, examples: list[Example]) -> dict[str, Any]:
+        """Return the arguments of the export's signature for raw examples."""
+
+    def hard_cases(self) -> list[Example]:
+        """Return raw examples at the edge of what may come: empty, foreign, broken, very long."""
+
+    def describe(self, preprocessor: Any) -> dict[str, Any]:
+        """Return what a client of the export may want to know, as JSON types."""
+
+    def serving(self, model: Any, preprocessor: Any, config: Any) -> Any:
+        """Return the tf.Module whose ``__call__`` takes the raw batch; it is exported as it is."""
+
+    def baseline(self, train: list[Example], test: list[Example]) -> tuple[str, float]:
+        """Name and score (in ``METRIC``) a method without recurrence on the same data."""

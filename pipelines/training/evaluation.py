@@ -1,0 +1,160 @@
+"""Free decoding of a split, corpus scores with their bootstrap interval, and the files that record them."""
+
+import json
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from pipelines.data.inputs import Encoded, batches, sorted_plan
+from pipelines.data.sources.source import Example, Problem, Source
+from pipelines.training.fit import quiet, say
+from pipelines.training.loading import Loaded, load_run
+from pipelines.training.metrics import bootstrap, paired_bootstrap
+from pipelines.training.runs import Run
+
+METRICS, PREDICTIONS = "metrics.json", "predictions.jsonl"
+MAX_BAD = 0.05
+"""Largest share of unusable examples that is skipped; beyond it the data is refused."""
+EVALUATION_BATCH = 64
+
+
+def encode_split(loaded: Loaded, source: Source, split: str, *, keep_raw: bool = True) -> Encoded:
+    """Read and encode a split; bad rows are skipped, counted and named.
+
+    Raises:
+        ValueError: more than ``MAX_BAD`` of the examples are unusable, or none is left; names the first ones.
+    """
+    problems: list[str] = []
+
+    def note(problem: Problem) -> None:
+        problems.append(f"{problem.where}: {problem.reason}")
+
+    examples: Iterable[Example] = source.read(split, note)
+    encoded = loaded.task.encode(loaded.preprocessor, loaded.config, examples, keep_raw=keep_raw)
+    problems += encoded.dropped
+    total = len(encoded) + len(problems)
+    first = "; ".join(problems[:3]) + ("; ..." if len(problems) > 3 else "")
+    if not len(encoded):
+        raise ValueError(f"{source.spec}: no usable example in split {split}{': ' + first if first else ''}")
+    if len(problems) > MAX_BAD * total:
+        raise ValueError(
+            f"{source.spec}: {len(problems)} of {total} examples in split {split} cannot be used, more than "
+            f"{MAX_BAD:.0%}: {first}"
+        )
+    if problems:
+        say(f"{split}: {len(problems)} of {total} examples skipped: {first}")
+    return encoded
+
+
+class Decoder:
+    """The task's free decoding as one traced function of a model; keeps its trace between epochs."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.loaded = loaded
+        task, model, config = loaded.task, loaded.model, loaded.config
+        self.function = tf.function(lambda x: task.decode(model, config, x), reduce_retracing=True)
+
+    def __call__(self, encoded: Encoded) -> list[dict[str, Any]]:
+        """Decode every example, batched by length; predictions come in the order of ``encoded``."""
+        plan = sorted_plan(encoded.lengths, EVALUATION_BATCH)
+        task, preprocessor, config = self.loaded.task, self.loaded.preprocessor, self.loaded.config
+        predictions: list[dict[str, Any]] = [{}] * len(encoded)
+        data = zip(plan, batches(encoded, plan), strict=True)
+        for indices, (x, _) in tqdm(data, total=len(plan), desc="decoding", disable=quiet(), leave=False):
+            outputs = tf.nest.map_structure(lambda tensor: tensor.numpy(), self.function(x))
+            for row, index in enumerate(indices):
+                one = {name: values[row] for name, values in outputs.items()}
+                predictions[index] = task.answer(preprocessor, config, encoded.examples[index], one)
+        return predictions
+
+
+def evaluate(
+    run: str | Path,
+    data: str | None = None,
+    split: str = "test",
+    out: str | Path | None = None,
+    against: str | Path | None = None,
+) -> dict[str, Any]:
+    """Decode and score a split with a trained run.
+
+    Args:
+        run: the run folder.
+        data: a data specification; the run's own when left out.
+        split: which split.
+        out: folder for ``metrics.json`` and ``predictions.jsonl``; the run itself when left out.
+        against: a second run, compared on the same examples by paired bootstrap.
+
+    Returns:
+        The content of ``metrics.json``.
+
+    Raises:
+        ValueError: the run, the data or the split cannot be used.
+        RuntimeError: the results cannot be written.
+    """
+    loaded = load_run(run)
+    source = loaded.open_source(data)
+    encoded = encode_split(loaded, source, split)
+    begin = time.monotonic()
+    predictions = Decoder(loaded)(encoded)
+    seconds = time.monotonic() - begin
+    record = measure(loaded, source, split, predictions) | {"seconds": round(seconds, 2)}
+    if against is not None:
+        record["against"] = _compare(loaded, predictions, against, source, split)
+    folder = Run(Path(out).expanduser() if out is not None else loaded.run.path)
+    folder.write_json(METRICS, record)
+    lines = "".join(json.dumps(p, ensure_ascii=False) + "\n" for p in predictions)
+    folder.write(PREDICTIONS, lambda path: path.write_text(lines, "utf-8"))
+    return record | {"report": loaded.task.report(predictions)}
+
+
+def measure(loaded: Loaded, source: Source, split: str, predictions: list[dict[str, Any]]) -> dict[str, Any]:
+    """Score predictions; the result is the content of ``metrics.json``."""
+    resamples = 1000 if len(predictions) <= 2000 else 200
+    return {
+        "task": loaded.task.NAME,
+        "split": source.find(split),
+        "data": {"spec": source.spec, "fingerprint": source.fingerprint, "cut": source.cuts.get(split, "")},
+        "examples": len(predictions),
+        "parameters": int(loaded.model.count_params()),
+        "decode": loaded.task.decode_name(loaded.config),
+        "metrics": bootstrap(loaded.task.scorer(predictions), len(predictions), resamples),
+        "signatures": dict(loaded.task.SIGNATURES),
+        "interval": f"95 %, percentile bootstrap over examples, {resamples} resamples, seed 0",
+    }
+
+
+def _compare(
+    loaded: Loaded, predictions: list[dict[str, Any]], against: str | Path, source: Source, split: str
+) -> dict[str, Any]:
+    other = load_run(against)
+    if other.task.NAME != loaded.task.NAME:
+        raise ValueError(f"--against {against}: is a {other.task.NAME} run, the first is {loaded.task.NAME}")
+    others = Decoder(other)(encode_split(other, source, split))
+    if [p["id"] for p in others] != [p["id"] for p in predictions]:
+        raise ValueError(f"--against {against}: the two runs cannot use the same examples of {source.spec}")
+    scorers = loaded.task.scorer(predictions), other.task.scorer(others)
+    return {"run": Path(against).name, "differences": paired_bootstrap(*scorers, len(predictions))}
+
+
+def table(record: dict[str, Any]) -> str:
+    """Lay out the scores of ``metrics.json`` as lines of text."""
+    head = f"{record['task']}, {record['split']} split of {record['data']['spec']}: {record['examples']} examples, "
+    lines = [head + f"{record['parameters']:,} parameters, decode {record['decode']}"]
+    for name, score in record["metrics"].items():
+        lines.append(f"  {name:<12} {score['value']:9.4f}   95 % {score['low']:.4f} to {score['high']:.4f}")
+    for name, gap in record.get("against", {}).get("differences", {}).items():
+        lines.append(
+            f"  {name:<12} {gap['difference']:+9.4f}   95 % {gap['low']:+.4f} to {gap['high']:+.4f}, "
+            f"p = {gap['p_value']:.3f}, against {record['against']['run']}"
+        )
+    return "\n".join(lines)
+
+
+def indices(count: int) -> np.ndarray:
+    """Return all example numbers, int64 [N], for a scorer over the whole set."""
+    return np.arange(count)

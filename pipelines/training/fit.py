@@ -1,0 +1,202 @@
+"""The training loop: plain to read, and resumable to the bit."""
+
+import csv
+import importlib.util
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from pipelines.data.inputs import Encoded, Transform, batches, epoch_plan, padding_share
+from pipelines.training import plots
+from pipelines.training.optimizer import make_optimizer
+from pipelines.training.runs import HISTORY, STATE, WEIGHTS, Run
+from pipelines.training.state import Progress, load_state, save_state
+from pipelines.training.step import Average, LossFunction, make_step
+
+
+class TrainingStopped(RuntimeError):
+    """The training could not go on (a loss that is not finite) or was interrupted; the run can be resumed."""
+
+
+@dataclass
+class Trainer:
+    """What one training holds on to.
+
+    Attributes:
+        model: the built keras.Model.
+        loss: (x, y) -> float32 [B].
+        validate: scores the model as it is: name -> value, freely decoded.
+        metric: the name by which the best epoch is chosen, ``higher`` saying in which direction.
+        settings: the task's configuration, of which only the fields of ``TrainingConfig`` are read here.
+        run: where everything is kept.
+    """
+
+    model: Any
+    loss: LossFunction
+    validate: Callable[[], dict[str, float]]
+    metric: str
+    higher: bool
+    settings: Any
+    run: Run
+    transform: Transform | None = None
+
+    def fit(self, train: Encoded) -> Progress:
+        """Train until the last epoch, or until patience ends; the best weights are in the run and in the model.
+
+        Raises:
+            TrainingStopped: a loss was not finite, or Ctrl-C; what is needed to go on is in the run.
+        """
+        s = self.settings
+        steps = -(-len(train) // s.batch_size)
+        self._prepare(steps * s.epochs)
+        progress = self._restored()
+        try:
+            while progress.epoch < s.epochs and not progress.finished:
+                with self._saved_when_interrupted(progress):
+                    self._epoch(train, progress, steps)
+                self._close_epoch(progress, steps)
+        finally:
+            if self.log:
+                self.log.close()
+        self.model.load_weights(self.run.verified(WEIGHTS))
+        return progress
+
+    def _prepare(self, total_steps: int) -> None:
+        s = self.settings
+        names = ("warmup", "schedule", "weight_decay", "clip_norm")
+        self.optimizer = make_optimizer(
+            s.learning_rate,
+            total_steps,
+            loss_scaling=s.precision == "mixed_float16",
+            **{name: getattr(s, name) for name in names},
+        )
+        self.optimizer.build(self.model.trainable_variables)  # an unbuilt one would silently restore nothing
+        self.average = Average(self.model.trainable_variables, s.ema)
+        self.step = make_step(self.model, self.loss, self.optimizer, self.average)
+        found = importlib.util.find_spec("tensorboard")
+        self.log = tf.summary.create_file_writer(str(self.run.path / "tensorboard")) if found else None
+        self.wait = self.busy = 0.0
+
+    def _variables(self) -> list[Any]:
+        return [*self.model.variables, *self.optimizer.variables, *self.average.shadow]
+
+    def _restored(self) -> Progress:
+        if not self.run.has(STATE):
+            return Progress()
+        progress = load_state(self.run.verified(STATE), self._variables())
+        say(f"resuming after epoch {progress.epoch}, batch {progress.step}")
+        return progress
+
+    def save(self, progress: Progress) -> None:
+        """Write the resumable state."""
+        self.run.write(STATE, lambda path: save_state(path, progress, self._variables()))
+
+    @contextmanager
+    def _saved_when_interrupted(self, progress: Progress) -> Iterator[None]:
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.save(progress)
+            raise TrainingStopped(
+                f"interrupted in epoch {progress.epoch + 1}, batch {progress.step}; the same command resumes"
+            ) from None
+
+    def _epoch(self, train: Encoded, progress: Progress, steps: int) -> None:
+        s = self.settings
+        plan = epoch_plan(train.lengths, s.batch_size, s.seed, progress.epoch)
+        seed = s.seed * 100_003 + progress.epoch
+        data = iter(batches(train, plan, self.transform, seed, start=progress.step))
+        saved = time.monotonic()
+        with tqdm(
+            total=steps, initial=progress.step, desc=f"epoch {progress.epoch + 1}/{s.epochs}", disable=quiet()
+        ) as bar:
+            for indices in plan[progress.step :]:
+                self._batch(data, train, indices, progress)
+                bar.update()
+                bar.set_postfix(loss=f"{progress.loss_sum / progress.step:.4f}", refresh=False)
+                self._estimate(progress, steps)
+                if time.monotonic() - saved > 60 * s.checkpoint_minutes:
+                    self.save(progress)
+                    saved = time.monotonic()
+        self.padding = padding_share(train, plan)
+
+    def _batch(self, data: Iterator[Any], train: Encoded, indices: np.ndarray, progress: Progress) -> None:
+        begin = time.monotonic()
+        x, y = next(data)
+        ready = time.monotonic()
+        loss, norm = (float(value) for value in self.step(x, y))
+        if not np.isfinite(loss):
+            names = ", ".join(str(train.examples[i]["where"]) for i in indices[:8])
+            raise TrainingStopped(
+                f"loss is {loss} in epoch {progress.epoch + 1}, batch {progress.step + 1} ({names}, ...); "
+                "a smaller --learning-rate or --clip-norm may help"
+            )
+        end = time.monotonic()
+        self.wait += ready - begin
+        self.busy += end - begin
+        progress.seconds += end - begin
+        progress.step += 1
+        progress.loss_sum += loss
+        progress.norm_sum += norm if np.isfinite(norm) else 0.0
+
+    def _estimate(self, progress: Progress, steps: int) -> None:
+        if progress.epoch == 0 and progress.step == min(20, steps):
+            left = progress.seconds / progress.step * steps * self.settings.epochs
+            say(f"{self.model.count_params():,} parameters; about {left / 60:.1f} minutes for all epochs")
+
+    def _close_epoch(self, progress: Progress, steps: int) -> None:
+        self.average.swap()
+        begin = time.monotonic()
+        scores = self.validate()
+        progress.seconds += time.monotonic() - begin
+        score = scores[self.metric]
+        better = progress.best is None or (score > progress.best if self.higher else score < progress.best)
+        if better:
+            progress.best, progress.best_epoch = score, progress.epoch
+            self.run.write(WEIGHTS, self.model.save_weights)
+        self.average.swap()
+        row = {
+            "epoch": progress.epoch + 1,
+            "loss": progress.loss_sum / steps,
+            "gradient_norm": progress.norm_sum / steps,
+        }
+        row |= {f"validation_{name}": value for name, value in scores.items()} | {"seconds": progress.seconds}
+        progress.history.append(row)
+        say("  ".join(f"{name} {value:.6g}" for name, value in row.items()) + ("  best" if better else ""))
+        progress.epoch, progress.step, progress.loss_sum, progress.norm_sum = progress.epoch + 1, 0, 0.0, 0.0
+        patience = self.settings.patience
+        progress.finished = bool(patience) and progress.epoch - 1 - progress.best_epoch >= patience
+        self._write_history(progress)
+        self.save(progress)
+
+    def _write_history(self, progress: Progress) -> None:
+        def write(path: Path) -> None:
+            with open(path, "w", newline="") as file:
+                table = csv.DictWriter(file, progress.history[0])
+                table.writeheader()
+                table.writerows(progress.history)
+
+        self.run.write(HISTORY, write)
+        self.run.write("learning_curves.png", lambda path: plots.learning_curves(progress.history, self.metric, path))
+        if self.log:
+            with self.log.as_default(step=progress.epoch):
+                for name, value in progress.history[-1].items():
+                    tf.summary.scalar(name, value)
+
+
+def say(line: str) -> None:
+    """Print a line of progress to stderr without tearing a progress bar."""
+    tqdm.write(line, file=sys.stderr)
+
+
+def quiet() -> bool:
+    """Say whether progress bars should be off: stderr is no terminal."""
+    return not sys.stderr.isatty()

@@ -1,0 +1,71 @@
+"""A trained run brought back to life: task, configuration, preprocessor and network, each verified."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from pipelines import config as configuration
+from pipelines import load_settings, load_task
+from pipelines.data.sources.source import Source
+from pipelines.training.runs import CONFIG, WEIGHTS, Run, open_run
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One task ready to work.
+
+    Attributes:
+        task: the task's module.
+        config: its configuration.
+        preprocessor: learned from train.
+        model: the network with its weights.
+        run: the folder.
+        data: the data record of the run: ``spec``, ``fingerprint``, ``limit``.
+    """
+
+    task: Any
+    config: Any
+    preprocessor: Any
+    model: Any
+    run: Run
+    data: dict[str, Any]
+
+    def open_source(self, spec: str | None = None) -> Source:
+        """Open ``spec``, or the data that the run was trained on.
+
+        Raises:
+            ValueError: the data is not there (any more).
+        """
+        if spec is not None:
+            return self.task.open_source(spec, self.config)
+        try:
+            return self.task.open_source(self.data["spec"], self.config)
+        except ValueError as error:
+            raise ValueError(f"{error} (the run was trained on it; name the data with --data)") from None
+
+
+def load_run(path: str | Path) -> Loaded:
+    """Load a run folder; every file that is read is compared with its recorded SHA-256 first.
+
+    Raises:
+        ValueError: no run, a changed file, or a training that has not finished its first epoch.
+    """
+    run, record = open_run(path)
+    settings = load_settings(record["task"])
+    config = configuration.from_dict(settings.Config, record["config"], str(run.path / CONFIG))
+    if not run.has(WEIGHTS):
+        raise ValueError(f"{run.path}: has no {WEIGHTS}: its training has not finished an epoch yet")
+    weights = run.verified(WEIGHTS)
+    task = load_task(record["task"])
+    for name in task.Preprocessor.FILES:
+        run.verified(name)
+    keras.config.set_dtype_policy(config.precision)
+    preprocessor = task.load_preprocessor(config, run.path)
+    model = task.build(config, preprocessor)
+    try:
+        model.load_weights(weights)
+    except (ValueError, OSError, KeyError) as error:
+        raise ValueError(f"{weights}: does not fit the model of {run.path / CONFIG}: {error}") from None
+    return Loaded(task, config, preprocessor, model, run, record["data"])

@@ -1,0 +1,121 @@
+"""Scores of predictions: a scorer takes example numbers, so that the bootstrap can draw them again and again."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import f1_score, roc_auc_score
+
+Predictions = list[dict[str, Any]]
+Scorer = Callable[[np.ndarray], dict[str, float]]
+
+
+def bootstrap(score: Scorer, count: int, resamples: int = 1000, seed: int = 0) -> dict[str, dict[str, float]]:
+    """Return each score with its 95 % percentile interval over resampled examples (Efron and Tibshirani 1993).
+
+    Args:
+        score: scores of the examples with the given numbers.
+        count: number of examples, N.
+        resamples: how many samples of size N are drawn with replacement.
+        seed: of the draws.
+
+    Returns:
+        name -> ``value``, ``low``, ``high``; scores that are undefined (NaN) in a resample are left out of it.
+    """
+    random = np.random.default_rng(seed)
+    drawn = [score(random.integers(0, count, count)) for _ in range(resamples if count > 1 else 0)]
+    table = {}
+    for name, value in score(np.arange(count)).items():
+        sample = np.array([row[name] for row in drawn] or [value])
+        sample = sample[np.isfinite(sample)]
+        low, high = np.percentile(sample, [2.5, 97.5]) if len(sample) else (value, value)
+        table[name] = {"value": float(value), "low": float(low), "high": float(high)}
+    return table
+
+
+def paired_bootstrap(
+    first: Scorer, second: Scorer, count: int, resamples: int = 1000, seed: int = 0
+) -> dict[str, dict[str, float]]:
+    """Compare two systems on the same examples (Koehn 2004): difference ``first - second`` with its interval.
+
+    Returns:
+        name -> ``difference``, ``low``, ``high`` and ``p_value``, twice the smaller share of resamples on one side.
+    """
+    random = np.random.default_rng(seed)
+    differences: dict[str, list[float]] = {}
+    for _ in range(resamples):
+        indices = random.integers(0, count, count)
+        a, b = first(indices), second(indices)
+        for name in a:
+            differences.setdefault(name, []).append(a[name] - b[name])
+    everything = np.arange(count)
+    a, b = first(everything), second(everything)
+    table = {}
+    for name, values in differences.items():
+        low, high = np.percentile(values, [2.5, 97.5])
+        side = min(np.mean(np.array(values) <= 0), np.mean(np.array(values) >= 0))
+        table[name] = {
+            "difference": float(a[name] - b[name]),
+            "low": float(low),
+            "high": float(high),
+            "p_value": float(min(1.0, 2 * side)),
+        }
+    return table
+
+
+def classification(predictions: Predictions) -> Scorer:
+    """Prepare accuracy, macro F1, ROC AUC and expected calibration error of labelled texts."""
+    names = sorted({name for p in predictions for name in p["probabilities"]})
+    index = {name: i for i, name in enumerate(names)}
+    probabilities = np.array([[p["probabilities"][name] for name in names] for p in predictions])
+    answers = np.array([index[p["answer"]] for p in predictions])
+    references = np.array([index[p["references"][0]] for p in predictions])
+    right = answers == references
+    confidence = probabilities[np.arange(len(answers)), answers]
+
+    def score(indices: np.ndarray) -> dict[str, float]:
+        return {
+            "accuracy": float(right[indices].mean()),
+            "macro_f1": float(f1_score(references[indices], answers[indices], average="macro", zero_division=0)),
+            "roc_auc": _roc_auc(references[indices], probabilities[indices]),
+            "ece": calibration_error(confidence[indices], right[indices]),
+        }
+
+    return score
+
+
+def _roc_auc(references: np.ndarray, probabilities: np.ndarray) -> float:
+    if len(np.unique(references)) < probabilities.shape[1]:
+        return float("nan")  # undefined when a class does not occur
+    if probabilities.shape[1] == 2:
+        return float(roc_auc_score(references, probabilities[:, 1]))
+    shares = probabilities / probabilities.sum(axis=1, keepdims=True)
+    return float(roc_auc_score(references, shares, multi_class="ovr", average="macro"))
+
+
+def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
+    """Return the mean distance of confidence and accuracy over equal-width bins, weighted by their size.
+
+    Source: Guo et al. 2017, equation 3. ``confidence`` [N] lies in [0, 1], ``right`` is bool [N].
+    """
+    number = np.minimum((confidence * bins).astype(int), bins - 1)
+    gap = np.bincount(number, right, bins) - np.bincount(number, confidence, bins)
+    return float(np.abs(gap).sum() / len(right))
+
+
+def classification_report(predictions: Predictions) -> str:
+    """Return the confusion matrix (rows: reference, columns: answer) and the most confident mistakes."""
+    names = sorted({name for p in predictions for name in p["probabilities"]})
+    counts = {(p["references"][0], p["answer"]): 0 for p in predictions}
+    for p in predictions:
+        counts[p["references"][0], p["answer"]] += 1
+    width = max(9, *(len(name) for name in names))
+    lines = ["reference \\ answer".ljust(20) + " ".join(name.rjust(width) for name in names)]
+    for row in names:
+        lines.append(row.ljust(20) + " ".join(str(counts.get((row, name), 0)).rjust(width) for name in names))
+    wrong = sorted((p for p in predictions if p["answer"] != p["references"][0]), key=lambda p: -p["score"])
+    lines += ["", "most confident mistakes" if wrong else "no mistakes"]
+    for p in wrong[:5]:
+        text = " ".join(p["input"].split())
+        lines.append(f"  {p['id']}: {p['answer']} {p['score']:.3f}, is {p['references'][0]}: {text[:90]}")
+    return "\n".join(lines)

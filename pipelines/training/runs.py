@@ -1,0 +1,149 @@
+"""The run folder: one trained model with everything that made it, movable, verified, and never half-written.
+
+Every file is written under a temporary name and renamed. ``MANIFEST.json`` holds the SHA-256 of each; the new sum
+stands in it as ``pending`` before the rename, so that a kill at any moment leaves a folder that still verifies.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines import TASKS, __version__
+from pipelines import config as configuration
+
+MANIFEST = "MANIFEST.json"
+CONFIG = "config.json"
+WEIGHTS = "model.weights.h5"
+STATE = "state.npz"
+HISTORY = "history.csv"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder at ``path``; holds no state of its own, so several processes may read one run."""
+
+    path: Path
+
+    def write(self, name: str, writer: Callable[[Path], object]) -> None:
+        """Write file ``name`` with ``writer(temporary path)``, then rename it and record its sum.
+
+        Raises:
+            RuntimeError: the disk refused; what was there before is still there.
+        """
+        target = self.path / name
+        temporary = target.with_name(f".{os.getpid()}.{target.name}")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            writer(temporary)
+            digest = sha256(temporary)
+            manifest = self.manifest() or {"format": FORMAT, "files": {}}
+            self._write_manifest(manifest | {"pending": {name: digest}})
+            os.replace(temporary, target)
+            self._write_manifest({**manifest, "files": {**manifest["files"], name: digest}, "pending": {}})
+        except OSError as error:
+            raise RuntimeError(f"{target}: cannot be written: {error.strerror or error}") from None
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write ``value`` as indented UTF-8 JSON, as ``write`` does."""
+        self.write(name, lambda path: path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", "utf-8"))
+
+    def read_json(self, name: str) -> Any:
+        """Verify and read a JSON file.
+
+        Raises:
+            ValueError: it is missing, was changed, or is no JSON.
+        """
+        try:
+            return json.loads(self.verified(name).read_text("utf-8"))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{self.path / name}: is no JSON: {error}") from None
+
+    def verified(self, name: str) -> Path:
+        """Return the path of file ``name`` after comparing it with its recorded sum.
+
+        Raises:
+            ValueError: the folder is no run, the file is missing, or it is not the file that was written.
+        """
+        manifest, file = self.manifest(), self.path / name
+        if manifest is None:
+            raise ValueError(f"{self.path}: is no run folder (there is no {MANIFEST})")
+        if not file.is_file():
+            raise ValueError(f"{file}: is missing from the run")
+        sums = {manifest["files"].get(name), manifest.get("pending", {}).get(name)}
+        if sha256(file) not in sums:
+            raise ValueError(f"{file}: was changed after it was written (its SHA-256 is not the one in {MANIFEST})")
+        return file
+
+    def manifest(self) -> dict[str, Any] | None:
+        """Read the manifest; ``None`` where there is none.
+
+        Raises:
+            ValueError: it is no manifest, or of a later format than this version reads.
+        """
+        file = self.path / MANIFEST
+        try:
+            manifest = json.loads(file.read_text("utf-8"))
+            if manifest["format"] > FORMAT:
+                raise ValueError(
+                    f"{file}: format {manifest['format']} is newer than {FORMAT}, which this version reads"
+                )
+            dict(manifest["files"])
+        except FileNotFoundError:
+            return None
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, NotADirectoryError) as error:
+            raise ValueError(f"{file}: is no manifest of a run ({type(error).__name__}: {error})") from None
+        return dict(manifest)
+
+    def has(self, name: str) -> bool:
+        """Say whether the run holds file ``name`` (without verifying it)."""
+        return (self.path / name).is_file()
+
+    def _write_manifest(self, manifest: dict[str, Any]) -> None:
+        temporary = self.path / f".{os.getpid()}.{MANIFEST}"
+        try:
+            temporary.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", "utf-8")
+            os.replace(temporary, self.path / MANIFEST)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def sha256(file: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def create(path: Path, task: str, config: Any, data: dict[str, Any]) -> Run:
+    """Start a run folder: ``config.json`` with the task, its configuration and the data it is trained on.
+
+    Raises:
+        ValueError: ``path`` is a folder with other things in it, or a file.
+    """
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise ValueError(f"--run {path}: exists and is no run folder; name a new one")
+    run = Run(path)
+    record = {"task": task, "version": __version__, "data": data, "config": configuration.to_dict(config)}
+    run.write_json(CONFIG, record)
+    return run
+
+
+def open_run(path: Path | str) -> tuple[Run, dict[str, Any]]:
+    """Open a run folder and its verified ``config.json``.
+
+    Raises:
+        ValueError: no such folder, no run, changed, or of a task that this version does not know.
+    """
+    run = Run(Path(path).expanduser())
+    if not run.path.is_dir():
+        raise ValueError(f"{path}: there is no such run folder")
+    record = run.read_json(CONFIG)
+    if record.get("task") not in TASKS:
+        raise ValueError(f"{run.path / CONFIG}: unknown task {record.get('task')!r}; known: {', '.join(TASKS)}")
+    return run, record

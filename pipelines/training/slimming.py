@@ -1,0 +1,58 @@
+"""A slim copy of a run: float16 weights and no training state, to keep in a repository or hand on."""
+
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from pipelines.training.loading import load_run
+from pipelines.training.runs import CONFIG, HISTORY, WEIGHTS, Run
+
+COPIED = (HISTORY, "environment.json", "learning_curves.png")
+
+
+def slim(run: str | Path, out: str | Path) -> Path:
+    """Copy what is needed to evaluate, predict and export.
+
+    The data's path is reduced to its last part: it belongs to one machine. The copy cannot be trained further.
+
+    Raises:
+        ValueError: the run cannot be loaded, or ``out`` exists.
+    """
+    loaded = load_run(run)
+    target = Run(Path(out).expanduser())
+    if target.path.exists():
+        raise ValueError(f"--out {target.path}: exists; name a new folder")
+    record = loaded.run.read_json(CONFIG)
+    record["data"]["spec"] = Path(record["data"]["spec"]).name
+    target.write_json(CONFIG, record)
+    target.write(WEIGHTS, lambda path: halve(loaded.run.verified(WEIGHTS), path))
+    for name in (*loaded.task.Preprocessor.FILES, *(name for name in COPIED if loaded.run.has(name))):
+        source = loaded.run.verified(name)
+        target.write(name, lambda path, source=source: shutil.copyfile(source, path))
+    return target.path
+
+
+def halve(source: Path, target: Path) -> None:
+    """Copy an HDF5 weight file with every float32 array as float16; Keras widens them again when it loads.
+
+    Raises:
+        ValueError: a weight is too large for float16.
+    """
+    with h5py.File(source, "r") as old, h5py.File(target, "w") as new:
+
+        def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
+            if isinstance(item, h5py.Group):
+                made = new.require_group(name)
+            elif item.dtype == np.float32:
+                half = item[()].astype(np.float16)
+                if not np.isfinite(half).all():
+                    raise ValueError(f"{source}: {name} holds a value that float16 cannot")
+                made = new.create_dataset(name, data=half, compression="gzip", shuffle=True)
+            else:
+                made = new.create_dataset(name, data=item[()])
+            made.attrs.update(item.attrs)
+
+        old.visititems(copy)
+        new.attrs.update(old.attrs)

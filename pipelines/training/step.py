@@ -1,0 +1,56 @@
+"""One training step as a traced function, and the moving average of weights."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+LossFunction = Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
+
+
+class Average:
+    """Exponential moving average of the trainable weights (Polyak and Juditsky 1992); decay 0 keeps none.
+
+    The decay is eased in as min(decay, (1 + n) / (10 + n)) over steps n, so that short trainings average too.
+    """
+
+    def __init__(self, weights: list[Any], decay: float) -> None:
+        self.decay = decay
+        self.weights = weights if decay else []
+        self.shadow = [tf.Variable(w, trainable=False, dtype=w.dtype) for w in self.weights]
+
+    def update(self, step: Any) -> None:
+        """Move the average towards the current weights; ``step`` is the number of steps done, a scalar."""
+        n = tf.cast(step, tf.float32)
+        rate = 1.0 - tf.minimum(self.decay, (1.0 + n) / (10.0 + n))
+        for average, weight in zip(self.shadow, self.weights, strict=True):
+            average.assign_sub(rate * (average - weight))
+
+    def swap(self) -> None:
+        """Exchange weights and averages; a second call undoes the first."""
+        for average, weight in zip(self.shadow, self.weights, strict=True):
+            value = tf.identity(weight)
+            weight.assign(average)
+            average.assign(value)
+
+
+def make_step(model: Any, loss: LossFunction, optimizer: Any, average: Average) -> Callable[..., tuple[Any, Any]]:
+    """Return ``step(x, y) -> (mean loss, global gradient norm)``, float32 scalars, which updates all weights.
+
+    Batch and time are left open in the trace; only the recurrent kernels compile once a width.
+    """
+    weights = model.trainable_variables
+
+    @tf.function(reduce_retracing=True)
+    def step(x: Mapping[str, Any], y: Mapping[str, Any]) -> tuple[Any, Any]:
+        with tf.GradientTape() as tape:
+            value = tf.reduce_mean(loss(x, y))
+            scaled = optimizer.scale_loss(value)
+        # Dense, because the squares of an IndexedSlices with repeated rows do not add up to the norm.
+        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(scaled, weights)]
+        norm = tf.linalg.global_norm(gradients) * value / scaled
+        optimizer.apply(gradients, weights)
+        average.update(optimizer.iterations)
+        return value, norm
+
+    return step

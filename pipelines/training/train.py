@@ -1,0 +1,144 @@
+"""Training from a specification to a finished run: the function behind ``pipelines train``."""
+
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pipelines import __version__, load_settings, load_task
+from pipelines import config as configuration
+from pipelines.data.sources.source import limited
+from pipelines.training.evaluation import Decoder, encode_split, indices
+from pipelines.training.fit import Trainer, say
+from pipelines.training.loading import Loaded
+from pipelines.training.runs import CONFIG, Run, create, open_run
+
+
+def train(
+    task: str,
+    data: str = "synthetic",
+    run: str | Path | None = None,
+    preset: str = "default",
+    config: str | Path | None = None,
+    limit: int = 0,
+    **settings: Any,
+) -> Path:
+    """Train a task; on an existing run, resume it.
+
+    Args:
+        task: name in ``pipelines.TASKS``.
+        data: ``synthetic``, ``tfds:NAME`` or a path.
+        run: the run folder; ``runs/TASK-TIME`` when left out.
+        preset: named settings of the task, or ``default``.
+        config: JSON file of settings.
+        limit: use at most this many examples of each split; 0 uses all.
+        **settings: single settings, which win over preset and file.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        ValueError: a wrong setting, unusable data, or a run that was started with something else.
+        TrainingStopped: interrupted, or the loss was not finite; the run can be resumed.
+    """
+    module = load_settings(task)
+    chosen = configuration.resolve(module.Config, module.PRESETS, preset, Path(config) if config else None, settings)
+    folder = Path(run).expanduser() if run else Path("runs") / f"{task}-{time.strftime('%Y%m%d-%H%M%S')}"
+    _set_up(chosen)
+    loaded, source = _prepare(task, chosen, data, folder, limit)
+    training = encode_split(loaded, source, "train", keep_raw=False)
+    validation = encode_split(loaded, source, "validation")
+    for sentence in source.cuts.values():
+        say(sentence)
+    say(f"{len(training)} training and {len(validation)} validation examples; run {folder}")
+    decoder = Decoder(loaded)
+
+    def validate() -> dict[str, float]:
+        predictions = decoder(validation)
+        return dict(loaded.task.scorer(predictions)(indices(len(predictions))))
+
+    trainer = Trainer(
+        loaded.model,
+        lambda x, y: loaded.task.loss(loaded.model, chosen, x, y),
+        validate,
+        loaded.task.METRIC,
+        loaded.task.BETTER == "higher",
+        chosen,
+        loaded.run,
+        loaded.task.augmentation(chosen),
+    )
+    progress = trainer.fit(training)
+    loaded.run.write_json("environment.json", environment() | {"training_seconds": round(progress.seconds, 1)})
+    if trainer.busy:
+        share = trainer.wait / trainer.busy
+        say(f"padding {trainer.padding:.1%} of the steps, waiting for input {share:.1%} of the time")
+    say(f"best epoch {progress.best_epoch + 1}: validation {loaded.task.METRIC} {progress.best:.4f}")
+    return folder
+
+
+def _set_up(config: Any) -> None:
+    keras.utils.set_random_seed(config.seed)
+    keras.config.set_dtype_policy(config.precision)
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def _prepare(task: str, config: Any, data: str, folder: Path, limit: int) -> tuple[Loaded, Any]:
+    module = load_task(task)
+    source = module.open_source(data, config)
+    source = limited(source, limit) if limit else source
+    record = {"spec": data, "fingerprint": source.fingerprint, "limit": limit}
+    if (folder / CONFIG).exists():
+        run = _same(folder, task, config, record)
+    else:
+        run = create(folder, task, config, record)
+    if all(run.has(name) for name in module.Preprocessor.FILES):
+        for name in module.Preprocessor.FILES:
+            run.verified(name)
+        preprocessor = module.load_preprocessor(config, run.path)
+    else:
+        say("learning the preprocessing from the training split")
+        preprocessor = module.fit_preprocessor(config, source.read("train", lambda problem: None))
+        _keep(run, preprocessor)
+    return Loaded(module, config, preprocessor, module.build(config, preprocessor), run, record), source
+
+
+def _keep(run: Run, preprocessor: Any) -> None:
+    staging = run.path / ".preprocessor"
+    staging.mkdir(exist_ok=True)
+    preprocessor.save(staging)
+    for name in preprocessor.FILES:
+        run.write(name, (staging / name).replace)
+    staging.rmdir()
+
+
+def _same(folder: Path, task: str, config: Any, data: dict[str, Any]) -> Run:
+    run, record = open_run(folder)
+    if record["task"] != task:
+        raise ValueError(f"--run {folder}: is a {record['task']} run, not {task}")
+    changed = configuration.difference(record["config"], configuration.to_dict(config))
+    old, new = dict(record["data"]), dict(data)
+    old.pop("spec"), new.pop("spec")  # the same data may lie elsewhere by now
+    changed = "; ".join(part for part in (changed, configuration.difference(old, new)) if part)
+    if changed:
+        raise ValueError(f"--run {folder}: was started with other settings ({changed}); name another run")
+    return run
+
+
+def environment() -> dict[str, Any]:
+    """Record what the training ran on: versions, processor and devices."""
+    return {
+        "pipelines": __version__,
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "devices": [device.device_type for device in tf.config.list_physical_devices()],
+    }
