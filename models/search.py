@@ -1,0 +1,178 @@
+"""Search for an answer over one step function: greedy, sampling, beam.
+
+A step is `step(tokens int32 [N], state) -> (logits [N, V], state)`; a state is any structure of tensors with N
+rows. Buffers have a fixed size and each search is one loop of the backend, so that the same code runs eagerly,
+traced, exported, and with other backends. The loop ends when every row is done. A row that is done is frozen:
+what happens in the rest of the batch does not change it.
+
+How the attention of an answer came about is the decoder's to say, in one pass over the tokens found here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from models.search_loop import BLOCKED, DEAD, PAD, Path, empty, extended, log_total, penalty, restricted, rows, run
+from models.search_loop import Hypotheses as Hypotheses
+from models.search_loop import Rules as Rules
+
+Step = Callable[[Any, Any], tuple[Any, Any]]
+
+
+def greedy(step: Step, state: Any, rules: Rules, limits: Any = None) -> Hypotheses:
+    """Take the most probable token at every step.
+
+    Args:
+        step: see above.
+        state: before the first step, each tensor [B, ...].
+        rules: what every answer must obey.
+        limits: int32 [B], a longest answer for each example, at most `rules.max_length`.
+
+    Returns:
+        One answer an example (K = 1), its score the log-probability.
+    """
+    return _single(step, state, rules, limits, lambda logits, _: ops.argmax(logits, axis=-1))
+
+
+def sample(
+    step: Step,
+    state: Any,
+    rules: Rules,
+    *,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    limits: Any = None,
+) -> Hypotheses:
+    """Draw every token from the model's distribution, sharpened or cut.
+
+    Args:
+        step: see above.
+        state: before the first step, each tensor [B, ...].
+        rules: what every answer must obey.
+        temperature: logits are divided by it; > 0, below 1 sharpens.
+        top_k: draw from this many most probable tokens; 0 takes all.
+        top_p: draw from the fewest most probable tokens that together have this probability (Holtzman et al.
+            2020, arXiv 1904.09751); 1 takes all.
+        seed: the same seed gives the same answers; each row of the batch draws its own numbers.
+        limits: as for `greedy`.
+
+    Returns:
+        One answer an example (K = 1), its score the log-probability under the unchanged model.
+
+    Raises:
+        ValueError: temperature, top_k or top_p is out of range.
+    """
+    if temperature <= 0 or top_k < 0 or not 0 < top_p <= 1:
+        raise ValueError(
+            "expected temperature > 0, top_k >= 0 and 0 < top_p <= 1, got "
+            f"temperature={temperature}, top_k={top_k}, top_p={top_p}"
+        )
+    # All random numbers are drawn before the loop: a seed cannot advance inside one on every backend.
+    noise = keras.random.uniform((rows(state), rules.max_length), seed=seed)
+
+    def draw(logits: Any, t: Any) -> Any:
+        count = min(top_k, logits.shape[-1]) if top_k else logits.shape[-1]
+        values, ids = ops.top_k(logits / temperature, count)
+        shares = ops.softmax(values, axis=-1)
+        reached = ops.cumsum(shares, axis=-1)
+        mass = ops.sum(ops.where(reached - shares < top_p, shares, 0.0), axis=-1, keepdims=True)
+        below = reached <= ops.take(noise, t, axis=1)[:, None] * mass
+        place = ops.minimum(ops.sum(ops.cast(below, "int32"), axis=-1, keepdims=True), count - 1)
+        return ops.take_along_axis(ids, place, axis=-1)[:, 0]
+
+    return _single(step, state, rules, limits, draw)
+
+
+def _single(step: Step, state: Any, rules: Rules, limits: Any, choose: Callable[[Any, Any], Any]) -> Hypotheses:
+    """One path an example; `choose(logits [B, V], t)` takes its next token."""
+
+    def body(t: Any, path: Path, state: Any) -> tuple[Path, Any]:
+        logits, state = step(ops.reshape(path.last, (-1,)), state)
+        logits = ops.cast(logits, "float32")
+        allowed = restricted(logits, path.tokens, t, rules)
+        tokens = ops.cast(choose(allowed, t), "int32")[:, None]
+        gains = ops.take_along_axis(allowed, tokens, axis=-1) - log_total(logits)
+        sums = path.sums + ops.where(path.done, 0.0, gains)
+        return extended(path, t, ops.where(path.done, PAD, tokens), sums, rules, limits), state
+
+    return _answers(run(body, empty(rows(state), 1, rules), state, rules), 0.0)
+
+
+def beam(
+    step: Step, state: Any, rules: Rules, *, width: int = 5, length_penalty: float = 1.0, limits: Any = None
+) -> Hypotheses:
+    """Keep the K best partial answers of every example.
+
+    Partial and finished answers compete in one beam, ordered by log-probability / ((5 + length) / 6) ^ alpha
+    (Wu et al. 2016, arXiv 1609.08144, equation 14); a finished one keeps its score and its place until better
+    ones push it out. An answer cut at its limit competes as it is.
+
+    Args:
+        step: see above; rows of the beams of one example are next to each other.
+        state: before the first step, each tensor [B, ...].
+        rules: what every answer must obey.
+        width: K, partial answers kept, and answers returned.
+        length_penalty: alpha; 0 orders by log-probability, larger values prefer longer answers.
+        limits: int32 [B], a longest answer for each example, at most `rules.max_length`.
+
+    Returns:
+        The K best answers of each example.
+
+    Raises:
+        ValueError: width is below 1.
+    """
+    if width < 1:
+        raise ValueError(f"the beam width must be at least 1, not {width}")
+
+    def body(t: Any, path: Path, state: Any) -> tuple[Path, Any]:
+        logits, state = step(ops.reshape(path.last, (-1,)), state)
+        gains, ids = _candidates(ops.cast(logits, "float32"), path, t, width, rules)
+        sums = path.sums[:, :, None] + gains  # [B, K, C]
+        lengths = ops.where(path.done, path.lengths, t + 1)[:, :, None]
+        ranks = ops.reshape(sums / penalty(lengths, length_penalty), (-1, width * ids.shape[-1]))
+        _, places = ops.top_k(ranks, width)
+        parents = places // ids.shape[-1]
+        flat = ops.reshape(parents + ops.arange(ops.shape(parents)[0], dtype="int32")[:, None] * width, (-1,))
+        tokens, sums = (ops.take_along_axis(ops.reshape(x, ops.shape(ranks)), places, axis=1) for x in (ids, sums))
+        path = Path(*(_reordered(part, flat) for part in path))
+        state = keras.tree.map_structure(lambda x: ops.take(x, flat, axis=0), state)
+        return extended(path, t, tokens, sums, rules, limits), state
+
+    state = keras.tree.map_structure(lambda x: ops.repeat(x, width, axis=0), state)
+    return _answers(run(body, empty(rows(state) // width, width, rules), state, rules), length_penalty)
+
+
+def _answers(path: Path, alpha: float) -> Hypotheses:
+    """Score the finished paths; what holds a forbidden token is no answer."""
+    alive = path.sums > DEAD
+    scores = ops.where(alive, path.sums / penalty(path.lengths, alpha), -float("inf"))
+    tokens = ops.where(alive[:, :, None], path.tokens, PAD)
+    return Hypotheses(tokens, ops.where(alive, path.lengths, 0), scores, ops.where(alive, path.sums, -float("inf")))
+
+
+def _reordered(part: Any, flat: Any) -> Any:
+    """Take the beams of a part [B, K, ...] in the order flat [B K], which counts beams over the batch."""
+    rest = part.shape[2:]
+    return ops.reshape(ops.take(ops.reshape(part, (-1, *rest)), flat, axis=0), ops.shape(part))
+
+
+def _candidates(logits: Any, path: Path, t: Any, width: int, rules: Rules) -> tuple[Any, Any]:
+    """Log-probabilities and tokens of the C best continuations of each path, [N, V] -> two [B, K, C].
+
+    No more than K continuations of one path can be among the K best of all, so C = min(K, V). A finished path
+    has one continuation, PAD, that costs nothing.
+    """
+    count = min(width, logits.shape[-1])
+    values, ids = ops.top_k(restricted(logits, path.tokens, t, rules), count)
+    shape = (-1, width, count)
+    gains, ids = ops.reshape(values - log_total(logits), shape), ops.reshape(ops.cast(ids, "int32"), shape)
+    stay = ops.convert_to_tensor(np.where(np.arange(count) == 0, 0.0, BLOCKED).astype("float32"))
+    done = path.done[:, :, None]
+    return ops.where(done, stay, gains), ops.where(done, PAD, ids)
