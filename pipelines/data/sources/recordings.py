@@ -1,0 +1,122 @@
+"""Raw examples of recordings with transcripts: manifests, and the trees of LJSpeech, LibriSpeech and Common Voice.
+
+An example is ``{"id", "where", "path", "text"}`` and, where the data names them, ``"speaker"``. Files are not opened
+here: reading happens where recordings are encoded, many at a time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipelines.data.sources.files import Columns, fingerprint, open_tables, table_reader
+from pipelines.data.sources.source import Example, OnProblem, Problem, Reader, Source
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "path": ("path", "file", "audio", "wav", "audio_path", "audio_filepath", "filename"),
+    "text": ("text", "transcript", "sentence", "transcription", "normalized_text"),
+    "speaker": ("speaker", "speaker_id", "client_id"),
+}
+COMMON_VOICE = ("train", "dev", "test", "validated")
+SOUND = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".au")
+
+
+def open_recordings(spec: str, columns: Columns | None = None) -> Source:
+    """Open a corpus folder in one of the known layouts, else a manifest (CSV, TSV, JSON lines).
+
+    Args:
+        spec: the folder, or the manifest file; audio paths in a manifest are relative to it.
+        columns: names of the columns for ``path``, ``text`` and ``speaker``, instead of the usual ``COLUMNS``.
+
+    Raises:
+        ValueError: no such path, or neither a known tree nor a manifest; names what is there.
+    """
+    path = Path(spec).expanduser()
+    tree = _ljspeech(spec, path) or _librispeech(spec, path) or _common_voice(spec, path)
+    if tree is not None:
+        return tree
+    source = open_tables(spec, {**COLUMNS, **(columns or {})}, optional=("speaker",))
+    folder = path if path.is_dir() else path.parent
+    readers = {name: _beside(reader, folder) for name, reader in source.readers.items()}
+    return dataclasses.replace(source, readers=readers)
+
+
+def _beside(reader: Reader, folder: Path) -> Reader:
+    """Make audio paths absolute, and drop rows without text or file."""
+
+    def read(on_problem: OnProblem) -> Iterator[Example]:
+        for example in reader(on_problem):
+            missing = [name for name in ("path", "text") if not isinstance(example[name], str)]
+            if missing or not example["path"].strip():
+                on_problem(Problem(example["where"], f"has no {missing[0] if missing else 'path'}"))
+                continue
+            yield {**example, "path": str(folder / Path(example["path"].strip()).expanduser())}
+
+    return read
+
+
+def _ljspeech(spec: str, path: Path) -> Source | None:
+    """``metadata.csv`` with lines ``ID|text|normalised text`` beside ``wavs/ID.wav``; one split, one speaker."""
+    table = path / "metadata.csv"
+    if not (table.is_file() and (path / "wavs").is_dir()):
+        return None
+
+    def read(on_problem: OnProblem) -> Iterator[Example]:
+        for number, line in enumerate(table.read_text("utf-8").splitlines(), 1):
+            fields = line.split("|")
+            if len(fields) not in (2, 3):
+                on_problem(Problem(f"{table}:{number}", f"expected ID|text|normalised text, came {len(fields)} fields"))
+                continue
+            sound = path / "wavs" / f"{fields[0]}.wav"
+            yield {"id": fields[0], "where": f"{table}:{number}", "path": str(sound), "text": fields[-1]}
+
+    return Source(spec, {"all": read}, fingerprint([table]))
+
+
+def _librispeech(spec: str, path: Path) -> Source | None:
+    """``SPLIT/SPEAKER/CHAPTER/SPEAKER-CHAPTER.trans.txt`` with lines ``ID TEXT`` beside ``ID.flac``.
+
+    All the parts of the training data together are the split ``train``; ``dev-clean`` is also called ``validation``.
+    """
+    if not path.is_dir():
+        return None
+    splits = {}
+    for folder in sorted(part for part in path.iterdir() if part.is_dir()):
+        transcripts = sorted(folder.glob("*/*/*.trans.txt"))
+        if transcripts:
+            splits[folder.name] = transcripts
+    if not splits:
+        return None
+    readers = {name: _chapters(transcripts) for name, transcripts in splits.items()}
+    readers["train"] = _chapters([file for name in splits if name.startswith("train") for file in splits[name]])
+    if "dev-clean" in splits:
+        readers["validation"] = readers["dev-clean"]
+    return Source(spec, readers, fingerprint([file for transcripts in splits.values() for file in transcripts]))
+
+
+def _chapters(transcripts: list[Path]) -> Reader:
+    def read(on_problem: OnProblem) -> Iterator[Example]:
+        for file in transcripts:
+            for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
+                name, _, text = line.strip().partition(" ")
+                where = f"{file}:{number}"
+                if not text:
+                    on_problem(Problem(where, "expected ID TEXT"))
+                    continue
+                sound = next((s for s in (file.parent / (name + e) for e in SOUND) if s.exists()), file.parent / name)
+                yield {"id": name, "where": where, "path": str(sound), "text": text, "speaker": name.split("-")[0]}
+
+    return read
+
+
+def _common_voice(spec: str, path: Path) -> Source | None:
+    """``SPLIT.tsv`` with the columns client_id, path and sentence beside ``clips/``."""
+    if not (path / "clips").is_dir():
+        return None
+    tables = [path / f"{name}.tsv" for name in COMMON_VOICE if (path / f"{name}.tsv").is_file()]
+    if not tables:
+        return None
+    columns = {"path": ("path",), "text": ("sentence",), "speaker": ("client_id",)}
+    readers = {table.stem: _beside(table_reader(table, columns), path / "clips") for table in tables}
+    return Source(spec, readers, fingerprint(tables))
