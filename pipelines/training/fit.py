@@ -84,6 +84,7 @@ class Trainer:
         found = importlib.util.find_spec("tensorboard")
         self.log = tf.summary.create_file_writer(str(self.run.path / "tensorboard")) if found else None
         self.wait = self.busy = 0.0
+        self.step_seconds: list[float] = []
 
     def _variables(self) -> list[Any]:
         return [*self.model.variables, *self.optimizer.variables, *self.average.shadow]
@@ -142,6 +143,7 @@ class Trainer:
         end = time.monotonic()
         self.wait += ready - begin
         self.busy += end - begin
+        self.step_seconds.append(end - begin)
         progress.seconds += end - begin
         progress.step += 1
         progress.loss_sum += loss
@@ -149,7 +151,8 @@ class Trainer:
 
     def _estimate(self, progress: Progress, steps: int) -> None:
         if progress.epoch == 0 and progress.step == min(20, steps):
-            left = progress.seconds / progress.step * steps * self.settings.epochs
+            # The median, because the first batch of every width waits for a compilation.
+            left = float(np.median(self.step_seconds)) * steps * self.settings.epochs
             say(f"{self.model.count_params():,} parameters; about {left / 60:.1f} minutes for all epochs")
 
     def _close_epoch(self, progress: Progress, steps: int) -> None:

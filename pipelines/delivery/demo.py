@@ -1,0 +1,128 @@
+"""The demonstration: every task on built-in data, from training to an export that answers in a fresh process."""
+
+import json
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from pipelines import load_task
+from pipelines.delivery.export import export, run_fresh
+from pipelines.training.evaluation import evaluate, table
+from pipelines.training.fit import say
+from pipelines.training.runs import CONFIG, MANIFEST
+from pipelines.training.train import train
+
+SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line of the closing table; ``failures`` are sentences, none when all is well."""
+
+    task: str
+    parameters: int
+    seconds: float
+    metric: str
+    value: float
+    baseline: str
+    baseline_value: float
+    run: Path
+    failures: tuple[str, ...]
+
+
+def run_demo(tasks: list[str], out: Path) -> int:
+    """Run every task in ``tasks`` and print a table.
+
+    Args:
+        tasks: names of tasks.
+        out: folder; each task's run is ``out/TASK``, made anew, its export ``out/TASK/export``.
+
+    Returns:
+        Exit status: 1 when a metric misses its threshold, leads the baseline by less than its margin, or an export
+        and its run disagree.
+
+    Raises:
+        ValueError: ``out/TASK`` holds something else than a run.
+    """
+    results = [_one(name, out / name) for name in tasks]
+    print(_closing(results))
+    for result in results:
+        for failure in result.failures:
+            print(f"pipelines: {result.task}: {failure}", file=sys.stderr)
+    return 1 if any(result.failures for result in results) else 0
+
+
+def _one(name: str, folder: Path) -> Result:
+    say(f"== {name}")
+    task = load_task(name)
+    begin = time.monotonic()
+    _clear(folder)
+    keras.backend.clear_session()
+    train(name, run=folder, preset="demo")
+    record = evaluate(folder)
+    print(table(record))
+    method, reference = _baseline(task)
+    failures = _verdict(task, record, method, reference)
+    try:
+        export(folder)
+        print(_answers(task, folder))
+    except RuntimeError as error:
+        failures.append(str(error))
+    seconds, value = time.monotonic() - begin, record["metrics"][task.METRIC]["value"]
+    return Result(name, record["parameters"], seconds, task.METRIC, value, method, reference, folder, tuple(failures))
+
+
+def _clear(folder: Path) -> None:
+    if folder.exists():
+        if not (folder / MANIFEST).exists() and not (folder / CONFIG).exists():
+            raise ValueError(f"--out: {folder} exists and is no run folder; name another")
+        shutil.rmtree(folder)
+
+
+def _baseline(task: Any) -> tuple[str, float]:
+    source = task.open_source("synthetic", task.Config())
+    method, value = task.baseline(list(source.read("train")), list(source.read("test")))
+    return str(method), float(value)
+
+
+def _verdict(task: Any, record: dict[str, Any], method: str, reference: float) -> list[str]:
+    value, sign = record["metrics"][task.METRIC]["value"], 1 if task.BETTER == "higher" else -1
+    failures = []
+    if sign * (value - task.THRESHOLD) < 0:
+        failures.append(f"{task.METRIC} {value:.4f} misses {task.THRESHOLD}")
+    if sign * (value - reference) < task.MARGIN:
+        failures.append(f"{task.METRIC} {value:.4f} does not beat {method} ({reference:.4f}) by {task.MARGIN}")
+    return failures
+
+
+def _answers(task: Any, folder: Path) -> str:
+    """Ask the export in a fresh process for a few test examples, and lay out input, answer and reference."""
+    lines = (folder / "predictions.jsonl").read_text("utf-8").splitlines()[:SHOWN]
+    predictions = [json.loads(line) for line in lines]
+    source = task.open_source("synthetic", task.Config())
+    examples = [example for _, example in zip(predictions, source.read("test"), strict=False)]
+    answers = run_fresh(folder / "export", task.serving_inputs(examples))[task.ANSWER]
+    shown = ["answers of the export in a fresh process:"]
+    for prediction, answer in zip(predictions, answers, strict=True):
+        text = answer.decode("utf-8")
+        if text != prediction["answer"]:
+            raise RuntimeError(f"{prediction['id']}: the export answers {text!r}, the run {prediction['answer']!r}")
+        shown.append(f"  {prediction['input']}\n    -> {text}   (reference: {prediction['references'][0]})")
+    return "\n".join(shown)
+
+
+def _closing(results: list[Result]) -> str:
+    head = f"\n{'task':<12} {'parameters':>10} {'seconds':>8}  {'metric':<14} {'value':>8}  without recurrence"
+    lines = [head]
+    for r in results:
+        lines.append(
+            f"{r.task:<12} {r.parameters:>10,} {r.seconds:>8.1f}  {r.metric:<14} {r.value:>8.4f}  "
+            f"{r.baseline_value:.4f} ({r.baseline})"
+        )
+        lines.append(f"             run {r.run}, export {r.run / 'export'}")
+    return "\n".join(lines)
