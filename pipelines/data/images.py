@@ -1,0 +1,120 @@
+"""Pictures in graph: the bytes of JPEG and PNG files -> pixels of one size, the same code in training and export.
+
+A file that cannot be decoded must not fail the batch it came with. TensorFlow's decoders raise, so they run inside a
+tf.data map whose errors are ignored; what did not arrive is reported as a status. All of it is ordinary TensorFlow
+and travels in a SavedModel.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+
+OK, UNREADABLE, TOO_LARGE = 0, 1, 2
+STATUS_NAMES = ("ok", "unreadable", "too large")
+MAX_PIXELS = 40_000_000
+"""Larger pictures are refused by their header: decoded and in float32 this many take about half a gigabyte."""
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8\xff"
+_AT_ONCE = 4  # pictures decoded at the same time, so that memory is bounded on machines with many cores
+_EXIF_BYTES = 4096
+# The orientation entry of an EXIF directory up to its value: tag 0x0112, type 3 (short), count 1, in both byte orders.
+_ORIENTATION = (b"\x01\x12\x00\x03\x00\x00\x00\x01\x00", b"\x12\x01\x03\x00\x01\x00\x00\x00")
+
+
+def decode(contents: Any, size: int, max_pixels: int = MAX_PIXELS) -> tuple[Any, Any]:
+    """Decode pictures and stretch each to a square.
+
+    Grey, palette, 16-bit, CMYK and transparent pictures become RGB (transparency over white), of an animated PNG the
+    still picture is taken, and a JPEG is turned upright as its EXIF orientation says. Shrinking averages over the
+    covered area (bilinear with anti-aliasing).
+
+    Args:
+        contents: tf.string [B], the bytes of JPEG or PNG files; B may be 0.
+        size: height and width of the result, in pixels.
+        max_pixels: height times width from which a picture is refused before it is decoded.
+
+    Returns:
+        pixels uint8 [B, size, size, 3], zeros where the status is not OK; status int32 [B]: ``OK``, ``UNREADABLE``
+        (damaged, cut short, or neither JPEG nor PNG) or ``TOO_LARGE``.
+    """
+    count = tf.size(contents)
+
+    def one(number: Any, content: Any) -> tuple[Any, Any, Any]:
+        return number, *_decode_one(content, size, max_pixels)
+
+    pictures = tf.data.Dataset.from_tensor_slices((tf.range(count), contents))
+    pictures = pictures.map(one, num_parallel_calls=_AT_ONCE).ignore_errors()
+    # One more, never used, because a dataset that yields nothing has no single element.
+    last = tf.data.Dataset.from_tensors((count, OK, tf.zeros([size, size, 3], tf.uint8)))
+    batch = pictures.concatenate(last).batch(tf.cast(count, tf.int64) + 1)
+    numbers, found, pixels = batch.get_single_element()
+    where = numbers[:, None]
+    status = tf.tensor_scatter_nd_update(tf.fill([count + 1], UNREADABLE), where, found)
+    return tf.scatter_nd(where, pixels, [count + 1, size, size, 3])[:count], status[:count]
+
+
+def _decode_one(content: Any, size: int, max_pixels: int) -> tuple[Any, Any]:
+    """Status and uint8 pixels [size, size, 3] of one picture; raises inside the graph what `decode` ignores."""
+    png = tf.strings.substr(content, 0, len(_PNG)) == _PNG
+    jpeg = tf.strings.substr(content, 0, len(_JPEG)) == _JPEG
+    with tf.control_dependencies([tf.debugging.Assert(png | jpeg, ["neither JPEG nor PNG"])]):
+        height, width = tf.cond(png, lambda: _png_shape(content), lambda: _jpeg_shape(content))
+    fits = height * width <= max_pixels
+
+    def decoded() -> Any:
+        pixels = tf.cond(png, lambda: _png(content), lambda: _jpeg(content))
+        square = tf.image.resize(pixels, [size, size], antialias=True)
+        return tf.saturate_cast(tf.round(_upright(square, tf.where(png, 1, _orientation(content)))), tf.uint8)
+
+    pixels = tf.cond(fits, decoded, lambda: tf.zeros([size, size, 3], tf.uint8))
+    return tf.where(fits, OK, TOO_LARGE), tf.ensure_shape(pixels, [size, size, 3])
+
+
+def _png_shape(content: Any) -> tuple[Any, Any]:
+    width_height = tf.io.decode_raw(tf.strings.substr(content, 16, 8), tf.int32, little_endian=False)
+    return tf.cast(width_height[1], tf.int64), tf.cast(width_height[0], tf.int64)
+
+
+def _jpeg_shape(content: Any) -> tuple[Any, Any]:
+    shape = tf.image.extract_jpeg_shape(content, tf.int64)
+    return shape[0], shape[1]
+
+
+def _png(content: Any) -> Any:
+    """Pixels float32 [H, W, 3], transparent ones over white."""
+    pixels = tf.cast(tf.io.decode_png(content, channels=4), tf.float32)
+    depth_and_kind = tf.io.decode_raw(tf.strings.substr(content, 24, 2), tf.uint8)
+    few_greys = (depth_and_kind[0] < 8) & (depth_and_kind[1] == 0)
+    # For grey pictures of 1, 2 or 4 bits the decoder fills opacity with the largest value of as many bits, not 255.
+    opacity = tf.where(few_greys, 1.0, pixels[:, :, 3:] / 255.0)
+    return pixels[:, :, :3] * opacity + 255.0 * (1.0 - opacity)
+
+
+def _jpeg(content: Any) -> Any:
+    """Pixels float32 [H, W, 3]."""
+    return tf.cast(tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE"), tf.float32)
+
+
+def _orientation(content: Any) -> Any:
+    """The EXIF orientation of a JPEG, 1 to 8 (1: upright, also where there is none), as a scalar int32."""
+    head = tf.io.decode_raw(tf.strings.substr(content, 0, _EXIF_BYTES), tf.uint8)
+    orientation = tf.constant(1)
+    for mark in _ORIENTATION:
+        places = tf.size(head) - len(mark)
+        hits = tf.ones([tf.maximum(places, 0)], tf.bool)
+        for offset, byte in enumerate(mark):
+            hits &= head[offset : offset + places] == byte
+        found = tf.cast(head[tf.argmax(hits) + len(mark)], tf.int32)
+        orientation = tf.where(tf.reduce_any(hits) & (found >= 1) & (found <= 8), found, orientation)
+    has_exif = tf.strings.regex_full_match(tf.strings.substr(content, 0, 64), r"(?s)\C*Exif\x00\x00\C*")
+    return tf.where(has_exif, orientation, 1)
+
+
+def _upright(square: Any, orientation: Any) -> Any:
+    """Turn and mirror a square picture [S, S, 3] as its EXIF orientation says (EXIF 2.3, tag 0x0112)."""
+    square = tf.cond(orientation >= 5, lambda: tf.transpose(square, [1, 0, 2]), lambda: square)
+    across = tf.reduce_any(orientation == tf.constant([2, 3, 6, 7]))
+    square = tf.cond(across, lambda: square[:, ::-1], lambda: square)
+    down = tf.reduce_any(orientation == tf.constant([3, 4, 7, 8]))
+    return tf.cond(down, lambda: square[::-1], lambda: square)
