@@ -1,7 +1,7 @@
 """Augmentation of sound, in graph and a function of its seed: speed, gain, noise at a stated ratio, SpecAugment.
 
-Every function takes one recording and a stateless seed int32 [2], so the same (seed, epoch, example) always
-gives the same sound, whatever the batch or the number of workers. Evaluation never calls this module.
+Every function takes a stateless seed int32 [2]: the same seed always gives the same sound, whatever the number of
+workers. Evaluation never calls this module.
 """
 
 from __future__ import annotations
@@ -89,22 +89,43 @@ def add_noise(waveform: Any, snr_db: Any, seed: Any) -> Any:
     return waveform + white * tf.sqrt(level * tf.pow(10.0, -snr_db / 10.0))
 
 
-def spec_augment(features: Any, seed: Any, augment: Augment) -> Any:
-    """Random stripes of one recording set to 0, the mean of normalised features: float32 [T, bands] -> [T, bands].
+def augment_batch(waveforms: Any, samples: Any, seed: Any, augment: Augment, step: int) -> tuple[Any, Any]:
+    """Each recording of a padded batch changed by its own draws: float32 [B, N], int32 [B] -> [B, M], int32 [B].
+
+    M is the next multiple of `step` samples, so that few widths occur.
+    """
+    rows = tf.range(tf.shape(waveforms)[0])
+    limit = (tf.shape(waveforms)[1] * 3 // 2 // step + 2) * step if augment.speed > 0 else tf.shape(waveforms)[1]
+
+    def one(row: Any) -> tuple[Any, Any]:
+        mine = tf.random.experimental.stateless_fold_in(seed, row)
+        changed = augment_waveform(waveforms[row, : samples[row]], mine, augment)
+        count = tf.shape(changed)[0]
+        return tf.pad(changed, [[0, limit - count]]), count
+
+    changed, counts = tf.map_fn(one, rows, fn_output_signature=(tf.float32, tf.int32))
+    width = (tf.reduce_max(counts) + step - 1) // step * step
+    return tf.pad(changed, [[0, 0], [0, step]])[:, :width], counts
+
+
+def spec_augment(features: Any, frames: Any, seed: Any, augment: Augment) -> Any:
+    """Random stripes of each recording set to 0, the mean of normalised features: [B, T, bands], [B] -> [B, T, bands].
 
     Park et al., "SpecAugment", 2019, without time warping; widths are uniform in [0, largest].
     """
-    frames, bands = tf.unstack(tf.shape(features))
-    longest = tf.minimum(augment.time_width, tf.cast(augment.time_share * tf.cast(frames, tf.float32), tf.int32))
-    kept_times = _unmasked(frames, augment.times, longest, tf.add(seed, [0, 2]))
-    kept_bands = _unmasked(bands, augment.bands, tf.minimum(augment.band_width, bands), tf.add(seed, [0, 3]))
-    return tf.where(kept_times[:, None] & kept_bands[None, :], features, 0.0)
+    total, bands = tf.shape(features)[1], tf.fill(tf.shape(frames), tf.shape(features)[2])
+    longest = tf.cast(augment.time_share * tf.cast(frames, tf.float32), tf.int32)
+    longest = tf.minimum(augment.time_width, longest)
+    kept_times = _unmasked(total, frames, augment.times, longest, tf.add(seed, [0, 2]))
+    widest = tf.minimum(augment.band_width, bands)
+    kept_bands = _unmasked(tf.shape(features)[2], bands, augment.bands, widest, tf.add(seed, [0, 3]))
+    return tf.where(kept_times[:, :, None] & kept_bands[:, None, :], features, 0.0)
 
 
-def _unmasked(size: Any, masks: int, widest: Any, seed: Any) -> Any:
-    """False inside `masks` random intervals of at most `widest` places: bool [size]."""
-    draws = tf.random.stateless_uniform([2, masks], seed)
-    width = tf.cast(draws[0] * tf.cast(widest + 1, tf.float32), tf.int32)
-    start = tf.cast(draws[1] * tf.cast(size - width + 1, tf.float32), tf.int32)
-    place = tf.range(size)[:, None]
-    return ~tf.reduce_any((place >= start) & (place < start + width), axis=1)
+def _unmasked(total: Any, sizes: Any, masks: int, widest: Any, seed: Any) -> Any:
+    """False inside `masks` random intervals of [0, sizes[b]), none wider than widest[b]: bool [B, total]."""
+    draws = tf.random.stateless_uniform([2, tf.shape(sizes)[0], 1, masks], seed)
+    width = tf.cast(draws[0] * tf.cast(widest + 1, tf.float32)[:, None, None], tf.int32)
+    start = tf.cast(draws[1] * tf.cast(sizes[:, None, None] - width + 1, tf.float32), tf.int32)
+    place = tf.range(total)[None, :, None]
+    return ~tf.reduce_any((place >= start) & (place < start + width), axis=2)

@@ -3,7 +3,7 @@ import pytest
 import soxr
 import tensorflow as tf
 
-from pipelines.data.audio_augment import Augment, add_noise, augment_waveform, resample, spec_augment
+from pipelines.data.audio_augment import Augment, add_noise, augment_batch, augment_waveform, resample, spec_augment
 
 
 def tones(rate, seconds=1.0):
@@ -44,18 +44,37 @@ def test_augmentation_is_a_function_of_the_seed():
     np.testing.assert_array_equal(one, same)
     assert len(one) != len(other)
     assert all(16000 / 1.1 - 1 <= len(sound) <= 16000 / 0.9 + 1 for sound in (one, other))
-    features = np.random.default_rng(0).normal(size=(100, 80)).astype(np.float32)
+    features, frames = np.random.default_rng(0).normal(size=(2, 100, 80)).astype(np.float32), np.array([100, 60])
     masks = Augment(bands=2, times=2)
-    np.testing.assert_array_equal(spec_augment(features, [1, 2], masks), spec_augment(features, [1, 2], masks))
-    assert np.any(spec_augment(features, [1, 2], masks) != spec_augment(features, [1, 3], masks))
+    one, same, other = (spec_augment(features, frames, seed, masks).numpy() for seed in ([1, 2], [1, 2], [1, 3]))
+    np.testing.assert_array_equal(one, same)
+    assert np.any(one != other) and np.any((one[0] == 0) != (one[1] == 0))
 
 
 def test_the_defaults_change_nothing():
     clean = tones(16000)
     np.testing.assert_array_equal(augment_waveform(clean, [1, 2], Augment()), clean)
-    np.testing.assert_array_equal(spec_augment(clean.reshape(200, 80), [1, 2], Augment()), clean.reshape(200, 80))
+    features = clean.reshape(1, 200, 80)
+    np.testing.assert_array_equal(spec_augment(features, np.array([200]), [1, 2], Augment()), features)
     assert not Augment(bands=2, times=2).changes_waveform
     assert Augment(gain_db=1).changes_waveform
+
+
+def test_a_batch_is_changed_row_by_row():
+    batch = np.zeros((3, 9000), np.float32)
+    lengths = np.array([9000, 4000, 1])
+    for row, length in enumerate(lengths):
+        batch[row, :length] = tones(16000)[:length]
+    changed, counts = augment_batch(batch, lengths, [5, 6], Augment(speed=0.1, gain_db=6), 2000)
+    assert changed.shape[1] % 2000 == 0 and changed.shape[1] - counts.numpy().max() < 2000
+    for row, (length, count) in enumerate(zip(lengths, counts.numpy(), strict=True)):
+        assert length / 1.1 - 1 <= count <= length / 0.9 + 1
+        assert not changed[row, count:].numpy().any() and changed[row, :count].numpy().any()
+    same, _ = augment_batch(batch, lengths, [5, 6], Augment(speed=0.1, gain_db=6), 2000)
+    np.testing.assert_array_equal(changed, same)
+    plain, counts = augment_batch(batch, lengths, [5, 6], Augment(), 2000)
+    np.testing.assert_array_equal(plain[:, :9000], batch)
+    np.testing.assert_array_equal(counts, lengths)
 
 
 def test_gain_stays_in_its_decibels():
@@ -71,7 +90,9 @@ def test_masks_are_stripes_within_their_widths():
     augment = Augment(bands=1, band_width=5, times=1, time_width=40, time_share=0.1)
     widths = set()
     for index in range(60):
-        hidden = spec_augment(tf.ones([50, 20]), [3, index], augment).numpy() == 0
+        hidden = spec_augment(tf.ones([1, 70, 20]), np.array([50]), [3, index], augment).numpy()[0] == 0
+        assert not hidden[50:].all(1).any()
+        hidden = hidden[:50]
         times, bands = np.flatnonzero(hidden.all(1)), np.flatnonzero(hidden.all(0))
         assert hidden.sum() == len(times) * 20 + len(bands) * 50 - len(times) * len(bands)
         assert len(times) <= 5 and len(bands) <= 5

@@ -1,0 +1,106 @@
+"""What can be set about speech recognition, and the presets. Imports no keras."""
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from pipelines.config import STRICT, TrainingConfig
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class Config(TrainingConfig):
+    """Recordings to text: log-mel -> convolutional subsampling -> recurrent stack -> CTC over characters."""
+
+    audio_column: str = Field("", description="column with the audio path, where its name is not a usual one")
+    text_column: str = Field("", description="column with the transcript, where its name is not a usual one")
+    speaker_column: str = Field("", description="column with the speaker, where its name is not a usual one")
+    lowercase: bool = Field(True, description="fold the case of transcripts")
+    punctuation: bool = Field(False, description="keep punctuation in transcripts (apostrophes always stay)")
+    shortest: float = Field(0.05, ge=0, description="seconds below which a recording is not used")
+    longest: float = Field(30.0, gt=0, description="seconds above which a recording is not used")
+    rate: int = Field(16000, ge=1000, description="sampling rate in Hz to which everything is brought")
+    window_ms: float = Field(25.0, gt=0, description="length of a frame in milliseconds")
+    hop_ms: float = Field(10.0, gt=0, description="distance of frames in milliseconds")
+    bands: int = Field(80, ge=1, description="mel filters")
+    low: float = Field(20.0, ge=0, description="lower edge of the lowest filter in Hz")
+    high: float = Field(0.0, ge=0, description="upper edge of the highest filter in Hz; 0 means rate / 2")
+    floor: float = Field(1e-6, gt=0, description="added to the mel power before the logarithm")
+    normalisation: Literal["utterance", "statistics"] = Field(
+        "utterance", description="zero mean and unit variance of each recording, or by statistics of train (streaming)"
+    )
+    filters: int = Field(32, ge=1, description="channels of each subsampling convolution")
+    subsampling: Literal["2", "4", "8"] = Field("4", description="frames that become one step of the recurrent stack")
+    cell: Literal["lstm", "gru", "rnn"] = Field("lstm", description="kind of recurrent layer")
+    units: int = Field(256, ge=1, description="width of each recurrent layer and direction")
+    layers: int = Field(3, ge=1, description="recurrent layers")
+    bidirectional: bool = Field(True, description="read in both directions; off makes streaming possible")
+    layer_norm: bool = Field(True, description="normalise the output of each recurrent layer")
+    dropout: float = Field(0.2, ge=0, lt=1, description="dropout before, between and after recurrent layers")
+    speed: float = Field(0.0, ge=0, lt=0.5, description="largest relative change of speed and pitch in training")
+    gain_db: float = Field(0.0, ge=0, description="largest change of level in training, in decibels")
+    noise: float = Field(0.0, ge=0, le=1, description="share of training recordings to which white noise is added")
+    snr_db: float = Field(
+        10.0, description="lowest ratio of signal to added noise in decibels; the highest is 30 above"
+    )
+    band_masks: int = Field(0, ge=0, description="SpecAugment: frequency masks")
+    band_width: int = Field(20, ge=0, description="SpecAugment: widest frequency mask in bands")
+    time_masks: int = Field(0, ge=0, description="SpecAugment: time masks")
+    time_width: int = Field(40, ge=0, description="SpecAugment: longest time mask in frames")
+    beam_width: int = Field(1, ge=1, description="CTC prefixes kept in decoding; 1 takes the best path")
+
+
+FORMATS = (
+    "a manifest (CSV, TSV, JSON lines: path, text, split, speaker) or the tree of LJSpeech, LibriSpeech or Common "
+    "Voice; WAV, FLAC, OGG, MP3 of any rate and channels"
+)
+
+PRESETS: dict[str, dict[str, object]] = {
+    "demo": {
+        "bands": 40,
+        "filters": 16,
+        "units": 96,
+        "layers": 2,
+        "epochs": 6,
+        "batch_size": 32,
+        "learning_rate": 3e-3,
+        "warmup": 0.05,
+        "dropout": 0.1,
+    },
+    "base": {
+        "units": 256,
+        "layers": 3,
+        "epochs": 60,
+        "batch_size": 16,
+        "learning_rate": 1e-3,
+        "warmup": 0.05,
+        "weight_decay": 1e-2,
+        "dropout": 0.3,
+        "speed": 0.1,
+        "gain_db": 6.0,
+        "noise": 0.3,
+        "snr_db": 10.0,
+        "band_masks": 2,
+        "band_width": 15,
+        "time_masks": 2,
+        "time_width": 25,
+        "ema": 0.995,
+    },
+    "streaming": {
+        "bidirectional": False,
+        "normalisation": "statistics",
+        "units": 384,
+        "layers": 3,
+        "epochs": 60,
+        "batch_size": 16,
+        "learning_rate": 1e-3,
+        "warmup": 0.05,
+        "dropout": 0.3,
+        "speed": 0.1,
+        "band_masks": 2,
+        "band_width": 15,
+        "time_masks": 2,
+        "time_width": 25,
+        "ema": 0.995,
+    },
+}
