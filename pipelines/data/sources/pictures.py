@@ -1,0 +1,249 @@
+"""Captioned pictures from the layouts that the community uses: Flickr8k, COCO, and tables of picture and caption.
+
+An example is one picture with all its captions: ``id`` (the file's name as the data writes it), ``image`` (its
+path), ``captions`` and ``where``. A picture is also the group by which missing splits are cut.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipelines.data.images_files import inspect, read
+from pipelines.data.sources import files
+from pipelines.data.sources.source import Example, OnProblem, Problem, Reader, Source
+
+COLUMNS = {
+    "image": ("image", "image_path", "picture", "path", "file", "file_name", "filename"),
+    "caption": ("caption", "captions", "text", "sentence"),
+}
+SPLIT_LISTS = {"train": "*trainImages.txt", "validation": "*devImages.txt", "test": "*testImages.txt"}
+LONGEST_CAPTION = 60
+"""Words beyond which a caption is called out as more than a caption."""
+
+
+class Row(NamedTuple):
+    """One line of the data: a picture's name, one or more captions, and the file and line they come from."""
+
+    name: str
+    captions: tuple[str, ...]
+    where: str
+
+
+Rows = Callable[[OnProblem], Iterable[Row]]
+
+
+def open_pictures(spec: str, columns: files.Columns = COLUMNS) -> Source:
+    """Open captioned pictures.
+
+    Accepted are: a folder with ``*.token.txt`` (Flickr8k, Flickr30k) or ``captions.txt``, its split lists
+    (``*trainImages.txt``, ``*devImages.txt``, ``*testImages.txt``) if there are any; a COCO captions file or the
+    folder above it; a Karpathy ``dataset_*.json``; and what `files.open_tables` opens, with a row for every picture
+    and caption. Pictures are looked for beside the file that names them, and in folders in and next to its folder.
+
+    Raises:
+        ValueError: no such path, nothing of the above in it, or none of the pictures is there.
+    """
+    path = Path(spec).expanduser()
+    if not path.exists():
+        raise ValueError(f"--data {spec}: there is no such file or folder")
+    notations = _json_files(path)
+    if notations:
+        return _source(spec, path, notations, _coco(notations, spec))
+    tokens = sorted([*path.glob("*.token.txt"), *path.glob("*.token"), *path.glob("captions.txt")])
+    if tokens:
+        return _flickr(spec, path, tokens[0])
+    tables = files.open_tables(spec, columns)
+    readers = {name: partial(_table_rows, reader) for name, reader in tables.readers.items()}
+    return _with_pictures(spec, path if path.is_dir() else path.parent, readers, tables.fingerprint)
+
+
+def _source(spec: str, path: Path, read_from: list[Path], readers: dict[str, Rows]) -> Source:
+    return _with_pictures(spec, path if path.is_dir() else path.parent, readers, files.fingerprint(read_from))
+
+
+def _with_pictures(spec: str, folder: Path, rows: Mapping[str, Rows], fingerprint: str) -> Source:
+    find = Finder(folder)
+    first = [row for reader in rows.values() for row, _ in zip(reader(lambda _: None), range(50), strict=False)]
+    if first and not any(find(row.name) for row in first):
+        raise ValueError(f"--data {spec}: names pictures such as {first[0].name}, but none is in {folder} or near it")
+    return Source(spec, {name: _reader(reader, find, folder) for name, reader in rows.items()}, fingerprint)
+
+
+class Finder:
+    """Finds pictures by name in a folder, in the folders within it (two levels), and in those beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        within = [p for pattern in ("*/", "*/*/", "../*/") for p in sorted(folder.glob(pattern)) if p.is_dir()]
+        self.folders = [folder, *within]
+
+    def __call__(self, name: str) -> Path | None:
+        """Return the picture's path, or None where it is nowhere."""
+        for i, folder in enumerate(self.folders):
+            if (folder / name).is_file():
+                self.folders.insert(0, self.folders.pop(i))  # the others are most likely in the same folder
+                return folder / name
+        return None
+
+
+def _reader(rows: Rows, find: Finder, folder: Path) -> Reader:
+    """Group rows by picture, in the order in which pictures first appear."""
+
+    def examples(on_problem: OnProblem) -> Iterator[Example]:
+        groups: dict[str, Example] = {}
+        for name, captions, where in rows(on_problem):
+            good = [" ".join(caption.split()) for caption in captions if usable(caption, where, on_problem)]
+            if name not in groups:
+                path = find(name)
+                if path is None:
+                    on_problem(Problem(where, f"there is no picture {name} in {folder} or near it"))
+                groups[name] = {"id": name, "image": path and str(path), "captions": [], "where": where}
+            groups[name]["captions"] += good
+        return (group for group in groups.values() if group["image"] and group["captions"])
+
+    return examples
+
+
+def usable(caption: str, where: str, on_problem: OnProblem) -> bool:
+    """Say whether a caption has any letter; hand it to ``on_problem`` when not."""
+    if re.search(r"[^\W\d_]", caption) and "�" not in caption:
+        return True
+    reason = "the caption is not valid UTF-8" if "�" in caption else f"the caption has no word ({caption.strip()!r})"
+    on_problem(Problem(where, reason))
+    return False
+
+
+# ----------------------------------------------------------------------------------------------------- layouts
+
+
+def _table_rows(reader: Reader, on_problem: OnProblem) -> Iterator[Row]:
+    for row in reader(on_problem):
+        captions = row["caption"] if isinstance(row["caption"], list) else [row["caption"]]
+        yield Row(str(row["image"]), tuple(str(c) for c in captions if c is not None) or ("",), row["where"])
+
+
+def _flickr(spec: str, folder: Path, tokens: Path) -> Source:
+    lists = {split: found for split, pattern in SPLIT_LISTS.items() for found in sorted(folder.glob(pattern))[:1]}
+    if tokens.name == "captions.txt":
+        rows: Rows = partial(_table_rows, files.table_reader(tokens, COLUMNS))
+    else:
+        rows = partial(_token_rows, tokens)
+    readers: dict[str, Rows] = {split: partial(_listed, rows, path) for split, path in lists.items()}
+    return _source(spec, folder, [tokens, *lists.values()], readers or {"all": rows})
+
+
+def _token_rows(path: Path, on_problem: OnProblem) -> Iterator[Row]:
+    """Lines ``NAME#NUMBER, tab, caption``."""
+    with files.open_text(path) as file:
+        for number, line in enumerate(file, start=1):
+            name, tab, caption = line.rstrip("\r\n").partition("\t")
+            where = f"{path}:{number}"
+            if tab:
+                yield Row(name.rpartition("#")[0] or name, (caption,), where)
+            elif line.strip():
+                on_problem(Problem(where, "expected NAME#NUMBER, a tab and a caption"))
+
+
+def _listed(rows: Rows, path: Path, on_problem: OnProblem) -> Iterator[Row]:
+    """The rows of the pictures in a split list, in the list's order."""
+    with files.open_text(path) as file:
+        wanted = {line.strip(): number for number, line in enumerate(file, start=1) if line.strip()}
+    found: dict[str, list[Row]] = {name: [] for name in wanted}
+    for row in rows(on_problem if path.match(SPLIT_LISTS["train"]) else lambda _: None):
+        if row.name in found:
+            found[row.name].append(row)
+    for name, group in found.items():
+        if not group:
+            on_problem(Problem(f"{path}:{wanted[name]}", f"{name} has no caption"))
+        yield from group
+
+
+def _json_files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path] if path.suffix.lower() == ".json" else []
+    patterns = ("captions_*.json", "annotations/captions_*.json", "dataset_*.json", "dataset.json")
+    return next((found for found in (sorted(path.glob(pattern)) for pattern in patterns) if found), [])
+
+
+def _coco(paths: Sequence[Path], spec: str) -> dict[str, Rows]:
+    readers: dict[str, Rows] = {}
+    for path in paths:
+        content = _load(path, spec)
+        if "annotations" in content:
+            word = re.search("train|val|test", path.name)
+            split = {"train": "train", "val": "validation", "test": "test"}[word[0]] if word else "all"
+            readers[split] = partial(_coco_rows, content, path)
+            continue
+        splits = {str(image.get("split", "all")) for image in content["images"]}
+        for split in sorted({"train" if name == "restval" else name for name in splits}):
+            readers[split] = partial(_karpathy_rows, content, path, split)
+    return readers
+
+
+def _load(path: Path, spec: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8-sig"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"--data {spec}: {path} cannot be read as JSON: {error}") from None
+    coco = isinstance(content, dict) and isinstance(content.get("images"), list)
+    sentences = coco and content["images"] and all(isinstance(i, dict) and "sentences" in i for i in content["images"])
+    if not coco or not (isinstance(content.get("annotations"), list) or sentences):
+        raise ValueError(f"--data {spec}: {path} is no COCO captions file (lists named images and annotations)")
+    return dict(content)
+
+
+def _coco_rows(content: dict[str, Any], path: Path, on_problem: OnProblem) -> Iterator[Row]:
+    names = {image.get("id"): str(image.get("file_name", "")) for image in content["images"]}
+    for number, annotation in enumerate(content["annotations"]):
+        where = f"{path}: annotation {annotation.get('id', number)}"
+        name = names.get(annotation.get("image_id"))
+        if not name:
+            on_problem(Problem(where, f"there is no image with id {annotation.get('image_id')!r}"))
+        elif "caption" not in annotation:
+            on_problem(Problem(where, "has no caption"))
+        else:
+            yield Row(name, (str(annotation["caption"]),), where)
+
+
+def _karpathy_rows(content: dict[str, Any], path: Path, split: str, on_problem: OnProblem) -> Iterator[Row]:
+    for number, image in enumerate(content["images"]):
+        own = str(image.get("split", "all"))
+        if split == ("train" if own == "restval" else own):
+            name = str(Path(image.get("filepath", ""), str(image.get("filename", ""))))
+            captions = tuple(str(sentence.get("raw", "")) for sentence in image["sentences"])
+            yield Row(name, captions, f"{path}: image {number}")
+
+
+# -------------------------------------------------------------------------------------------------- inspection
+
+
+def review(example: Example) -> Iterator[Problem]:
+    """Say everything that is wrong or unusual about one example: its picture (read whole) and junk captions."""
+    try:
+        finding = inspect(read(example["image"]))
+    except ValueError as error:
+        yield Problem(example["where"], str(error))
+    else:
+        for reason in (finding.problem, *finding.notes):
+            if reason:
+                yield Problem(example["where"], f"{example['id']} {reason}")
+    for reason in junk(example["captions"], str(example["id"])):
+        yield Problem(example["where"], f"{example['id']}: {reason}")
+
+
+def junk(captions: Iterable[str], name: str) -> Iterator[str]:
+    """Name captions that hardly describe a picture: one word, very long, a file's name, or said twice."""
+    seen: set[str] = set()
+    for caption in captions:
+        words = caption.split()
+        if len(words) < 2:
+            yield f"the caption has only one word ({caption!r})"
+        elif len(words) > LONGEST_CAPTION:
+            yield f"the caption has {len(words)} words, more than {LONGEST_CAPTION}"
+        if Path(name).stem and Path(name).stem in caption:
+            yield f"the caption repeats the file's name ({caption!r})"
+        if caption.lower() in seen:
+            yield f"the same caption is there twice ({caption!r})"
+        seen.add(caption.lower())
