@@ -3,11 +3,7 @@
 subwords -> embedding -> recurrent stack -> pooling -> classes. Any set of texts with one label each will do.
 """
 
-import itertools
-import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -19,15 +15,17 @@ from sklearn.pipeline import make_pipeline
 
 from models.attention import Pooling
 from models.recurrent import RecurrentStack
-from pipelines.data.inputs import Encoded
 from pipelines.data.sources import files, folders
 from pipelines.data.sources.source import Example, Source, with_cuts
 from pipelines.data.sources.synthetic import sentiment as synthetic
 from pipelines.data.sources.synthetic.builtin import builtin
-from pipelines.data.text import SubwordVocabulary, ensure_min_length, normalise, truncate
-from pipelines.data.text_learning import learn_vocabulary
 from pipelines.sentiment_config import PRESETS as PRESETS
 from pipelines.sentiment_config import Config as Config
+from pipelines.sentiment_text import Preprocessor as Preprocessor
+from pipelines.sentiment_text import encode as encode
+from pipelines.sentiment_text import fit_preprocessor as fit_preprocessor
+from pipelines.sentiment_text import label_name
+from pipelines.sentiment_text import load_preprocessor as load_preprocessor
 from pipelines.training import metrics
 
 NAME = "sentiment"
@@ -41,7 +39,6 @@ SIGNATURES = {
     "ece": "expected calibration error of the answer's probability, 15 equal-width bins (Guo et al. 2017)",
 }
 THRESHOLD, MARGIN = 0.90, 0.15  # demonstration: least accuracy, and least lead over the baseline
-CHUNK = 512
 
 COLUMNS = {"text": ("text", "review", "sentence", "transcript"), "label": ("label", "sentiment", "class")}
 
@@ -54,111 +51,6 @@ def open_source(spec: str, config: Config) -> Source:
     columns = {name: (given[name],) if given[name] else usual for name, usual in COLUMNS.items()}
     source = folders.open_classes(spec) or files.open_tables(spec, columns)
     return with_cuts(source, group=lambda example: str(example["text"]), share=config.validation_share)
-
-
-# ---------------------------------------------------------------------------------------------- preprocessing
-
-
-class Preprocessor(tf.Module):
-    """Vocabulary, and each label with its number of training examples; text to ids in graph."""
-
-    FILES = ("vocabulary.txt", "labels.json")
-
-    def __init__(self, vocabulary: SubwordVocabulary, labels: Mapping[str, int], config: Config) -> None:
-        super().__init__()
-        self.vocabulary, self.config = vocabulary, config
-        self.labels, self.counts = tuple(labels), tuple(labels.values())
-
-    def save(self, folder: Path) -> None:
-        """Write ``FILES``."""
-        self.vocabulary.save(folder / "vocabulary.txt")
-        (folder / "labels.json").write_text(
-            json.dumps(dict(zip(self.labels, self.counts, strict=True)), ensure_ascii=False) + "\n", "utf-8"
-        )
-
-    def ids(self, texts: Any) -> tf.RaggedTensor:
-        """Segment tf.string [B] into int32 [B, (T)], 1 <= T <= max_tokens."""
-        c = self.config
-        ids = self.vocabulary.encode(normalise(texts, c.lowercase, c.markup))
-        return ensure_min_length(truncate(ids, c.max_tokens, c.keep))
-
-
-def fit_preprocessor(config: Config, examples: Iterable[Example]) -> Preprocessor:
-    """Learn the subword pieces and the set of labels from the training examples.
-
-    Raises:
-        ValueError: fewer than two labels.
-    """
-    raw: Counter[str] = Counter()
-
-    def texts() -> Iterator[str]:
-        for example in examples:
-            raw[label_name(example["label"], config.labels)] += 1
-            yield str(example["text"])
-
-    pieces = learn_vocabulary(texts(), config.vocabulary_size, config.lowercase, markup=config.markup)
-    del raw[""]
-    if len(raw) < 2:
-        raise ValueError(f"the training data has the labels {sorted(raw)}: expected at least two")
-    return Preprocessor(SubwordVocabulary(pieces), dict(sorted(raw.items())), config)
-
-
-def load_preprocessor(config: Config, folder: Path) -> Preprocessor:
-    """Read back what ``save`` wrote."""
-    labels = json.loads((folder / "labels.json").read_text("utf-8"))
-    return Preprocessor(SubwordVocabulary.load(folder / "vocabulary.txt"), labels, config)
-
-
-def _plain(label: Any) -> str:
-    return str(int(label)) if isinstance(label, bool | float) and label == int(label) else str(label).strip()
-
-
-def label_name(label: Any, names: tuple[str, ...] = ()) -> str:
-    """Return the name of a label: integers are looked up in ``names``; without names 0 is negative, 1 positive."""
-    plain = _plain(label)
-    names = names or ("negative", "positive")
-    return names[int(plain)] if plain.isdecimal() and int(plain) < len(names) else plain
-
-
-def encode(
-    preprocessor: Preprocessor,
-    config: Config,
-    examples: Iterable[Example],
-    labelled: bool = True,
-    keep_raw: bool = True,
-) -> Encoded:
-    """Segment examples once, ``CHUNK`` at a time; drop those without text or with an unknown label, by name."""
-    index = {name: i for i, name in enumerate(preprocessor.labels)}
-    kept: list[Example] = []
-    dropped: list[str] = []
-    labels: list[int] = []
-    ids: list[tf.RaggedTensor] = []
-    source = iter(examples)
-    while chunk := list(itertools.islice(source, CHUNK)):
-        good: list[Example] = []
-        for example in chunk:
-            reason = _unusable(example, index, config) if labelled else ""
-            if reason:
-                dropped.append(f"{example['where']}: {reason}")
-                continue
-            good.append(example)
-            labels += [index[label_name(example["label"], config.labels)]] if labelled else []
-        ids += [preprocessor.ids(tf.constant([str(example["text"]) for example in good]))] if good else []
-        kept += good if keep_raw else [{"id": e["id"], "where": e["where"]} for e in good]
-    tokens = tf.concat(ids, axis=0) if ids else tf.RaggedTensor.from_row_splits(tf.zeros([0], tf.int32), [0])
-    lengths = tf.cast(tokens.row_lengths(), tf.int32)
-    y = {"label": tf.constant(labels, tf.int32)} if labelled else {}
-    if labelled and config.class_weights:
-        balanced = sum(preprocessor.counts) / len(preprocessor.counts) / np.array(preprocessor.counts, np.float32)
-        y["weight"] = tf.gather(tf.constant(balanced, tf.float32), y["label"])
-    return Encoded({"tokens": tokens, "lengths": lengths}, y, lengths.numpy(), kept, dropped)
-
-
-def _unusable(example: Example, index: Mapping[str, int], config: Config) -> str:
-    if not isinstance(example["text"], str) or not example["text"].strip():
-        return f"the text is empty or no text ({example['text']!r})"
-    name = label_name(example["label"], config.labels)
-    return "" if name in index else f"unknown label {name!r}; the labels are {', '.join(index)}"
 
 
 # ------------------------------------------------------------------------------------------------------ model

@@ -12,7 +12,7 @@ import tensorflow as tf
 from models.kernels import portable
 from pipelines import load_task
 from pipelines.training.evaluation import Decoder
-from pipelines.training.loading import load_run
+from pipelines.training.loading import Loaded, load_run
 
 CARD = Path("assets.extra") / "pipelines.json"
 SMALL = 32
@@ -38,6 +38,7 @@ class Predictor:
             ValueError: ``path`` is neither, or was changed.
         """
         self.path = Path(path).expanduser()
+        self.loaded: Loaded | None = None
         if (self.path / "saved_model.pb").exists():
             self._load_export()
         else:
@@ -51,7 +52,6 @@ class Predictor:
         except (OSError, json.JSONDecodeError) as error:
             raise ValueError(f"{self.path / CARD}: cannot be read: {error}; was it written by export?") from None
         self.task = load_task(card["task"])
-        self.loaded = None
         self._module = tf.saved_model.load(self.path)  # kept: its variables die with it
         self._serve = self._module.signatures["serving_default"]
 

@@ -53,12 +53,12 @@ def paired_bootstrap(
     table = {}
     for name, values in differences.items():
         low, high = np.percentile(values, [2.5, 97.5])
-        side = min(np.mean(np.array(values) <= 0), np.mean(np.array(values) >= 0))
+        side = min(float(np.mean(np.array(values) <= 0)), float(np.mean(np.array(values) >= 0)))
         table[name] = {
             "difference": float(a[name] - b[name]),
             "low": float(low),
             "high": float(high),
-            "p_value": float(min(1.0, 2 * side)),
+            "p_value": min(1.0, 2 * side),
         }
     return table
 

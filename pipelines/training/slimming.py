@@ -1,6 +1,7 @@
 """A slim copy of a run: float16 weights and no training state, to keep in a repository or hand on."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -29,8 +30,7 @@ def slim(run: str | Path, out: str | Path) -> Path:
     target.write_json(CONFIG, record)
     target.write(WEIGHTS, lambda path: halve(loaded.run.verified(WEIGHTS), path))
     for name in (*loaded.task.Preprocessor.FILES, *(name for name in COPIED if loaded.run.has(name))):
-        source = loaded.run.verified(name)
-        target.write(name, lambda path, source=source: shutil.copyfile(source, path))
+        target.write(name, partial(shutil.copyfile, loaded.run.verified(name)))
     return target.path
 
 

@@ -100,11 +100,11 @@ def with_cuts(source: Source, group: Callable[[Example], str], share: float) -> 
     if set(source.readers) == {"all"}:
         every = source.readers["all"]
         parts = {"train": (2 * share, 1.0), "validation": (share, 2 * share), "test": (0.0, share)}
-        whole, cut = f"the only file of {source.spec}", ("train", "validation", "test")
+        whole, cut = f"the only file of {source.spec}", ["train", "validation", "test"]
     elif source.has("train") and not source.has("validation"):
         every = source.readers[source.find("train")]
         parts = {source.find("train"): (share, 1.0), "validation": (0.0, share)}
-        whole, cut = "train", ("validation",)
+        whole, cut = "train", ["validation"]
     else:
         return source
     readers = dict(source.readers) if "all" not in source.readers else {}

@@ -1,0 +1,122 @@
+"""Sentiment analysis, the way from texts to ids: vocabulary, label names, and encoding."""
+
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines.data.inputs import Encoded
+from pipelines.data.sources.source import Example
+from pipelines.data.text import SubwordVocabulary, ensure_min_length, normalise, truncate
+from pipelines.data.text_learning import learn_vocabulary
+from pipelines.sentiment_config import Config
+
+CHUNK = 512
+"""Examples that are segmented together."""
+
+
+class Preprocessor(tf.Module):
+    """Vocabulary, and each label with its number of training examples; text to ids in graph."""
+
+    FILES = ("vocabulary.txt", "labels.json")
+
+    def __init__(self, vocabulary: SubwordVocabulary, labels: Mapping[str, int], config: Config) -> None:
+        super().__init__()
+        self.vocabulary, self.config = vocabulary, config
+        self.labels, self.counts = tuple(labels), tuple(labels.values())
+
+    def save(self, folder: Path) -> None:
+        """Write ``FILES``."""
+        self.vocabulary.save(folder / "vocabulary.txt")
+        (folder / "labels.json").write_text(
+            json.dumps(dict(zip(self.labels, self.counts, strict=True)), ensure_ascii=False) + "\n", "utf-8"
+        )
+
+    def ids(self, texts: Any) -> tf.RaggedTensor:
+        """Segment tf.string [B] into int32 [B, (T)], 1 <= T <= max_tokens."""
+        c = self.config
+        ids = self.vocabulary.encode(normalise(texts, c.lowercase, c.markup))
+        return ensure_min_length(truncate(ids, c.max_tokens, c.keep))
+
+
+def fit_preprocessor(config: Config, examples: Iterable[Example]) -> Preprocessor:
+    """Learn the subword pieces and the set of labels from the training examples.
+
+    Raises:
+        ValueError: fewer than two labels.
+    """
+    raw: Counter[str] = Counter()
+
+    def texts() -> Iterator[str]:
+        for example in examples:
+            raw[label_name(example["label"], config.labels)] += 1
+            yield str(example["text"])
+
+    pieces = learn_vocabulary(texts(), config.vocabulary_size, config.lowercase, markup=config.markup)
+    del raw[""]
+    if len(raw) < 2:
+        raise ValueError(f"the training data has the labels {sorted(raw)}: expected at least two")
+    return Preprocessor(SubwordVocabulary(pieces), dict(sorted(raw.items())), config)
+
+
+def load_preprocessor(config: Config, folder: Path) -> Preprocessor:
+    """Read back what ``save`` wrote."""
+    labels = json.loads((folder / "labels.json").read_text("utf-8"))
+    return Preprocessor(SubwordVocabulary.load(folder / "vocabulary.txt"), labels, config)
+
+
+def _plain(label: Any) -> str:
+    return str(int(label)) if isinstance(label, bool | float) and label == int(label) else str(label).strip()
+
+
+def label_name(label: Any, names: tuple[str, ...] = ()) -> str:
+    """Return the name of a label: integers are looked up in ``names``; without names 0 is negative, 1 positive."""
+    plain = _plain(label)
+    names = names or ("negative", "positive")
+    return names[int(plain)] if plain.isdecimal() and int(plain) < len(names) else plain
+
+
+def encode(
+    preprocessor: Preprocessor,
+    config: Config,
+    examples: Iterable[Example],
+    labelled: bool = True,
+    keep_raw: bool = True,
+) -> Encoded:
+    """Segment examples once, ``CHUNK`` at a time; drop those without text or with an unknown label, by name."""
+    index = {name: i for i, name in enumerate(preprocessor.labels)}
+    kept: list[Example] = []
+    dropped: list[str] = []
+    labels: list[int] = []
+    ids: list[tf.RaggedTensor] = []
+    source = iter(examples)
+    while chunk := list(itertools.islice(source, CHUNK)):
+        good: list[Example] = []
+        for example in chunk:
+            reason = _unusable(example, index, config) if labelled else ""
+            if reason:
+                dropped.append(f"{example['where']}: {reason}")
+                continue
+            good.append(example)
+            labels += [index[label_name(example["label"], config.labels)]] if labelled else []
+        ids += [preprocessor.ids(tf.constant([str(example["text"]) for example in good]))] if good else []
+        kept += good if keep_raw else [{"id": e["id"], "where": e["where"]} for e in good]
+    tokens = tf.concat(ids, axis=0) if ids else tf.RaggedTensor.from_row_splits(tf.zeros([0], tf.int32), [0])
+    lengths = tf.cast(tokens.row_lengths(), tf.int32)
+    y = {"label": tf.constant(labels, tf.int32)} if labelled else {}
+    if labelled and config.class_weights:
+        balanced = sum(preprocessor.counts) / len(preprocessor.counts) / np.array(preprocessor.counts, np.float32)
+        y["weight"] = tf.gather(tf.constant(balanced, tf.float32), y["label"])
+    return Encoded({"tokens": tokens, "lengths": lengths}, y, lengths.numpy(), kept, dropped)
+
+
+def _unusable(example: Example, index: Mapping[str, int], config: Config) -> str:
+    if not isinstance(example["text"], str) or not example["text"].strip():
+        return f"the text is empty or no text ({example['text']!r})"
+    name = label_name(example["label"], config.labels)
+    return "" if name in index else f"unknown label {name!r}; the labels are {', '.join(index)}"

@@ -1,0 +1,54 @@
+"""What every test shares: a quiet TensorFlow, no network, and one small trained run a task."""
+
+import os
+import socket
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SMALL: dict[str, dict[str, Any]] = {
+    "sentiment": {
+        "epochs": 1,
+        "batch_size": 16,
+        "vocabulary_size": 500,
+        "max_tokens": 48,
+        "embedding_size": 8,
+        "units": 8,
+        "dropout": 0.2,
+    },
+}
+"""Settings of a network that trains in a second; a task that is not named here runs its ``demo`` preset."""
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let sockets reach this machine only."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> Any:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError(f"a test tried to reach {address}")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Return ``run(task) -> folder`` of one epoch on a few built-in examples; trained once a session."""
+    from pipelines import train
+
+    made: dict[str, Path] = {}
+
+    def run(task: str) -> Path:
+        if task not in made:
+            folder = tmp_path_factory.mktemp("runs") / task
+            made[task] = train(task, run=folder, preset="demo", limit=64, **SMALL.get(task, {"epochs": 1}))
+        return made[task]
+
+    return run

@@ -1,0 +1,178 @@
+"""One contract for every task: what is promised for one is tested for all."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipelines import TASKS, Predictor, config, evaluate, load_settings, load_task, train
+from pipelines.commands import read_settings
+from pipelines.data.inputs import batches
+from pipelines.data.sources.source import limited
+from pipelines.delivery.export import export, operations
+from pipelines.training import evaluation
+from pipelines.training.loading import load_run
+from tests.conftest import SMALL
+
+pytestmark = pytest.mark.parametrize("name", list(TASKS))
+
+OVERFIT: dict[str, dict[str, Any]] = {
+    "sentiment": {"epochs": 40, "batch_size": 8, "dropout": 0.0, "word_dropout": 0.0, "learning_rate": 5e-3},
+}
+
+
+def examples(name: str, count: int) -> list[dict[str, Any]]:
+    task = load_task(name)
+    source = task.open_source("synthetic", task.Config())
+    return [example for example, _ in zip(source.read("test"), range(count), strict=False)]
+
+
+def test_every_setting_survives_the_command_line_and_the_file(name: str, tmp_path: Path) -> None:
+    settings = load_settings(name)
+    for preset in ["default", *settings.PRESETS]:
+        chosen = config.resolve(settings.Config, settings.PRESETS, preset)
+        values = config.to_dict(chosen)
+        flags: list[str] = []
+        for key, value in values.items():
+            text = ",".join(value) if isinstance(value, list) else str(value)
+            flags += [f"--{key.replace('_', '-')}={text}"]
+        assert config.resolve(settings.Config, {}, overrides=read_settings(name, flags, "train")) == chosen
+        file = tmp_path / "settings.json"
+        file.write_text(json.dumps(values))
+        assert config.resolve(settings.Config, {}, file=file) == chosen
+
+
+def test_every_setting_has_a_description(name: str) -> None:
+    for field in dataclasses.fields(load_settings(name).Config):
+        assert getattr(field.default, "description", None), field.name
+
+
+def test_wrong_settings_are_refused_by_name(name: str) -> None:
+    settings = load_settings(name)
+    with pytest.raises(ValueError, match=r"unknown argument --epoch \(did you mean --epochs\?\)"):
+        read_settings(name, ["--epoch", "3"], "train")
+    with pytest.raises(ValueError, match=r"--epochs: .*'many'"):
+        config.resolve(settings.Config, settings.PRESETS, overrides={"epochs": "many"})
+    with pytest.raises(ValueError, match=r"--epochs: .*0"):
+        config.resolve(settings.Config, settings.PRESETS, overrides={"epochs": 0})
+    with pytest.raises(ValueError, match="--preset huge"):
+        config.resolve(settings.Config, settings.PRESETS, "huge")
+
+
+def test_overfits_a_tiny_set(name: str, tmp_path: Path) -> None:
+    settings = SMALL.get(name, {}) | {"units": 16} | OVERFIT.get(name, {"epochs": 60})
+    run = train(name, run=tmp_path / "run", preset="demo", limit=12, **settings)
+    task = load_task(name)
+    loaded = load_run(run)
+    source = task.open_source("synthetic", loaded.config)
+    encoded = evaluation.encode_split(loaded, limited(source, 12), "train")
+    predictions = evaluation.Decoder(loaded)(encoded)
+    # The run keeps the weights that were best on validation; what is asked here is that the training set was learned.
+    history = (run / "history.csv").read_text().splitlines()
+    losses = [float(line.split(",")[1]) for line in history[1:]]
+    assert losses[-1] < 0.1 * losses[0]
+    assert len(predictions) == 12
+
+
+def test_predictions_agree_alone_in_a_batch_and_exported(name: str, small_run: Any, tmp_path: Path) -> None:
+    run, task = small_run(name), load_task(name)
+    predictor = Predictor(run)
+    inputs = [example[task.RAW] for example in task.hard_cases() + examples(name, 6)]
+    together = predictor(inputs)
+    alone = [predictor([one])[0] for one in inputs]
+    exported = Predictor(export(run, tmp_path / "export"))(inputs)
+    many = predictor(inputs * 4)  # enough for the compiled path
+    assert [p["id"] for p in together] == [str(i) for i in range(len(inputs))]
+    for others in (alone, exported, many[: len(inputs)]):
+        assert [p["answer"] for p in others] == [p["answer"] for p in together]
+        np.testing.assert_allclose([p["score"] for p in others], [p["score"] for p in together], atol=2e-5)
+
+
+def test_evaluation_and_prediction_give_the_same_answers(name: str, small_run: Any, tmp_path: Path) -> None:
+    run, task = small_run(name), load_task(name)
+    evaluate(run, split="test", out=tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()][:8]
+    answers = Predictor(run)([example[task.RAW] for example in examples(name, 8)])
+    assert [p["answer"] for p in answers] == [line["answer"] for line in lines]
+    assert all(set(line) >= {"id", "input", "references", "answer", "score"} for line in lines)
+
+
+def test_metrics_file_is_what_the_interface_promises(name: str, small_run: Any, tmp_path: Path) -> None:
+    task = load_task(name)
+    evaluate(small_run(name), split="validation", out=tmp_path)
+    record = json.loads((tmp_path / "metrics.json").read_text())
+    keys = {"task", "split", "data", "examples", "parameters", "decode", "metrics", "signatures"}
+    assert set(record) >= keys
+    assert task.METRIC in record["metrics"]
+    assert set(record["signatures"]) == set(record["metrics"])
+    for score in record["metrics"].values():
+        assert score["low"] <= score["value"] <= score["high"] or np.isnan(score["value"])
+
+
+def test_loss_does_not_depend_on_padding(name: str, small_run: Any) -> None:
+    loaded = load_run(small_run(name))
+    encoded = loaded.task.encode(loaded.preprocessor, loaded.config, examples(name, 6))
+    (x, y), *_ = batches(encoded, [np.arange(len(encoded))])
+    alone = []
+    for i in range(len(encoded)):
+        (one_x, one_y), *_ = batches(encoded, [np.array([i])])
+        alone.append(float(_evaluation_loss(loaded, one_x, one_y)[0]))
+    np.testing.assert_allclose(_evaluation_loss(loaded, x, y), alone, rtol=2e-5)
+
+
+def _evaluation_loss(loaded: Any, x: dict[str, Any], y: dict[str, Any]) -> np.ndarray:
+    """Training loss with dropout and augmentation switched off by the configuration."""
+    off = {field: 0.0 for field in ("dropout", "word_dropout", "adversarial") if hasattr(loaded.config, field)}
+    quiet = dataclasses.replace(loaded.config, **off)
+    model = loaded.task.build(quiet, loaded.preprocessor)
+    model.set_weights(loaded.model.get_weights())
+    return np.asarray(loaded.task.loss(model, quiet, x, y))
+
+
+def test_a_moved_run_works_and_a_changed_one_is_refused(name: str, small_run: Any, tmp_path: Path) -> None:
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(small_run(name), copy)
+    load_run(copy)
+    for file in ("config.json", "model.weights.h5", *load_task(name).Preprocessor.FILES):
+        original = (copy / file).read_bytes()
+        (copy / file).write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
+        with pytest.raises(ValueError, match=f"{file}.*changed"):
+            load_run(copy)
+        (copy / file).write_bytes(original)
+    (copy / "model.weights.h5").unlink()
+    with pytest.raises(ValueError, match=r"model\.weights\.h5"):
+        load_run(copy)
+
+
+def test_export_holds_no_operation_that_a_server_lacks(name: str, small_run: Any, tmp_path: Path) -> None:
+    found = operations(export(small_run(name), tmp_path / "export"))
+    assert "MatMul" in found
+    assert not [op for op in found if op.startswith(("Cudnn", "PyFunc", "EagerPyFunc", "Xla"))]
+
+
+def test_an_export_that_differs_is_not_delivered(name: str, small_run: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    export(small_run(name), tmp_path / "export")
+    before = (tmp_path / "export" / "saved_model.pb").read_bytes()
+    task = load_task(name)
+    honest = task.decode
+    monkeypatch.setattr(task, "decode", lambda *a: tf.nest.map_structure(_disturbed, honest(*a)))
+    with pytest.raises(RuntimeError, match="differs"):
+        export(small_run(name), tmp_path / "export")
+    assert (tmp_path / "export" / "saved_model.pb").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+
+
+def _disturbed(tensor: Any) -> Any:
+    """Change float outputs in a traced graph only: the export is traced, the run's answer is eager."""
+    return tensor if tf.executing_eagerly() or not tensor.dtype.is_floating else tensor * 0.9 + 0.01
+
+
+def test_a_run_is_not_resumed_with_other_settings(name: str, small_run: Any) -> None:
+    settings = SMALL.get(name, {"epochs": 1}) | {"learning_rate": 0.5}
+    with pytest.raises(ValueError, match=r"learning_rate: .* in the run, 0.5 now"):
+        train(name, run=small_run(name), preset="demo", limit=64, **settings)
