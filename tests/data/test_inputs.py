@@ -1,0 +1,87 @@
+"""The input pipeline: complete epochs, known order, fixed shapes, little padding."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.data.inputs import Encoded, batches, epoch_plan, padding_share, sorted_plan, widths
+
+
+def encoded(lengths: np.ndarray) -> Encoded:
+    """Rows that hold their own number, so that a batch can be recognised."""
+    tokens = tf.RaggedTensor.from_row_lengths(np.repeat(np.arange(1, len(lengths) + 1), lengths), lengths)
+    x = {"tokens": tf.cast(tokens, tf.int32), "lengths": tf.constant(lengths, tf.int32)}
+    return Encoded(x, {"label": tf.range(len(lengths))}, lengths.astype(np.int32), [{}] * len(lengths), [])
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=80), st.integers(1, 9), st.integers(0, 5))
+@settings(max_examples=50, deadline=None)
+def test_an_epoch_holds_every_example_in_batches_of_one_size(lengths: list[int], size: int, epoch: int) -> None:
+    plan = epoch_plan(np.array(lengths, np.int32), size, 1, epoch, window=3)
+    assert all(len(batch) == size for batch in plan)
+    assert len(plan) == -(-len(lengths) // size)
+    assert set(np.concatenate(plan)) == set(range(len(lengths)))
+    extra = np.bincount(np.concatenate(plan)).max()
+    assert extra <= 1 + -(-size // len(lengths))
+
+
+def test_the_order_is_a_function_of_seed_and_epoch() -> None:
+    lengths = np.random.default_rng(0).integers(1, 99, 500).astype(np.int32)
+    same = [np.concatenate(epoch_plan(lengths, 8, 3, 4)) for _ in range(2)]
+    np.testing.assert_array_equal(*same)
+    for seed, epoch in ((3, 5), (4, 4)):
+        assert not np.array_equal(same[0], np.concatenate(epoch_plan(lengths, 8, seed, epoch)))
+
+
+def test_batches_are_gathered_padded_right_and_in_order() -> None:
+    data = encoded(np.array([3, 9, 1, 17, 2], np.int32))
+    plan = [np.array([0, 2]), np.array([3, 1]), np.array([4])]
+    made = list(batches(data, plan))
+    assert [y["label"].numpy().tolist() for _, y in made] == [[0, 2], [3, 1], [4]]
+    assert [x["tokens"].shape[1] for x, _ in made] == [8, 24, 8]
+    np.testing.assert_array_equal(made[0][0]["tokens"], [[1, 1, 1, 0, 0, 0, 0, 0], [3, 0, 0, 0, 0, 0, 0, 0]])
+    rest = list(batches(data, plan, start=1))
+    assert [y["label"].numpy().tolist() for _, y in rest] == [[3, 1], [4]]
+    assert len(batches(data, plan, start=1)) == 2
+
+
+def test_a_transform_sees_the_same_seed_when_an_epoch_is_resumed() -> None:
+    data = encoded(np.array([3, 9, 1, 17, 2, 4], np.int32))
+    plan = epoch_plan(data.lengths, 2, 0, 0)
+
+    def noise(x: dict, y: dict, seed: tf.Tensor) -> tuple[dict, dict]:
+        return x | {"noise": tf.random.stateless_uniform([2], seed)}, y
+
+    whole = [x["noise"].numpy() for x, _ in batches(data, plan, noise, seed=7)]
+    tail = [x["noise"].numpy() for x, _ in batches(data, plan, noise, seed=7, start=1)]
+    np.testing.assert_array_equal(whole[1:], tail)
+    assert not np.array_equal(whole[0], whole[1])
+
+
+@pytest.mark.parametrize("longest", [1, 8, 9, 100, 400, 1234])
+def test_widths_rise_and_end_where_the_longest_fits(longest: int) -> None:
+    steps = widths(longest)
+    assert (np.diff(steps) > 0).all()
+    assert (steps % 8 == 0).all()
+    assert longest <= steps[-1] < longest + 8
+    assert len(steps) <= 24
+
+
+def test_padding_share_is_what_the_batches_hold() -> None:
+    data = encoded(np.random.default_rng(1).integers(1, 120, 300).astype(np.int32))
+    plan = epoch_plan(data.lengths, 16, 0, 0)
+    cells = [
+        (x["tokens"].shape.num_elements(), int(tf.math.count_nonzero(x["tokens"]))) for x, _ in batches(data, plan)
+    ]
+    padded, real = np.sum(cells, axis=0)
+    assert padding_share(data, plan) == pytest.approx(1 - real / padded)
+    shuffled = np.array_split(np.random.default_rng(2).permutation(300), 19)
+    assert padding_share(data, plan) < 0.5 * padding_share(data, shuffled)
+
+
+def test_evaluation_begins_with_the_longest_and_loses_nothing() -> None:
+    lengths = np.array([5, 40, 7, 40, 1], np.int32)
+    plan = sorted_plan(lengths, 2)
+    assert [batch.tolist() for batch in plan] == [[1, 3], [2, 0], [4]]

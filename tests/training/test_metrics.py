@@ -1,0 +1,86 @@
+"""Scores against values worked by hand or by scikit-learn; intervals that cover what they should."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from pipelines.training.metrics import (
+    bootstrap,
+    calibration_error,
+    classification,
+    classification_report,
+    paired_bootstrap,
+)
+
+
+def predictions(rows: list[tuple[str, str, float]]) -> list[dict]:
+    """(reference, answer, its probability) for two classes."""
+    made = []
+    for i, (reference, answer, p) in enumerate(rows):
+        other = "b" if answer == "a" else "a"
+        shares = {answer: p, other: 1 - p}
+        made.append(
+            {
+                "id": str(i),
+                "input": "x",
+                "references": [reference],
+                "answer": answer,
+                "score": p,
+                "probabilities": shares,
+            }
+        )
+    return made
+
+
+ROWS = [("a", "a", 0.9), ("a", "b", 0.6), ("b", "b", 0.8), ("b", "b", 0.7), ("b", "a", 0.55)]
+
+
+def test_classification_by_hand() -> None:
+    scores = classification(predictions(ROWS))(np.arange(5))
+    assert scores["accuracy"] == pytest.approx(3 / 5)
+    # class a: precision 1/2, recall 1/2, F1 1/2; class b: precision 2/3, recall 2/3, F1 2/3
+    assert scores["macro_f1"] == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert scores["roc_auc"] == pytest.approx(roc_auc_score([0, 0, 1, 1, 1], [0.1, 0.6, 0.8, 0.7, 0.45]))
+    # every answer lies in a bin of its own: mean distance between confidence and being right
+    assert scores["ece"] == pytest.approx((0.1 + 0.6 + 0.2 + 0.3 + 0.55) / 5)
+
+
+def test_a_class_that_is_absent_leaves_the_curve_undefined() -> None:
+    scores = classification(predictions(ROWS))(np.array([2, 3]))
+    assert np.isnan(scores["roc_auc"])
+    assert scores["accuracy"] == 1
+
+
+def test_calibration_of_certainty_is_perfect_and_of_overconfidence_is_not() -> None:
+    right = np.array([True] * 50 + [False] * 50)
+    assert calibration_error(np.full(100, 0.5), right) == pytest.approx(0)
+    assert calibration_error(np.full(100, 1.0), right) == pytest.approx(0.5)
+
+
+def test_bootstrap_interval_is_that_of_a_proportion() -> None:
+    values = (np.arange(400) % 4 != 0).astype(float)  # 0.75
+    table = bootstrap(lambda indices: {"share": float(values[indices].mean())}, 400)
+    error = np.sqrt(0.75 * 0.25 / 400)
+    assert table["share"]["value"] == 0.75
+    assert table["share"]["low"] == pytest.approx(0.75 - 1.96 * error, abs=0.01)
+    assert table["share"]["high"] == pytest.approx(0.75 + 1.96 * error, abs=0.01)
+    assert bootstrap(lambda i: {"share": 1.0}, 1)["share"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+
+
+def test_paired_bootstrap_sees_what_intervals_cannot() -> None:
+    random = np.random.default_rng(0)
+    hard = random.random(300)
+    first, second = (lambda i: {"m": float(hard[i].mean()) + 0.01}), (lambda i: {"m": float(hard[i].mean())})
+    gap = paired_bootstrap(first, second, 300)["m"]
+    assert gap["difference"] == pytest.approx(0.01)
+    assert gap["low"] == pytest.approx(0.01)
+    assert gap["p_value"] == 0
+    assert paired_bootstrap(first, first, 300, 50)["m"]["p_value"] == 1
+
+
+def test_report_counts_and_names_the_worst() -> None:
+    report = classification_report(predictions(ROWS))
+    lines = report.splitlines()
+    assert lines[1].split() == ["a", "1", "1"]
+    assert lines[2].split() == ["b", "1", "2"]
+    assert [line.split(":")[0].strip() for line in lines[5:]] == ["1", "4"]

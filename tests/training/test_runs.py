@@ -1,0 +1,86 @@
+"""The run folder survives kills and full disks, and notices every change."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.sentiment_config import Config
+from pipelines.training.runs import MANIFEST, Run, create, open_run
+
+
+def made(tmp_path: Path) -> Run:
+    return create(tmp_path / "run", "sentiment", Config(), {"spec": "synthetic"})
+
+
+def test_what_is_written_is_read_and_verified(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    run.write_json("x.json", {"a": "ü"})
+    assert run.read_json("x.json") == {"a": "ü"}
+    assert open_run(run.path)[1]["config"]["epochs"] == 10
+    (run.path / "x.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"x\.json: was changed"):
+        run.read_json("x.json")
+    with pytest.raises(ValueError, match=r"y\.json: is missing"):
+        run.read_json("y.json")
+
+
+@pytest.mark.parametrize("killed_at", [1, 2, 3])
+def test_a_kill_between_any_two_renames_leaves_a_run_that_verifies(
+    killed_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = made(tmp_path)
+    run.write_json("x.json", "old")
+    replace, calls = os.replace, iter(range(1, 10))
+
+    def dying(source: Any, target: Any) -> None:
+        if next(calls) == killed_at:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", dying)
+    with pytest.raises(KeyboardInterrupt):
+        run.write_json("x.json", "new")
+    monkeypatch.undo()
+    assert run.read_json("x.json") == ("old" if killed_at < 3 else "new")
+    run.write_json("x.json", "newer")
+    assert run.read_json("x.json") == "newer"
+    assert not [path for path in run.path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    run.write_json("x.json", "old")
+
+    def full(path: Path) -> None:
+        path.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(RuntimeError, match=r"x\.json: cannot be written: No space left"):
+        run.write("x.json", full)
+    assert run.read_json("x.json") == "old"
+    assert sorted(path.name for path in run.path.iterdir()) == [MANIFEST, "config.json", "x.json"]
+
+
+def test_what_is_no_run_is_said_to_be_none(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no such run folder"):
+        open_run(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="is no run folder"):
+        open_run(tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="exists and is no run folder"):
+        create(tmp_path, "sentiment", Config(), {})
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    for content in ("{", "[]", '{"format": 99, "files": {}}', '{"format": 1}'):
+        (tmp_path / MANIFEST).write_text(content)
+        with pytest.raises(ValueError, match=r"MANIFEST\.json: (is no manifest|format 99 is newer)"):
+            open_run(tmp_path)
+
+
+def test_a_run_of_an_unknown_task_is_refused(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    run.write_json("config.json", json.loads((run.path / "config.json").read_text()) | {"task": "juggling"})
+    with pytest.raises(ValueError, match="unknown task 'juggling'"):
+        open_run(run.path)
