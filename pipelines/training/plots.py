@@ -1,9 +1,56 @@
-"""Pictures, drawn without a screen and written as PNG."""
+"""Pictures, drawn without a screen: every function returns a figure (notebooks show it) that ``save`` writes as PNG."""
 
+import io
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+RISES, FALLS, SHARE = "#b2182b", "#2166ac", "#7570b3"
+SHOWN = 80
+"""Steps that fit side by side with readable names; a longer sequence is shown where most of its weight lies."""
+
+
+class Picture(Figure):
+    """A matplotlib figure that a notebook shows by itself, without pyplot and its global state."""
+
+    def _repr_png_(self) -> bytes:
+        return png(self)
+
+
+def _canvas(width: float, height: float) -> Picture:
+    figure = Picture(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def png(figure: Figure) -> bytes:
+    """Draw a figure as PNG; characters that the font lacks become boxes without a warning for each."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(buffer, format="png", dpi=120)
+    return buffer.getvalue()
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure as PNG, whatever the file's name; a file that was there is replaced whole or not at all.
+
+    Raises:
+        RuntimeError: the file cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(path.name + ".part")
+    try:
+        temporary.write_bytes(png(figure))
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RuntimeError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def learning_curves(history: list[dict[str, float]], metric: str, path: Path) -> None:
@@ -15,10 +62,112 @@ def learning_curves(history: list[dict[str, float]], metric: str, path: Path) ->
         path: file to write, PNG whatever its name.
     """
     epochs = [row["epoch"] for row in history]
-    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    figure = _canvas(9, 3.2)
     panels: Any = figure.subplots(1, 2)
     for panel, name in zip(panels, ("loss", f"validation_{metric}"), strict=True):
         panel.plot(epochs, [row[name] for row in history], marker="o", markersize=3)
         panel.set(title=name.replace("_", " "), xlabel="epoch")
         panel.grid(alpha=0.3)
     figure.savefig(path, format="png", dpi=120)
+
+
+def window(weights: np.ndarray, width: int = SHOWN) -> slice:
+    """Return the ``width`` neighbouring steps of float [T] that hold the most absolute weight."""
+    total = np.concatenate([[0.0], np.abs(weights).cumsum()])
+    if len(weights) <= width:
+        return slice(0, len(weights))
+    start = int(np.argmax(total[width:] - total[:-width]))
+    return slice(start, start + width)
+
+
+def token_panels(
+    pieces: Sequence[str],
+    attributions: np.ndarray,
+    weights: np.ndarray,
+    maps: Mapping[str, np.ndarray],
+    title: str = "",
+) -> Picture:
+    """Draw, above each other over the same pieces: attributions, shares of the pooling, and maps of states and gates.
+
+    Args:
+        pieces: names of the T steps.
+        attributions: float [T], signed.
+        weights: float [T], non-negative.
+        maps: name -> float [T, H]; states in [-1, 1] as they are, gates in [0, 1].
+        title: one line above everything.
+    """
+    part = window(attributions)
+    shown = len(pieces[part])
+    figure = _canvas(max(6.0, 1.6 + 0.19 * shown), 4.2 + 1.1 * len(maps))
+    panels: Any = figure.subplots(2 + len(maps), 1, sharex=True, height_ratios=[2, 1.2, *[1] * len(maps)])
+    places = np.arange(shown)
+    panels[0].bar(places, attributions[part], color=np.where(attributions[part] >= 0, RISES, FALLS))
+    panels[0].axhline(0, color="black", linewidth=0.6)
+    panels[0].set_ylabel("attribution")
+    panels[1].bar(places, weights[part], color=SHARE)
+    panels[1].set_ylabel("share")
+    for panel, (name, values) in zip(panels[2:], maps.items(), strict=True):
+        low, colours = (-1, "RdBu_r") if values.min() < 0 else (0, "viridis")
+        panel.imshow(values[part].T, aspect="auto", interpolation="nearest", cmap=colours, vmin=low, vmax=1)
+        panel.set(ylabel=name.replace(" ", "\n"), yticks=[])
+    _name_ticks(panels[-1].xaxis, pieces[part])
+    note = f" (pieces {part.start + 1} to {part.stop} of {len(pieces)})" if shown < len(pieces) else ""
+    figure.suptitle(title + note, fontsize=10, parse_math=False)
+    return figure
+
+
+def alignment(columns: Sequence[str], rows: Sequence[str], weights: np.ndarray, title: str = "") -> Picture:
+    """Draw attention weights float [rows, columns]: which source step each produced token looked at."""
+    figure = _canvas(max(4.0, 1.5 + 0.25 * len(columns)), max(3.0, 1.2 + 0.25 * len(rows)))
+    panel: Any = figure.subplots()
+    panel.imshow(weights, aspect="auto", interpolation="nearest", cmap="viridis", vmin=0, vmax=1)
+    _name_ticks(panel.xaxis, columns)
+    _name_ticks(panel.yaxis, rows, rotation=0)
+    panel.set_title(title, fontsize=10, parse_math=False)
+    return figure
+
+
+def spectrogram(
+    frames: np.ndarray, seconds: float, marks: Sequence[tuple[float, str]] = (), title: str = ""
+) -> Picture:
+    """Draw log-mel energies float [frames, bands] over time in seconds, with symbols at ``(second, symbol)``."""
+    figure = _canvas(max(6.0, min(18.0, 2.5 * seconds)), 3.4)
+    panel: Any = figure.subplots()
+    panel.imshow(frames.T, aspect="auto", origin="lower", cmap="magma", extent=(0, seconds, 0, frames.shape[1]))
+    for second, symbol in marks:
+        panel.axvline(second, color="white", linewidth=0.4)
+        panel.text(second, frames.shape[1], symbol, va="bottom", ha="center", fontsize=8, parse_math=False)
+    panel.set(xlabel="seconds", ylabel="mel band")
+    panel.set_title(title, fontsize=10, pad=16, parse_math=False)
+    return figure
+
+
+def picture_attention(picture: np.ndarray, words: Sequence[str], weights: np.ndarray, columns: int = 5) -> Picture:
+    """Draw a picture once for each word, with the word's attention over it.
+
+    Args:
+        picture: float [Y, X, 3] in [0, 1], or uint8.
+        words: the U words of the caption.
+        weights: float [U, GY, GX] over the grid of picture features, rows from the top.
+        columns: pictures side by side.
+    """
+    rows = -(-(len(words) + 1) // columns)
+    figure = _canvas(2.0 * columns, 2.2 * rows)
+    panels: Any = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+    height, width = picture.shape[:2]
+    for panel in panels:
+        panel.axis("off")
+    panels[0].imshow(picture)
+    for panel, word, share in zip(panels[1:], words, weights, strict=False):
+        panel.imshow(picture)
+        extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+        panel.imshow(share, alpha=0.6, cmap="inferno", extent=extent, interpolation="bicubic", vmin=0)
+        panel.set_title(word, fontsize=9, parse_math=False)
+    return figure
+
+
+def _name_ticks(axis: Any, names: Sequence[str], rotation: int = 90) -> None:
+    """Write names at the steps; a dollar sign is text, not the beginning of a formula."""
+    axis.set_ticks(np.arange(len(names)))
+    for label in axis.set_ticklabels(names, rotation=rotation, fontsize=8):
+        label.set_parse_math(False)

@@ -1,0 +1,86 @@
+"""Pictures: written as PNG, with the names and numbers they were given, for any text."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines.training import plots
+
+RNG = np.random.default_rng(0)
+PIECES = ["film", "##.", "$x_2^$", "电影", "👍", "\\frac{", "<0x20>"]
+
+
+def size(data: bytes) -> tuple[int, int]:
+    picture = Image.open(io.BytesIO(data))
+    assert picture.format == "PNG"
+    return picture.size
+
+
+def maps(steps: int) -> dict[str, np.ndarray]:
+    return {"forward states": RNG.uniform(-1, 1, (steps, 5)), "forward input": RNG.uniform(0, 1, (steps, 5))}
+
+
+def test_token_panels_show_every_piece_as_it_is(recwarn):
+    attributions = np.array([1.0, -2, 0.5, 0, 0, 1, 0])
+    figure = plots.token_panels(PIECES, attributions, np.full(7, 1 / 7), maps(7), "100 $ of $")
+    names = [label.get_text() for label in figure.axes[-1].get_xticklabels()]
+    assert names == PIECES
+    np.testing.assert_allclose([bar.get_height() for bar in figure.axes[0].patches], attributions)
+    assert len(figure.axes) == 4
+    assert size(figure._repr_png_())[0] > 300
+    assert not recwarn.list
+
+
+def test_long_texts_are_shown_where_the_weight_lies():
+    attributions = np.zeros(500)
+    attributions[300:320] = -1
+    part = plots.window(attributions)
+    assert part.stop - part.start == plots.SHOWN and part.start <= 300 and part.stop >= 320
+    assert plots.window(np.zeros(5)) == slice(0, 5)
+    figure = plots.token_panels([f"p{i}" for i in range(500)], attributions, np.ones(500), maps(500))
+    assert len(figure.axes[0].patches) == plots.SHOWN
+    assert f"pieces {part.start + 1} to {part.stop} of 500" in figure.get_suptitle()
+
+
+def test_alignment_has_rows_for_what_was_produced():
+    weights = RNG.dirichlet(np.ones(7), 3)
+    figure = plots.alignment(PIECES, ["ein", "$", "Film"], weights)
+    (panel,) = figure.axes
+    np.testing.assert_array_equal(panel.images[0].get_array(), weights)
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["ein", "$", "Film"]
+    assert size(plots.png(figure))
+
+
+def test_spectrogram_runs_upwards_in_frequency_and_in_seconds():
+    figure = plots.spectrogram(RNG.normal(size=(100, 40)), 1.5, [(0.2, "a"), (0.9, "$")], "x")
+    (panel,) = figure.axes
+    assert panel.get_xlim() == (0, 1.5) and panel.get_ylim() == (0, 40)
+    assert {"a", "$"} <= {text.get_text() for text in panel.texts}
+    assert size(plots.png(figure))
+
+
+def test_picture_attention_draws_each_word_over_the_picture():
+    words = ["a", "red", "ball", "on", "a", "$"]
+    figure = plots.picture_attention(RNG.random((32, 48, 3)), words, RNG.random((6, 7, 7)))
+    titles = [panel.get_title() for panel in figure.axes]
+    assert titles[1:7] == words and len(figure.axes) == 10
+    assert [len(panel.images) for panel in figure.axes[:8]] == [1, 2, 2, 2, 2, 2, 2, 0]
+    assert size(plots.png(figure))
+
+
+def test_saving_replaces_whole_files_or_nothing(tmp_path):
+    figure = plots.alignment(["a"], ["b"], np.ones([1, 1]))
+    (tmp_path / "x.jpg").write_text("before")
+    plots.save(figure, tmp_path / "x.jpg")
+    size((tmp_path / "x.jpg").read_bytes())
+    with pytest.raises(RuntimeError, match=r"missing/x\.png: cannot be written"):
+        plots.save(figure, tmp_path / "missing" / "x.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.jpg"]
+
+
+def test_learning_curves(tmp_path):
+    history = [{"epoch": 1.0, "loss": 0.5, "validation_accuracy": 0.6}]
+    plots.learning_curves(history, "accuracy", tmp_path / "curves.png")
+    size((tmp_path / "curves.png").read_bytes())
