@@ -1,0 +1,167 @@
+"""The network of speech recognition: front-end -> subsampling -> recurrent stack -> symbols, its loss and best path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.encoders import ConvolutionalSubsampling
+from models.recurrent import RecurrentStack
+from pipelines.data.audio import Mel, log_mel, normalise_statistics, normalise_utterance
+from pipelines.data.audio_augment import Augment, spec_augment
+from pipelines.speech_config import Config
+
+Statistics = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+
+
+def mel_of(config: Config) -> Mel:
+    """The front-end's settings. ValueError when they contradict each other."""
+    names = ("rate", "window_ms", "hop_ms", "bands", "low", "high", "floor")
+    return Mel(**{name: getattr(config, name) for name in names})
+
+
+def augment_of(config: Config) -> Augment:
+    """The augmentation's settings."""
+    return Augment(
+        speed=config.speed,
+        gain_db=config.gain_db,
+        noise=config.noise,
+        snr_db=config.snr_db,
+        bands=config.band_masks,
+        band_width=config.band_width,
+        times=config.time_masks,
+        time_width=config.time_width,
+    )
+
+
+class Frontend(keras.layers.Layer):
+    """Samples -> normalised log-mel features; nothing in it is trained or stored with the weights.
+
+    Args:
+        mel: how sound becomes features.
+        statistics: mean and deviation of each band in train, float32 [bands]; None normalises each recording alone.
+    """
+
+    def __init__(self, mel: Mel, statistics: Statistics | None, **kwargs: Any) -> None:
+        super().__init__(dtype="float32", trainable=False, **kwargs)
+        self.mel, self.statistics = mel, statistics
+
+    def call(self, audio: Any, samples: Any) -> tuple[Any, Any]:
+        """Float32 [B, N] and int32 [B] -> float32 [B, T, bands] and frame counts int32 [B], each >= 1."""
+        features, frames = log_mel(audio, samples, self.mel)
+        return self.normalise(features, frames), frames
+
+    def normalise(self, features: Any, frames: Any) -> Any:
+        """Zero mean and unit variance, by statistics where there are some: [B, T, bands] -> [B, T, bands]."""
+        if self.statistics is None:
+            return normalise_utterance(features, frames)
+        return normalise_statistics(features, frames, *self.statistics)
+
+    def compute_output_spec(self, audio: Any, samples: Any, **kwargs: Any) -> tuple[Any, Any]:
+        """Shapes and types of the outputs."""
+        features = keras.KerasTensor((audio.shape[0], None, self.mel.bands), dtype="float32")
+        return features, keras.KerasTensor(samples.shape, dtype="int32")
+
+
+def build(config: Config, symbols: int, statistics: Statistics | None) -> keras.Model:
+    """Build the network: audio float32 [B, N], samples int32 [B] -> logits float32 [B, T, V], steps int32 [B].
+
+    The part behind the front-end is a model of its own, ``recogniser``: SpecAugment comes between the two.
+    """
+    audio = keras.Input([None], dtype="float32", name="audio")
+    samples = keras.Input([], dtype="int32", name="samples")
+    features, frames = Frontend(mel_of(config), statistics, name="frontend")(audio, samples)
+    logits, steps = _recogniser(config, symbols)([features, frames])
+    outputs = {"logits": logits, "steps": steps}
+    return keras.Model({"audio": audio, "samples": samples}, outputs, name="speech")
+
+
+def _recogniser(config: Config, symbols: int) -> keras.Model:
+    features = keras.Input([None, config.bands], name="features")
+    frames = keras.Input([], dtype="int32", name="frames")
+    stages = {"2": 1, "4": 2, "8": 3}[config.subsampling]
+    subsample = ConvolutionalSubsampling(
+        config.units, filters=(config.filters,) * stages, strides=(2,) * stages, name="subsampling"
+    )
+    x, steps = subsample(features, frames)
+    x = keras.layers.LayerNormalization(name="norm")(x)
+    x = keras.layers.Dropout(config.dropout, seed=config.seed + 1)(x)
+    stack = RecurrentStack(
+        config.cell,
+        config.units,
+        config.layers,
+        bidirectional=config.bidirectional,
+        dropout=config.dropout,
+        layer_norm=config.layer_norm,
+        seed=config.seed + 2,
+        name="recurrent",
+    )
+    x, _ = stack(x, steps)
+    x = keras.layers.Dropout(config.dropout, seed=config.seed + 3)(x)
+    logits = keras.layers.Dense(symbols, dtype="float32", name="logits")(x)
+    return keras.Model([features, frames], [logits, steps], name="recogniser")
+
+
+def loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Mapping[str, Any]) -> Any:
+    """CTC loss of each recording, float32 [B]; 0 where the transcript needs more steps than the recording has."""
+    features, frames = model.get_layer("frontend")(x["audio"], x["samples"])
+    if "seed" in x:
+        features = spec_augment(features, frames, x["seed"], augment_of(config))
+    logits, steps = model.get_layer("recogniser")([features, frames], training=True)
+    return ctc(logits, steps, y["tokens"], y["count"])
+
+
+def ctc(logits: Any, steps: Any, tokens: Any, count: Any) -> Any:
+    """-log p(tokens | logits) [B] by the TensorFlow kernel on sparse labels, blank 0."""
+    places = tf.where(tf.sequence_mask(count, tf.shape(tokens)[1]))
+    sparse = tf.SparseTensor(places, tf.gather_nd(tokens, places), tf.cast(tf.shape(tokens), tf.int64))
+    repeats = tf.reduce_sum(tf.cast((tokens[:, 1:] == tokens[:, :-1]) & (tokens[:, 1:] != 0), tf.int32), axis=1)
+    possible = (count + repeats <= steps) & (count > 0)
+    value = tf.nn.ctc_loss(sparse, logits, None, steps, logits_time_major=False, blank_index=0)
+    return tf.where(possible, value, 0.0)
+
+
+def best_path(logits: Any, steps: Any) -> dict[str, Any]:
+    """The most probable symbol of every step, collapsed: repetitions merged, blanks dropped.
+
+    Args:
+        logits: float32 [B, T, V].
+        steps: int32 [B].
+
+    Returns:
+        ``tokens`` int32 [B, U] padded with 0, their ``count`` [B], the steps ``first`` and ``last`` [B, U] in which
+        each symbol was seen, its ``probability`` [B, U] (the largest among these steps), and ``score`` float32 [B],
+        the geometric mean over all steps of the best path's probabilities.
+    """
+    log_probs = tf.nn.log_softmax(logits)
+    path = tf.argmax(logits, axis=-1, output_type=tf.int32)
+    best = tf.reduce_max(log_probs, axis=-1)
+    real = tf.sequence_mask(steps, tf.shape(logits)[1])
+    path = tf.where(real, path, 0)
+    before = tf.pad(path, [[0, 0], [1, 0]])[:, :-1]
+    begins = (path != before) & (path != 0)
+    place = tf.broadcast_to(tf.range(tf.shape(path)[1]), tf.shape(path))
+    count = tf.reduce_sum(tf.cast(begins, tf.int32), axis=1)
+    longest = tf.maximum(1, tf.reduce_max(count))
+    # every step of a symbol gets that symbol's number; blanks and padding go to a column that is cut off
+    number = tf.where(path != 0, tf.cumsum(tf.cast(begins, tf.int32), axis=1) - 1, longest)
+    segment = number + tf.range(tf.shape(path)[0])[:, None] * (longest + 1)
+
+    def gathered(function: Any, values: Any) -> Any:
+        flat = function(tf.reshape(values, [-1]), tf.reshape(segment, [-1]), tf.shape(path)[0] * (longest + 1))
+        kept = tf.reshape(flat, [-1, longest + 1])[:, :longest]
+        return tf.where(tf.sequence_mask(count, longest), kept, tf.zeros_like(kept))
+
+    return {
+        "tokens": gathered(tf.math.unsorted_segment_max, path),
+        "count": count,
+        "first": gathered(tf.math.unsorted_segment_min, place),
+        "last": gathered(tf.math.unsorted_segment_max, place),
+        "probability": tf.exp(gathered(tf.math.unsorted_segment_max, best))
+        * tf.sequence_mask(count, longest, tf.float32),
+        "score": tf.exp(tf.reduce_sum(tf.where(real, best, 0.0), axis=1) / tf.cast(steps, tf.float32)),
+    }

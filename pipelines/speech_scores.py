@@ -1,0 +1,130 @@
+"""Scores of transcripts: corpus word and character error rates, words in time, and what a table does not show."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import jiwer
+import numpy as np
+
+Predictions = list[dict[str, Any]]
+KINDS = ("hits", "substitutions", "deletions", "insertions")
+
+
+def _counts(references: list[str], answers: list[str], process: Any) -> np.ndarray[Any, Any]:
+    """Hits, substitutions, deletions and insertions of each pair, int64 [N, 4]."""
+    rows = []
+    for reference, answer in zip(references, answers, strict=True):
+        if not reference.strip():
+            size = len(answer.split()) if process is jiwer.process_words else len(answer)
+            rows.append((0, 0, 0, size))
+            continue
+        result = process(reference, answer)
+        rows.append(tuple(getattr(result, kind) for kind in KINDS))
+    return np.array(rows, np.int64).reshape(-1, 4)
+
+
+def error_rate(counts: np.ndarray[Any, Any]) -> float:
+    """(S + D + I) / (H + S + D) over all rows [N, 4]; with no reference at all 0 without insertions, else infinite."""
+    hits, substituted, deleted, inserted = counts.sum(axis=0)
+    spoken = hits + substituted + deleted
+    errors = substituted + deleted + inserted
+    return float(errors / spoken) if spoken else float(errors and np.inf)
+
+
+def scorer(predictions: Predictions) -> Any:
+    """Prepare corpus WER and CER: each recording is aligned once, a score only adds up its counts."""
+    references = [p["references"][0] for p in predictions]
+    answers = [p["answer"] for p in predictions]
+    words = _counts(references, answers, jiwer.process_words)
+    letters = _counts(references, answers, jiwer.process_characters)
+
+    def score(indices: np.ndarray[Any, Any]) -> dict[str, float]:
+        return {"wer": error_rate(words[indices]), "cer": error_rate(letters[indices])}
+
+    return score
+
+
+def report(predictions: Predictions, worst: int = 5) -> str:
+    """Alignment counts, word error rate by speaker, the commonest confusions, and the worst recordings aligned."""
+    references = [p["references"][0] for p in predictions]
+    answers = [p["answer"] for p in predictions]
+    counts = _counts(references, answers, jiwer.process_words)
+    total = dict(zip(KINDS, counts.sum(axis=0), strict=True))
+    lines = [
+        "words: " + ", ".join(f"{name} {value}" for name, value in total.items()),
+        *_by_speaker(predictions, counts),
+    ]
+    confused = _confusions(references, answers)
+    if confused:
+        lines.append("confusions: " + ", ".join(f"{a} -> {b} ({n})" for (a, b), n in confused.most_common(8)))
+    errors = counts[:, 1:].sum(axis=1)
+    order = [int(i) for i in np.argsort(-errors, kind="stable")[:worst] if errors[i]]
+    lines += ["", "worst recordings" if order else "no mistakes"]
+    for i in order:
+        lines += [f"  {predictions[i]['id']}: {errors[i]} errors", *_aligned(references[i], answers[i])]
+    return "\n".join(lines)
+
+
+def _by_speaker(predictions: Predictions, counts: np.ndarray[Any, Any]) -> list[str]:
+    speakers = [p.get("speaker") for p in predictions]
+    if not all(speakers) or len(set(speakers)) < 2:
+        return []
+    lines = ["speaker              recordings    wer"]
+    rates = {name: error_rate(counts[[s == name for s in speakers]]) for name in set(speakers)}
+    for name in sorted(rates, key=lambda name: (-rates[name], str(name))):
+        lines.append(f"  {name!s:<18} {speakers.count(name):10} {rates[name]:6.3f}")
+    return lines
+
+
+def _confusions(references: list[str], answers: list[str]) -> Counter[tuple[str, str]]:
+    confused: Counter[tuple[str, str]] = Counter()
+    for reference, answer in zip(references, answers, strict=True):
+        if not reference.strip():
+            continue
+        for chunk in jiwer.process_words(reference, answer).alignments[0]:
+            if chunk.type == "substitute":
+                spoken = reference.split()[chunk.ref_start_idx : chunk.ref_end_idx]
+                heard = answer.split()[chunk.hyp_start_idx : chunk.hyp_end_idx]
+                confused.update(zip(spoken, heard, strict=True))
+    return confused
+
+
+def _aligned(reference: str, answer: str) -> list[str]:
+    if not reference.strip():
+        return ["    REF: ", f"    HYP: {answer}"]
+    shown = jiwer.visualize_alignment(jiwer.process_words(reference, answer), show_measures=False, skip_correct=False)
+    return ["    " + line for line in shown.splitlines()[1:] if line.strip()]
+
+
+def words_in_time(
+    text: str, first: np.ndarray[Any, Any], last: np.ndarray[Any, Any], probability: np.ndarray[Any, Any], step: float
+) -> list[dict[str, Any]]:
+    """Words of the symbols in `text` with their times.
+
+    Args:
+        text: the symbols as they were found, one character each, spaces included; U of them.
+        first, last: the steps in which each symbol was seen, int [U].
+        probability: of each symbol, float [U].
+        step: seconds from one step to the next.
+
+    Returns:
+        For each word ``word``, ``start`` and ``end`` in seconds, and ``confidence``, the geometric mean of its
+        symbols' probabilities.
+    """
+    words: list[dict[str, Any]] = []
+    at = 0
+    for word in text.split(" "):
+        if word:
+            span = slice(at, at + len(word))
+            words.append(
+                {
+                    "word": word,
+                    "start": round(float(first[span][0]) * step, 3),
+                    "end": round(float(last[span][-1] + 1) * step, 3),
+                    "confidence": round(float(np.exp(np.mean(np.log(probability[span] + 1e-30)))), 4),
+                }
+            )
+        at += len(word) + 1
+    return words

@@ -1,0 +1,85 @@
+"""What is exported for speech: samples at any rate in, transcript and word times out; only TensorFlow operations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from pipelines.data.audio_augment import resample
+from pipelines.speech_config import Config
+from pipelines.speech_model import best_path, mel_of
+from pipelines.speech_text import Alphabet
+
+
+class Serving(tf.Module):
+    """The whole way from samples to words as one graph."""
+
+    def __init__(self, model: keras.Model, alphabet: Alphabet, config: Config) -> None:
+        super().__init__()
+        self.model, self.alphabet = model, alphabet
+        self.rate, mel = config.rate, mel_of(config)
+        self.step = mel.hop * int(config.subsampling) / mel.rate
+        self.signature = [
+            tf.TensorSpec([None, None], tf.float32, name="waveform"),
+            tf.TensorSpec([None], tf.int32, name="samples"),
+            tf.TensorSpec([None], tf.int32, name="rate"),
+        ]
+
+    def __call__(self, waveform: Any, samples: Any, rate: Any) -> dict[str, Any]:
+        """Transcribe float32 [B, N] in [-1, 1], of which row b has ``samples[b]`` real ones at ``rate[b]`` Hz.
+
+        Returns:
+            ``text`` string [B] and its ``score`` [B]; for every word its text ``words`` string [B, W], ``start`` and
+            ``end`` in seconds and ``confidence``, float32 [B, W], all padded on the right ("" and 0).
+        """
+        samples = tf.clip_by_value(samples, 0, tf.shape(waveform)[1])
+        waveform, samples = self._at_own_rate(waveform, samples, rate)
+        outputs = self.model({"audio": waveform, "samples": samples}, training=False)
+        found = best_path(outputs["logits"], outputs["steps"])
+        return {"text": self.alphabet.spell(found["tokens"]), "score": found["score"], **self._words(found)}
+
+    def _at_own_rate(self, waveform: Any, samples: Any, rate: Any) -> tuple[Any, Any]:
+        def resampled() -> tuple[Any, Any]:
+            step = tf.cast(rate, tf.float64) / self.rate
+            total = tf.cast(tf.shape(waveform)[1], tf.float64)
+            width = tf.cast(tf.reduce_max(tf.math.ceil(total / step)), tf.int32) + 1
+
+            def one(row: Any) -> tuple[Any, Any]:
+                sound = waveform[row, : samples[row]]
+                sound = tf.cond(rate[row] == self.rate, lambda: sound, lambda: resample(sound, step[row]))
+                count = tf.shape(sound)[0]
+                return tf.pad(sound, [[0, width - count]]), count
+
+            return tf.map_fn(one, tf.range(tf.shape(rate)[0]), fn_output_signature=(tf.float32, tf.int32))
+
+        return tf.cond(tf.reduce_all(rate == self.rate), lambda: (waveform, samples), resampled)
+
+    def _words(self, found: dict[str, Any]) -> dict[str, Any]:
+        """Words from symbols: each run of symbols between spaces, with the steps of its first and last one."""
+        space = self.alphabet.numbers.get(" ", -1)
+        letter = tf.sequence_mask(found["count"], tf.shape(found["tokens"])[1]) & (found["tokens"] != space)
+        opens = letter & ~tf.pad(letter, [[0, 0], [1, 0]])[:, :-1]
+        count = tf.reduce_sum(tf.cast(opens, tf.int32), axis=1)
+        number = tf.boolean_mask(tf.cumsum(tf.cast(opens, tf.int32), axis=1) - 1, letter)
+        before = tf.cumsum(count, exclusive=True)
+        row = tf.cast(tf.where(letter)[:, 0], tf.int32)
+        segment, total = number + tf.gather(before, row), tf.reduce_sum(count)
+
+        def padded(function: Any, values: Any, empty: Any) -> Any:
+            each = function(tf.boolean_mask(values, letter), segment, total)
+            return tf.RaggedTensor.from_row_lengths(each, count).to_tensor(empty)
+
+        sure = tf.math.log(tf.maximum(found["probability"], 1e-30))
+        first = padded(tf.math.unsorted_segment_min, found["first"], 0)
+        last = padded(tf.math.unsorted_segment_max, found["last"] + 1, 0)
+        return {
+            "words": padded(self._joined, found["tokens"], ""),
+            "start": tf.cast(first, tf.float32) * self.step,
+            "end": tf.cast(last, tf.float32) * self.step,
+            "confidence": tf.where(last > 0, tf.exp(padded(tf.math.unsorted_segment_mean, sure, 0.0)), 0.0),
+        }
+
+    def _joined(self, tokens: Any, segment: Any, total: Any) -> Any:
+        return self.alphabet.spell(tf.RaggedTensor.from_value_rowids(tokens, segment, total))
