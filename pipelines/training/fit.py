@@ -67,6 +67,7 @@ class Trainer:
             if self.log:
                 self.log.close()
         self.model.load_weights(self.run.verified(WEIGHTS))
+        self.run.write("learning_curves.png", lambda path: plots.learning_curves(progress.history, self.metric, path))
         return progress
 
     def _prepare(self, total_steps: int) -> None:
@@ -188,7 +189,6 @@ class Trainer:
                 table.writerows(progress.history)
 
         self.run.write(HISTORY, write)
-        self.run.write("learning_curves.png", lambda path: plots.learning_curves(progress.history, self.metric, path))
         if self.log:
             with self.log.as_default(step=progress.epoch):
                 for name, value in progress.history[-1].items():

@@ -45,10 +45,11 @@ def make_step(model: Any, loss: LossFunction, optimizer: Any, average: Average) 
     def step(x: Mapping[str, Any], y: Mapping[str, Any]) -> tuple[Any, Any]:
         with tf.GradientTape() as tape:
             value = tf.reduce_mean(loss(x, y))
-            scaled = optimizer.scale_loss(value)
+            scale = optimizer.scale_loss(tf.ones_like(value))
+            scaled = value * scale
         # Dense, because the squares of an IndexedSlices with repeated rows do not add up to the norm.
         gradients = [tf.convert_to_tensor(g) for g in tape.gradient(scaled, weights)]
-        norm = tf.linalg.global_norm(gradients) * value / scaled
+        norm = tf.linalg.global_norm(gradients) / scale
         optimizer.apply(gradients, weights)
         average.update(optimizer.iterations)
         return value, norm
