@@ -1,0 +1,133 @@
+"""The training loop on networks small enough to check by hand."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipelines.config import TrainingConfig
+from pipelines.data.inputs import Encoded
+from pipelines.training.fit import Trainer, TrainingStopped
+from pipelines.training.optimizer import WarmupDecay, make_optimizer
+from pipelines.training.runs import Run
+from pipelines.training.step import Average, make_step
+
+
+def line_data(count: int = 32, bad: int | None = None) -> Encoded:
+    """Points of y = 2 x + 1."""
+    x = np.linspace(-1, 1, count, dtype=np.float32)[:, None]
+    y = 2 * x[:, 0] + 1
+    if bad is not None:
+        y[bad] = np.nan
+    examples = [{"id": str(i), "where": f"data.csv:{i + 2}"} for i in range(count)]
+    return Encoded({"x": tf.constant(x)}, {"y": tf.constant(y)}, np.ones(count, np.int32), examples, [])
+
+
+def trainer(folder: Path, scores: Any = None, **settings: Any) -> Trainer:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input([1]), keras.layers.Dense(1)])
+    values = {"batch_size": 8, "epochs": 3, "learning_rate": 0.05, "schedule": "constant"} | settings
+    given = iter(scores or ())
+
+    def loss(x: dict, y: dict) -> Any:
+        return (model(x["x"], training=True)[:, 0] - y["y"]) ** 2
+
+    def validate() -> dict[str, float]:
+        x = line_data()
+        return {"score": next(given, 0.0), "gap": float(tf.reduce_mean(loss(x.x, x.y)))}
+
+    run = Run(folder)
+    run.write_json("config.json", {})
+    return Trainer(model, loss, validate, "score" if scores else "gap", bool(scores), TrainingConfig(**values), run)
+
+
+def test_it_learns_a_line_and_keeps_the_best(tmp_path: Path) -> None:
+    made = trainer(tmp_path, epochs=60)
+    progress = made.fit(line_data())
+    kernel, bias = (w.item() for w in made.model.get_weights())
+    assert (kernel, bias) == (pytest.approx(2, abs=0.05), pytest.approx(1, abs=0.05))
+    assert progress.best == min(row["validation_gap"] for row in progress.history)
+    assert len((tmp_path / "history.csv").read_text().splitlines()) == 61
+    assert (tmp_path / "learning_curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_loss_that_is_not_finite_names_epoch_batch_and_examples(tmp_path: Path) -> None:
+    with pytest.raises(TrainingStopped, match=r"loss is nan in epoch 1, batch [1-4] \(.*data.csv:5") as error:
+        trainer(tmp_path).fit(line_data(bad=3))
+    assert "--learning-rate" in str(error.value)
+
+
+def test_patience_stops_and_the_best_epoch_is_restored(tmp_path: Path) -> None:
+    made = trainer(tmp_path, scores=[0.5, 0.7, 0.6, 0.65, 0.9, 0.9], epochs=6, patience=2)
+    kept: list[np.ndarray] = []
+    honest = made._close_epoch
+
+    def watched(*arguments: Any) -> None:
+        kept.append(made.model.get_weights()[0].copy())
+        honest(*arguments)
+
+    made._close_epoch = watched  # type: ignore[method-assign]
+    progress = made.fit(line_data())
+    assert (progress.epoch, progress.best_epoch, progress.best) == (4, 1, 0.7)
+    np.testing.assert_array_equal(made.model.get_weights()[0], kept[1])
+    again = trainer(tmp_path, scores=[0.0], epochs=6, patience=2)
+    assert again.fit(line_data()).epoch == 4, "a finished run must not train on"
+
+
+def test_clipping_bounds_the_step_and_the_norm_is_that_before_clipping() -> None:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input([2]), keras.layers.Dense(1, kernel_initializer="zeros")])
+    optimizer = keras.optimizers.SGD(1.0, global_clipnorm=0.5)
+    optimizer.build(model.trainable_variables)
+    step = make_step(model, lambda x, y: model(x["x"])[:, 0] * 10, optimizer, Average([], 0.0))
+    loss, norm = step({"x": tf.constant([[3.0, 0.0], [0.0, 4.0]])}, {"y": tf.zeros(2)})
+    # gradient of the mean: kernel (15, 20), bias 10
+    assert float(norm) == pytest.approx(math.sqrt(15**2 + 20**2 + 10**2), rel=1e-6)
+    assert float(loss) == 0, "a loss of exactly zero must not upset the norm"
+    moved = np.concatenate([w.ravel() for w in model.get_weights()])
+    np.testing.assert_allclose(moved, -0.5 * np.array([15, 20, 10]) / float(norm), rtol=1e-5)
+
+
+def test_averaged_weights_follow_the_formula_and_swap_back() -> None:
+    weight = keras.Variable(np.array([0.0, 0.0], np.float32))
+    average, expected = Average([weight], 0.5), np.zeros(2)
+    for n in range(1, 6):
+        weight.assign(np.array([n, -n], np.float32))
+        average.update(tf.constant(n))
+        decay = min(0.5, (1 + n) / (10 + n))
+        expected = decay * expected + (1 - decay) * np.array([n, -n])
+    average.swap()
+    np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-6)
+    average.swap()
+    np.testing.assert_array_equal(weight.numpy(), [5, -5])
+
+
+@pytest.mark.parametrize(
+    ("shape", "step", "rate"),
+    [
+        ("constant", 0, 0.1),
+        ("constant", 9, 1.0),
+        ("constant", 99, 1.0),
+        ("linear", 55, 0.5),
+        ("cosine", 55, 0.5),
+        ("cosine", 32.5, 0.5 + 0.5 * math.cos(math.pi / 4)),
+        ("linear", 100, 0.0),
+        ("cosine", 100, 0.0),
+    ],
+)
+def test_schedule(shape: str, step: float, rate: float) -> None:
+    assert float(WarmupDecay(1.0, 100, 10, shape)(step)) == pytest.approx(rate, abs=1e-6)
+
+
+def test_weight_decay_spares_biases() -> None:
+    model = keras.Sequential([keras.Input([1]), keras.layers.Dense(1, bias_initializer="ones")])
+    optimizer = make_optimizer(0.1, 10, schedule="constant", weight_decay=0.5)
+    optimizer.build(model.trainable_variables)
+    kernel, bias = (w.copy() for w in model.get_weights())
+    optimizer.apply([tf.zeros_like(w) for w in model.trainable_variables], model.trainable_variables)
+    np.testing.assert_allclose(model.get_weights()[0], kernel * (1 - 0.1 * 0.5), rtol=1e-6)
+    np.testing.assert_array_equal(model.get_weights()[1], bias)

@@ -1,0 +1,91 @@
+"""A resumed training ends with the same weights as one that was not interrupted."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+SETTINGS = {
+    "epochs": 3, "batch_size": 8, "vocabulary_size": 400, "embedding_size": 8, "units": 8, "max_tokens": 24,
+    "dropout": 0.4, "word_dropout": 0.2, "ema": 0.9, "deterministic": True, "checkpoint_minutes": 0.0,
+}  # fmt: skip
+
+IN_PROCESS = """
+import sys, numpy as np
+from pipelines import train
+from pipelines.training.fit import Trainer, TrainingStopped
+settings = eval(sys.argv[1]); folder = sys.argv[2]
+train("sentiment", run=folder + "/whole", limit=64, **settings)
+honest = Trainer._batch
+stop_at, seen = [11, 17], [0]
+def interrupted(self, *arguments):
+    honest(self, *arguments)
+    seen[0] += 1
+    if seen[0] in stop_at:
+        raise KeyboardInterrupt
+Trainer._batch = interrupted
+stops = 0
+while True:
+    try:
+        train("sentiment", run=folder + "/parts", limit=64, **settings)
+        break
+    except TrainingStopped as error:
+        assert "the same command resumes" in str(error)
+        stops += 1
+assert stops == 2, stops
+"""
+
+
+def arrays(folder: Path) -> dict[str, np.ndarray]:
+    with np.load(folder / "state.npz", allow_pickle=False) as state:
+        return {name: state[name] for name in state.files if name != "meta"}
+
+
+def assert_same(first: Path, second: Path) -> None:
+    one, two = arrays(first), arrays(second)
+    assert list(one) == list(two)
+    assert len(one) > 20
+    for name in one:
+        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+    rows = [(folder / "history.csv").read_text().splitlines() for folder in (first, second)]
+    without_time = [[line.rsplit(",", 1)[0] for line in table] for table in rows]
+    assert without_time[0] == without_time[1]
+    assert len(rows[0]) == SETTINGS["epochs"] + 1
+
+
+def test_an_interrupted_training_ends_with_the_same_weights(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", IN_PROCESS, repr(SETTINGS), str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert_same(tmp_path / "whole", tmp_path / "parts")
+
+
+@pytest.mark.slow
+def test_a_training_killed_at_random_points_ends_with_the_same_weights(tmp_path: Path) -> None:
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in (SETTINGS | {"epochs": 6}).items()]
+    command = [sys.executable, "-m", "pipelines", "train", "sentiment", "--limit", "200", *flags]
+    subprocess.run([*command, "--run", str(tmp_path / "whole")], cwd=ROOT, check=True, capture_output=True)
+    random, kills = np.random.default_rng(0), 0
+    while kills < 5:
+        process = subprocess.Popen(
+            [*command, "--run", str(tmp_path / "parts")], cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        while process.poll() is None and not (tmp_path / "parts" / "state.npz").exists():
+            time.sleep(0.05)
+        time.sleep(float(random.uniform(0, 6)))
+        if process.poll() is not None:
+            break
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        kills += 1
+    assert kills >= 2, "the training was over before it could be killed"
+    subprocess.run([*command, "--run", str(tmp_path / "parts")], cwd=ROOT, check=True, capture_output=True)
+    one, two = arrays(tmp_path / "whole"), arrays(tmp_path / "parts")
+    for name in one:
+        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
