@@ -125,7 +125,8 @@ class RecurrentStack(keras.layers.Layer):
         for n, rnn in enumerate(self.rnns):
             before = None if initial_state is None else list(initial_state[n])
             y, *after = rnn(self._drop(x, n, training), mask=mask, initial_state=before, training=training)
-            x = self._finish(x, y, n, mask)
+            # The copy leaves behind the Keras mask: what follows is told lengths, not masks.
+            x = self._finish(x, ops.copy(y), n, mask)
             states.append(tuple(after))
         return x, states
 
