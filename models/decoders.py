@@ -13,6 +13,7 @@ import keras
 from keras import ops
 
 from models.attention import AdditiveAttention, MultiplicativeAttention, Pooling
+from models.encoders import token_embedding
 from models.recurrent import RecurrentStack
 
 AttentionKind = Literal["additive", "general", "scaled_dot"]
@@ -85,7 +86,7 @@ class AttentionDecoder(keras.layers.Layer):
         self.vocabulary_size, self.embedding_size, self.units = vocabulary_size, embedding_size, units
         self.cell, self.depth, self.kind, self.tied = cell, layers, attention, tied
         self.dropout, self.seed = dropout, seed
-        self.embedding = embedding or keras.layers.Embedding(vocabulary_size, embedding_size, dtype=policy)
+        self.embedding = embedding or token_embedding(vocabulary_size, embedding_size, seed, dtype=policy)
         self.stack = RecurrentStack(cell, units, layers, dropout=dropout, seed=seed, dtype=policy)
         upper_seed = None if seed is None else seed + 100
         self.upper = RecurrentStack(cell, units, 1, seed=upper_seed, dtype=policy) if context_recurrence else None
