@@ -1,0 +1,233 @@
+"""Translation, top to bottom: a sentence in one language in, the same sentence in another out.
+
+subwords -> embedding -> bidirectional recurrent encoder -> attention decoder -> beam search -> text. Any set of
+sentence pairs will do.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.decoders import AttentionDecoder
+from models.encoders import TextEncoder, token_embedding
+from models.losses import sequence_loss
+from models.search import Hypotheses, Rules, beam
+from pipelines.data.sources import files
+from pipelines.data.sources.parallel import open_parallel
+from pipelines.data.sources.source import Example, Source, with_cuts
+from pipelines.data.sources.synthetic import translation as synthetic
+from pipelines.data.sources.synthetic.builtin import builtin
+from pipelines.data.text import BOS, EOS
+from pipelines.training import translation_metrics
+from pipelines.translation_baseline import baseline as baseline
+from pipelines.translation_config import PRESETS as PRESETS
+from pipelines.translation_config import Config as Config
+from pipelines.translation_data import Preprocessor as Preprocessor
+from pipelines.translation_data import encode as encode
+from pipelines.translation_data import fit_preprocessor as fit_preprocessor
+from pipelines.translation_data import load_preprocessor as load_preprocessor
+
+NAME = "translation"
+METRIC = "bleu"
+BETTER = "higher"
+RAW, ANSWER = "source", "translation"
+SIGNATURES = translation_metrics.SIGNATURES
+THRESHOLD, MARGIN = 80.0, 40.0  # demonstration: least BLEU, and least lead over the baseline
+SLACK = 10  # pieces that a translation may always have beyond its share of the source's
+COLUMNS = {"source": ("source", "src"), "target": ("target", "tgt", "translation")}
+
+
+def open_source(spec: str, config: Config) -> Source:
+    """Open ``synthetic``, a folder of parallel files, a table file, or a folder of tables."""
+    if spec == "synthetic":
+        return builtin(synthetic.examples, {"train": 8000, "validation": 500, "test": 1000})
+    columns = {name: (getattr(config, name), *usual) for name, usual in COLUMNS.items()}
+    source = open_parallel(spec, config.source, config.target) or files.open_tables(spec, columns)
+    return with_cuts(source, group=lambda example: str(example["source"]), share=config.validation_share)
+
+
+# ------------------------------------------------------------------------------------------------------ model
+
+
+def build(config: Config, preprocessor: Preprocessor) -> keras.Model:
+    """Build the network: source and target so far -> logits of every next piece [B, U, V].
+
+    ``source`` int32 [B, S] and ``target`` int32 [B, U] (from BOS on) are padded with 0, and their real lengths come
+    beside them, int32 [B]. Training calls the whole; search calls the layers ``encoder`` and ``decoder``.
+    """
+    sizes = preprocessor.source.size, preprocessor.target.size
+    embedding = None
+    if config.share_embeddings and config.vocabulary == "joint":
+        embedding = token_embedding(sizes[0], config.embedding_size, config.seed, name="embedding")
+    encoder = TextEncoder(
+        sizes[0],
+        config.embedding_size,
+        config.units,
+        cell=config.cell,
+        layers=config.layers,
+        dropout=config.dropout,
+        seed=config.seed + 1,
+        embedding=embedding,
+        name="encoder",
+    )
+    decoder = AttentionDecoder(
+        sizes[1],
+        config.embedding_size,
+        config.decoder_units,
+        cell=config.cell,
+        layers=config.decoder_layers,
+        attention=config.attention,
+        tied=config.tied,
+        context_recurrence=config.context_recurrence,
+        dropout=config.dropout,
+        seed=config.seed + 2,
+        embedding=embedding,
+        name="decoder",
+    )
+    x = {name: keras.Input([None], dtype="int32", name=name) for name in ("source", "target")}
+    x |= {f"{name}_lengths": keras.Input([], dtype="int32", name=f"{name}_lengths") for name in tuple(x)}
+    keys, summary = encoder(x["source"], x["source_lengths"])
+    logits, _ = decoder(x["target"], x["target_lengths"], keys, x["source_lengths"], summary)
+    return keras.Model(x, logits, name=NAME)
+
+
+def loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Mapping[str, Any]) -> Any:
+    """Cross-entropy of each example [B], scaled so that their mean is the mean over the pieces of the batch."""
+    start = tf.fill([tf.shape(y["target"])[0], 1], BOS)
+    seen = tf.concat([start, y["target"][:, :-1]], axis=1)
+    lengths = y["target_lengths"]
+    logits = model(dict(x) | {"target": seen, "target_lengths": lengths}, training=True)
+    mean_length = tf.reduce_mean(tf.cast(lengths, tf.float32))
+    return sequence_loss(y["target"], logits, config.label_smoothing) / mean_length
+
+
+def augmentation(config: Config) -> None:
+    """Sentences are not changed before the embedding."""
+
+
+def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str, Any]:
+    """Translate by beam search.
+
+    Returns:
+        ``tokens`` int32 [B, K, L], ``lengths`` int32 [B, K] and ``scores`` float32 [B, K] of the K best answers
+        (`models.search.Hypotheses`), and ``attention`` float32 [B, L, S] of the best one.
+    """
+    encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
+    lengths = x["source_lengths"]
+    keys, summary = encoder(x["source"], lengths, training=False)
+    state, memory = decoder.start(keys, lengths, summary)
+    limits = tf.cast(config.length_ratio * tf.cast(lengths, tf.float32), tf.int32) + SLACK
+    found: Hypotheses = beam(
+        lambda tokens, state: decoder.step(tokens, state, memory),
+        state,
+        Rules(BOS, EOS, config.max_tokens, no_repeat_ngram=config.no_repeat_ngram),
+        width=config.beam_width,
+        length_penalty=config.length_penalty,
+        limits=limits,
+    )
+    best = found.tokens[:, 0]
+    seen = tf.concat([tf.fill([tf.shape(best)[0], 1], BOS), best[:, :-1]], axis=1)
+    attention = decoder.attend(seen, found.lengths[:, 0], keys, lengths, summary)
+    return {"tokens": found.tokens, "lengths": found.lengths, "scores": found.scores, "attention": attention}
+
+
+# --------------------------------------------------------------------------------------------------- answers
+
+
+def answer(
+    preprocessor: Preprocessor, config: Config, example: Example, outputs: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    """Turn one row of ``decode`` into a prediction; ``score`` is the normalised log-probability of the answer.
+
+    ``alternatives`` holds the K best answers with their scores, best first; ``cut`` says that the source was longer
+    than ``max_tokens`` and only its beginning was translated.
+    """
+    texts = [text.decode("utf-8") for text in preprocessor.target.decode(outputs["tokens"]).numpy()]
+    scores = [round(float(score), 6) for score in outputs["scores"]]
+    return {
+        "id": example["id"],
+        "input": example["source"],
+        "references": [example["target"]] if "target" in example else [],
+        "answer": texts[0],
+        "score": scores[0],
+        "cut": example["cut"],
+        "alternatives": [[text, score] for text, score, n in zip(texts, scores, outputs["lengths"], strict=True) if n],
+    }
+
+
+def decode_name(config: Config) -> str:
+    """Say how answers are decoded."""
+    return "greedy" if config.beam_width == 1 else f"beam {config.beam_width}, alpha {config.length_penalty}"
+
+
+def scorer(predictions: list[dict[str, Any]]) -> translation_metrics.Scorer:
+    """Prepare BLEU, chrF and the rest of ``SIGNATURES``."""
+    return translation_metrics.scorer([p["answer"] for p in predictions], [p["references"][0] for p in predictions])
+
+
+report = translation_metrics.report
+
+
+def raw(inputs: list[Any]) -> list[Example]:
+    """Wrap sentences as raw examples; ids count from 0."""
+    return [{"id": str(i), "where": f"input {i + 1}", "source": str(text)} for i, text in enumerate(inputs)]
+
+
+def serving_inputs(examples: list[Example]) -> dict[str, Any]:
+    """Return the arguments of ``Serving`` for raw examples: ``source``, string [B]."""
+    return {"source": tf.constant([str(example["source"]) for example in examples])}
+
+
+def hard_cases() -> list[Example]:
+    """Return inputs that an export must answer as the run does: empty, blank, foreign, broken, very long."""
+    return raw(["", " \t ", "很好 ÇOK İyi 🦊", "\x00\x1f", "A " * 2000, "x" * 500, "The dog, der Hund, собака."])
+
+
+def describe(preprocessor: Preprocessor) -> dict[str, Any]:
+    """Return what a client of the export may want to know."""
+    config = preprocessor.config
+    return {"source": config.source, "target": config.target, "max_tokens": config.max_tokens}
+
+
+class Serving(tf.Module):
+    """What is exported: raw sentences -> translation, K best with scores, and the attention between the pieces."""
+
+    def __init__(self, model: keras.Model, preprocessor: Preprocessor, config: Config) -> None:
+        super().__init__()
+        self.model, self.preprocessor, self.config = model, preprocessor, config
+        self.signature = [tf.TensorSpec([None], tf.string, name="source")]
+
+    def __call__(self, source: Any) -> dict[str, Any]:
+        """Translate tf.string [B].
+
+        Returns:
+            ``translation`` string [B] and its ``score`` float32 [B]; ``alternatives`` string [B, K] with
+            ``alternative_scores`` [B, K], best first; ``source_pieces`` string [B, S], ``target_pieces`` string
+            [B, L], and ``attention`` float32 [B, L, S] between them; ``cut`` bool [B], true where the sentence was
+            longer than the model reads.
+        """
+        ids, cut = self.preprocessor.source_ids(source)
+        x = {"source": ids.to_tensor(), "source_lengths": tf.cast(ids.row_lengths(), tf.int32)}
+        found = decode(self.model, self.config, x)
+        shape = tf.shape(found["tokens"])
+        flat = self.preprocessor.target.decode(tf.reshape(found["tokens"], [-1, shape[2]]))
+        texts = tf.reshape(flat, shape[:2])
+        best = tf.RaggedTensor.from_tensor(found["tokens"][:, 0], lengths=found["lengths"][:, 0])
+        return {
+            "translation": texts[:, 0],
+            "score": found["scores"][:, 0],
+            "alternatives": texts,
+            "alternative_scores": found["scores"],
+            "source_pieces": self.preprocessor.source.pieces(ids).to_tensor(),
+            "target_pieces": self.preprocessor.target.pieces(best).to_tensor(shape=[None, shape[2]]),
+            "attention": found["attention"],
+            "cut": cut,
+        }
+
+
+def serving(model: keras.Model, preprocessor: Preprocessor, config: Config) -> Serving:
+    """Return the module to export."""
+    return Serving(model, preprocessor, config)

@@ -1,0 +1,77 @@
+"""What can be set about translation, and the presets. Imports no keras."""
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from pipelines.config import STRICT, TrainingConfig
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class Config(TrainingConfig):
+    """Translation: subwords -> bidirectional encoder -> attention decoder -> beam search -> text."""
+
+    source: str = Field("source", description="language translated from: file ending (train.en) or column")
+    target: str = Field("target", description="language translated to: file ending (train.de) or column")
+    lowercase: bool = Field(False, description="fold case on both sides; off keeps the target's capitals")
+    vocabulary: Literal["joint", "separate"] = Field("joint", description="one list of pieces for both, or two")
+    vocabulary_size: int = Field(8000, ge=300, description="subword pieces in each list, special ones included")
+    max_tokens: int = Field(80, ge=2, description="longest sentence in pieces, on either side; more is cut")
+    embedding_size: int = Field(256, ge=1, description="width of the embeddings")
+    share_embeddings: bool = Field(True, description="one embedding for both sides, when the vocabulary is joint")
+    tied: bool = Field(True, description="the target embedding is also the output matrix")
+    cell: Literal["lstm", "gru", "rnn"] = Field("gru", description="kind of recurrent layer")
+    units: int = Field(256, ge=1, description="width of each encoder layer and direction")
+    layers: int = Field(1, ge=1, description="encoder layers, each in both directions")
+    decoder_units: int = Field(512, ge=1, description="width of each decoder layer")
+    decoder_layers: int = Field(1, ge=1, description="decoder layers below the attention")
+    attention: Literal["additive", "general", "scaled_dot"] = Field(
+        "general", description="Bahdanau's score, Luong's, or a scaled dot product (needs decoder_units = 2 units)"
+    )
+    context_recurrence: bool = Field(
+        False, description="a decoder layer above the attention, so that a step knows what was attended to before"
+    )
+    dropout: float = Field(0.3, ge=0, lt=1, description="dropout after embeddings, encoder, and before the output")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability mass moved to all pieces")
+    beam_width: int = Field(5, ge=1, description="partial translations kept by the search; 1 is greedy")
+    length_penalty: float = Field(1.0, ge=0, description="exponent of the length normalisation of the search")
+    length_ratio: float = Field(
+        3.0, gt=0, description="longest translation in pieces: this times the source's pieces, plus 10"
+    )
+    no_repeat_ngram: int = Field(0, ge=0, description="no run of so many pieces comes twice in an answer; 0 allows it")
+
+
+FORMATS = (
+    "parallel files SPLIT.SOURCE and SPLIT.TARGET (train.en, train.de), one sentence a line; CSV, TSV or JSON lines "
+    "with a column for each language; all also .gz, .xz, .bz2"
+)
+
+PRESETS: dict[str, dict[str, object]] = {
+    "demo": {
+        "vocabulary_size": 600,
+        "max_tokens": 48,
+        "embedding_size": 64,
+        "units": 64,
+        "decoder_units": 128,
+        "dropout": 0.1,
+        "epochs": 6,
+        "batch_size": 64,
+        "learning_rate": 4e-3,
+        "warmup": 0.05,
+        "beam_width": 3,
+    },
+    "base": {
+        "vocabulary_size": 8000,
+        "max_tokens": 80,
+        "embedding_size": 256,
+        "units": 256,
+        "decoder_units": 512,
+        "dropout": 0.4,
+        "epochs": 20,
+        "batch_size": 64,
+        "learning_rate": 1e-3,
+        "warmup": 0.05,
+        "ema": 0.998,
+    },
+}

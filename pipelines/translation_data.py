@@ -1,0 +1,106 @@
+"""Sentence pairs to tensors: the pieces of both languages, learnt from the training pairs, and encoding with them."""
+
+import itertools
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines.data.inputs import Encoded
+from pipelines.data.sources.source import Example
+from pipelines.data.text import EOS, SubwordVocabulary, ensure_min_length, normalise
+from pipelines.data.text_learning import learn_vocabulary
+from pipelines.translation_config import Config
+
+CHUNK = 512
+
+
+class Preprocessor(tf.Module):
+    """The pieces of both languages; text to ids and back in graph."""
+
+    FILES = ("source_vocabulary.txt", "target_vocabulary.txt")
+
+    def __init__(self, source: SubwordVocabulary, target: SubwordVocabulary, config: Config) -> None:
+        super().__init__()
+        self.source, self.target, self.config = source, target, config
+
+    def save(self, folder: Path) -> None:
+        """Write ``FILES``; with a joint vocabulary both hold the same."""
+        self.source.save(folder / self.FILES[0])
+        self.target.save(folder / self.FILES[1])
+
+    def source_ids(self, texts: Any) -> tuple[tf.RaggedTensor, tf.Tensor]:
+        """Segment tf.string [B] into int32 [B, (S)], 1 <= S <= max_tokens; bool [B] tells which were cut."""
+        ids = self.source.encode(normalise(texts, self.config.lowercase))
+        return ensure_min_length(ids[:, : self.config.max_tokens]), ids.row_lengths() > self.config.max_tokens
+
+    def target_ids(self, texts: Any) -> tf.RaggedTensor:
+        """Segment tf.string [B] into int32 [B, (U)] that ends with EOS, U <= max_tokens.
+
+        What is longer is cut without an EOS, so that the model does not learn to stop there.
+        """
+        ids = self.target.encode(normalise(texts, self.config.lowercase))
+        end = tf.fill([ids.nrows(), 1], EOS)
+        return tf.concat([ids, tf.RaggedTensor.from_tensor(end)], axis=1)[:, : self.config.max_tokens]
+
+
+def fit_preprocessor(config: Config, examples: Iterable[Example]) -> Preprocessor:
+    """Learn the pieces from both sides together, or from each side alone."""
+    pairs = [(str(example["source"]), str(example["target"])) for example in examples]
+    sides = [list(itertools.chain(*pairs))] if config.vocabulary == "joint" else list(zip(*pairs, strict=True))
+    learnt = [SubwordVocabulary(learn_vocabulary(side, config.vocabulary_size, config.lowercase)) for side in sides]
+    return Preprocessor(learnt[0], learnt[-1], config)
+
+
+def load_preprocessor(config: Config, folder: Path) -> Preprocessor:
+    """Read back what ``save`` wrote."""
+    source, target = (SubwordVocabulary.load(folder / name) for name in Preprocessor.FILES)
+    return Preprocessor(source, target, config)
+
+
+def encode(
+    preprocessor: Preprocessor,
+    config: Config,
+    examples: Iterable[Example],
+    labelled: bool = True,
+    keep_raw: bool = True,
+) -> Encoded:
+    """Segment examples once, ``CHUNK`` at a time; drop pairs with an empty side, by name.
+
+    ``lengths``, by which batches are made, is the longer side of each pair.
+    """
+    kept: list[Example] = []
+    dropped: list[str] = []
+    sides: dict[str, list[tf.RaggedTensor]] = {"source": [], "target": []}
+    iterator = iter(examples)
+    while chunk := list(itertools.islice(iterator, CHUNK)):
+        reasons = [_unusable(example) if labelled else "" for example in chunk]
+        dropped += [f"{e['where']}: {reason}" for e, reason in zip(chunk, reasons, strict=True) if reason]
+        good = [e for e, reason in zip(chunk, reasons, strict=True) if not reason]
+        ids, cut = preprocessor.source_ids(tf.constant([str(e["source"]) for e in good], tf.string))
+        sides["source"].append(ids)
+        if labelled:
+            sides["target"].append(preprocessor.target_ids(tf.constant([e["target"] for e in good], tf.string)))
+        known = ({"id": e["id"], "where": e["where"]} | (e if keep_raw else {}) for e in good)
+        kept += [e | {"cut": bool(c)} for e, c in zip(known, cut.numpy(), strict=True)]
+    source, target = (_joined(sides[name]) for name in ("source", "target"))
+    lengths = tf.cast(source.row_lengths(), tf.int32)
+    x = {"source": source, "source_lengths": lengths}
+    if not labelled:
+        return Encoded(x, {}, lengths.numpy(), kept, dropped)
+    target_lengths = tf.cast(target.row_lengths(), tf.int32)
+    y = {"target": target, "target_lengths": target_lengths}
+    return Encoded(x, y, np.maximum(lengths, target_lengths), kept, dropped)
+
+
+def _joined(parts: list[tf.RaggedTensor]) -> tf.RaggedTensor:
+    return tf.concat(parts, axis=0) if parts else tf.RaggedTensor.from_row_splits(tf.zeros([0], tf.int32), [0])
+
+
+def _unusable(example: Example) -> str:
+    for side in ("source", "target"):
+        if not isinstance(example[side], str) or not example[side].strip():
+            return f"the {side} is empty or no text ({example[side]!r})"
+    return ""
