@@ -33,6 +33,9 @@ class TrainingConfig:
     seed: int = Field(0, ge=0, description="seed of initial weights, epoch order and dropout")
     epochs: int = Field(10, ge=1, description="passes over the training data")
     batch_size: int = Field(32, ge=1, description="examples a step")
+    batch_tokens: int = Field(
+        0, ge=0, description="steps (pieces, frames) a batch with padding, instead of --batch-size; 0 counts examples"
+    )
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay of the kernels")
     warmup: float = Field(0.0, ge=0, le=1, description="share of all steps in which the rate rises from 0")

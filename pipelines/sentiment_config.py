@@ -17,6 +17,9 @@ class Config(TrainingConfig):
     labels: Names = Field((), description="names of the integer labels 0, 1, ... in this order")
     lowercase: bool = Field(True, description="fold case before segmentation")
     markup: bool = Field(True, description="remove HTML tags and entities such as <br />")
+    pieces: Literal["subword", "word"] = Field(
+        "subword", description="learn merged subwords, or take frequent words whole"
+    )
     vocabulary_size: int = Field(8000, ge=300, description="subword pieces, special ones included")
     max_tokens: int = Field(400, ge=1, description="longest text in pieces; more is cut")
     keep: Literal["head", "tail", "both"] = Field("both", description="which end survives the cut")

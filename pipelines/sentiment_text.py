@@ -57,7 +57,9 @@ def fit_preprocessor(config: Config, examples: Iterable[Example]) -> Preprocesso
             raw[label_name(example["label"], config.labels)] += 1
             yield str(example["text"])
 
-    pieces = learn_vocabulary(texts(), config.vocabulary_size, config.lowercase, markup=config.markup)
+    pieces = learn_vocabulary(
+        texts(), config.vocabulary_size, config.lowercase, markup=config.markup, kind=config.pieces
+    )
     del raw[""]
     if len(raw) < 2:
         raise ValueError(f"the training data has the labels {sorted(raw)}: expected at least two")

@@ -86,6 +86,30 @@ def epoch_plan(lengths: np.ndarray, batch_size: int, seed: int, epoch: int, wind
     return [batches[i] for i in random.permutation(len(batches))]
 
 
+def token_plan(lengths: np.ndarray, tokens: int, seed: int, epoch: int) -> Plan:
+    """Order one training epoch in batches of about ``tokens`` steps, padding included.
+
+    Examples of one padded width form batches of ``max(1, tokens // width)``, so a width has one shape, and every epoch
+    the same number of batches. Each width's last batch is filled up with its own first examples.
+
+    Args:
+        lengths: int32 [N] sizes of the examples.
+        tokens: steps a batch, B times T.
+        seed: with ``epoch``, the only source of randomness.
+        epoch: number of the epoch from 0.
+    """
+    random = np.random.default_rng([seed, epoch])
+    limits = widths(int(lengths.max()))
+    which = np.searchsorted(limits, lengths)
+    batches: Plan = []
+    for number, width in enumerate(limits):
+        size = max(1, tokens // int(width))
+        members = random.permutation(np.flatnonzero(which == number))
+        members = np.concatenate([members, np.resize(members, -len(members) % size)])
+        batches += list(members.reshape(-1, size))
+    return [batches[i] for i in random.permutation(len(batches))]
+
+
 def sorted_plan(lengths: np.ndarray, batch_size: int) -> Plan:
     """Order for evaluation: longest first, so that a batch that does not fit in memory fails at once."""
     order = np.argsort(-lengths, kind="stable")

@@ -18,7 +18,12 @@ _CHUNK = 1024
 
 
 def learn_vocabulary(
-    texts: Iterable[str], size: int, lowercase: bool = True, min_frequency: int = 2, markup: bool = False
+    texts: Iterable[str],
+    size: int,
+    lowercase: bool = True,
+    min_frequency: int = 2,
+    markup: bool = False,
+    kind: str = "subword",
 ) -> list[str]:
     """Learns at most `size` pieces, the reserved ones included, for `SubwordVocabulary`.
 
@@ -30,18 +35,24 @@ def learn_vocabulary(
         texts: read once; memory grows with the number of distinct words, not of texts.
         size: upper bound of the number of pieces; a small corpus gives fewer.
         lowercase, markup: as in `normalise`, which the texts pass first.
-        min_frequency: a character or a merge that occurs less often gets no piece.
+        min_frequency: a character, a merge or a word that occurs less often gets no piece.
+        kind: "subword" learns merges; "word" takes the most frequent whole runs, so that a frequent word is one piece
+            and only a rare one is spelled by shorter pieces.
 
     Raises:
-        ValueError: `size` has no room for a learned piece, or `min_frequency` is below 1.
+        ValueError: `size` has no room for a learned piece, `min_frequency` is below 1, or the kind is unknown.
     """
     if size <= len(RESERVED):
         raise ValueError(f"size must be above {len(RESERVED)}, the number of reserved pieces, got {size}")
     if min_frequency < 1:
         raise ValueError(f"min_frequency must be at least 1, got {min_frequency}")
+    if kind not in ("subword", "word"):
+        raise ValueError(f"kind must be subword or word, got {kind!r}")
     room = size - len(RESERVED)
     runs = _count_runs(_count_words(texts, lowercase, markup))
     alphabet = _alphabet(runs, room, min_frequency)
+    if kind == "word":
+        return [*RESERVED, *_frequent(runs, alphabet, min_frequency)][:size]
     trainer = trainers.BpeTrainer(
         vocab_size=room + 1,  # the start mark takes one
         min_frequency=min_frequency,
@@ -109,6 +120,14 @@ def _alphabet(runs: Counter[str], room: int, min_frequency: int) -> set[str]:
     del counts[_START]
     ranked = sorted((c for c in counts if counts[c] >= min_frequency), key=lambda c: (-counts[c], c))
     return {_START, *ranked[: max(1, room // 2)]}
+
+
+def _frequent(runs: Counter[str], alphabet: set[str], min_frequency: int) -> Iterator[str]:
+    """Names the alphabet's characters, then whole runs, the most frequent first."""
+    names = dict.fromkeys(name for c in sorted(alphabet - {_START}) for name in (_name(c),) if name)
+    ranked = sorted((run for run in runs if runs[run] >= min_frequency), key=lambda run: (-runs[run], run))
+    names |= dict.fromkeys(name for run in ranked if len(run) <= _LONGEST_PIECE + 1 and (name := _name(run)))
+    yield from names
 
 
 def _repeated(runs: Counter[str], alphabet: set[str]) -> Iterator[str]:

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from pipelines.data.inputs import Encoded, Transform, batches, epoch_plan, padding_share
+from pipelines.data.inputs import Encoded, Plan, Transform, batches, epoch_plan, padding_share, token_plan
 from pipelines.training import plots
 from pipelines.training.optimizer import make_optimizer
 from pipelines.training.runs import HISTORY, STATE, WEIGHTS, Run
@@ -55,7 +55,7 @@ class Trainer:
             TrainingStopped: a loss was not finite, or Ctrl-C; what is needed to go on is in the run.
         """
         s = self.settings
-        steps = -(-len(train) // s.batch_size)
+        steps = len(self._plan(train, 0))
         self._prepare(steps * s.epochs)
         progress = self._restored()
         try:
@@ -69,6 +69,12 @@ class Trainer:
         self.model.load_weights(self.run.verified(WEIGHTS))
         self.run.write("learning_curves.png", lambda path: plots.learning_curves(progress.history, self.metric, path))
         return progress
+
+    def _plan(self, train: Encoded, epoch: int) -> Plan:
+        s = self.settings
+        if s.batch_tokens:
+            return token_plan(train.lengths, s.batch_tokens, s.seed, epoch)
+        return epoch_plan(train.lengths, s.batch_size, s.seed, epoch)
 
     def _prepare(self, total_steps: int) -> None:
         s = self.settings
@@ -113,7 +119,7 @@ class Trainer:
 
     def _epoch(self, train: Encoded, progress: Progress, steps: int) -> None:
         s = self.settings
-        plan = epoch_plan(train.lengths, s.batch_size, s.seed, progress.epoch)
+        plan = self._plan(train, progress.epoch)
         seed = s.seed * 100_003 + progress.epoch
         data = iter(batches(train, plan, self.transform, seed, start=progress.step))
         saved = time.monotonic()

@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.data.inputs import Encoded, batches, epoch_plan, padding_share, sorted_plan, widths
+from pipelines.data.inputs import Encoded, batches, epoch_plan, padding_share, sorted_plan, token_plan, widths
 
 
 def encoded(lengths: np.ndarray) -> Encoded:
@@ -25,6 +25,21 @@ def test_an_epoch_holds_every_example_in_batches_of_one_size(lengths: list[int],
     assert set(np.concatenate(plan)) == set(range(len(lengths)))
     extra = np.bincount(np.concatenate(plan)).max()
     assert extra <= 1 + -(-size // len(lengths))
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=80), st.integers(1, 200), st.integers(0, 5))
+@settings(max_examples=50, deadline=None)
+def test_an_epoch_by_tokens_holds_every_example_in_one_shape_a_width(
+    lengths: list[int], tokens: int, epoch: int
+) -> None:
+    sizes = np.array(lengths, np.int32)
+    plan = token_plan(sizes, tokens, 1, epoch)
+    assert len(plan) == len(token_plan(sizes, tokens, 1, epoch + 1))
+    assert set(np.concatenate(plan)) == set(range(len(lengths)))
+    limits = widths(max(lengths))
+    shapes = {(len(batch), int(limits[np.searchsorted(limits, sizes[batch].max())])) for batch in plan}
+    assert len({width for _, width in shapes}) == len(shapes)
+    assert all(size * width <= max(tokens, width) for size, width in shapes)
 
 
 def test_the_order_is_a_function_of_seed_and_epoch() -> None:

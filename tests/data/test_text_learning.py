@@ -81,3 +81,16 @@ def test_nothing_to_learn():
 def test_refuses(size, frequency, message):
     with pytest.raises(ValueError, match=message):
         learn_vocabulary(["a"], size, min_frequency=frequency)
+
+
+def test_a_word_vocabulary_keeps_frequent_words_whole_and_spells_the_rest() -> None:
+    texts = ["good film, good plot"] * 3 + ["bad film"] * 2 + ["rarely"]
+    vocabulary = SubwordVocabulary(learn_vocabulary(texts, 300, kind="word"))
+    pieces = vocabulary.pieces(vocabulary.encode(tf.constant(["good film, bad", "goodly"])))
+    assert [[piece.decode() for piece in row] for row in pieces.to_list()] == [
+        ["good", "film", "##,", "bad"],
+        ["good", "##l", "<0x79>"],
+    ]
+    assert vocabulary.decode(vocabulary.encode(tf.constant(["goodly rare"]))).numpy()[0] == b"goodly rare"
+    with pytest.raises(ValueError, match="kind must be subword or word"):
+        learn_vocabulary(texts, 300, kind="letters")
