@@ -21,6 +21,7 @@ from pipelines.data.sources.synthetic import sentiment as synthetic
 from pipelines.data.sources.synthetic.builtin import builtin
 from pipelines.sentiment_config import PRESETS as PRESETS
 from pipelines.sentiment_config import Config as Config
+from pipelines.sentiment_explain import explain as explain
 from pipelines.sentiment_text import Preprocessor as Preprocessor
 from pipelines.sentiment_text import encode as encode
 from pipelines.sentiment_text import fit_preprocessor as fit_preprocessor

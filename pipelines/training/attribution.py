@@ -130,9 +130,9 @@ def recurrent_maps(stack: Any, inputs: Array) -> dict[str, Array]:
 
 def _cell_maps(cell: Any, inputs: Array, states: Array) -> dict[str, Array]:
     """Gates of one direction from what it read [T, D] and what it gave [T, H]: no loop, the states are known."""
-    kernel, recurrent = (np.asarray(weight) for weight in (cell.kernel, cell.recurrent_kernel))
+    kernel, recurrent = (weight.numpy() for weight in (cell.kernel, cell.recurrent_kernel))
     before = np.vstack([np.zeros_like(states[:1]), states[:-1]])
-    bias = np.asarray(cell.bias) if cell.use_bias else np.zeros(kernel.shape[1], np.float32)
+    bias = cell.bias.numpy() if cell.use_bias else np.zeros(kernel.shape[1], np.float32)
     kind = type(cell).__name__
     maps = {"states": states}
     if kind == "LSTMCell":

@@ -1,0 +1,77 @@
+"""Why a text got its class: integrated gradients, the pooling's shares, and what the recurrent layers did."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from models.kernels import portable
+from pipelines.sentiment_config import Config
+from pipelines.sentiment_text import Preprocessor
+from pipelines.training import plots
+from pipelines.training.attribution import integrated_gradients, recurrent_maps
+from pipelines.training.explanation import Explanation
+
+TOLERANCE = 0.01
+"""Largest share of the change of output that the attributions may miss."""
+
+
+def explain(model: Any, preprocessor: Preprocessor, config: Config, text: str) -> Explanation:
+    """Explain the most probable class of one text.
+
+    The output that is attributed is the log-odds of that class, log p / (1 - p); the path begins at the same number
+    of pieces without any content (embeddings of zero).
+
+    Raises:
+        RuntimeError: the attributions do not add up within ``TOLERANCE``.
+    """
+    ids = preprocessor.ids(tf.constant([text]))
+    tokens = ids.to_tensor()
+    pieces = [piece.decode("utf-8") for piece in preprocessor.vocabulary.pieces(tokens).numpy()[0]]
+    classifier = model.get_layer("classifier")
+    embedded = tf.cast(model.get_layer("embedding")(tokens), tf.float32)[0].numpy()
+    with portable():
+        logits, weights = classifier([tf.constant(embedded)[None], tf.constant([len(pieces)])], training=False)
+    probabilities = tf.nn.softmax(logits).numpy()[0]
+    best = int(probabilities.argmax())
+
+    def log_odds(points: Any) -> Any:
+        lengths = tf.fill([tf.shape(points)[0]], len(pieces))
+        logits, _ = classifier([points, lengths], training=False)
+        others = tf.concat([logits[:, :best], logits[:, best + 1 :]], axis=1)
+        return logits[:, best] - tf.reduce_logsumexp(others, axis=1)
+
+    result = integrated_gradients(log_odds, embedded, tolerance=TOLERANCE)
+    answer, score = preprocessor.labels[best], round(float(probabilities[best]), 6)
+    if not result.complete(TOLERANCE):
+        raise RuntimeError(
+            f"the attributions miss {result.gap:.1%} of the change of output after {result.points} points: expected "
+            f"at most {TOLERANCE:.0%}"
+        )
+    maps = recurrent_maps(classifier.get_layer("recurrent"), embedded)
+    share = np.asarray(weights, np.float64)[0]
+    columns = zip(pieces, result.values, share, *(_summary(name, m) for name, m in maps.items()), strict=True)
+    names = ("piece", "attribution", "share", *(_column(name) for name in maps))
+    rows = [{n: v if isinstance(v, str) else float(v) for n, v in zip(names, row, strict=True)} for row in columns]
+    numbers = {
+        "answer": answer,
+        "score": score,
+        "output": "log-odds of the answer",
+        "at_input": result.end,
+        "at_baseline": result.start,
+        "gap": result.gap,
+        "points": result.points,
+        "rows": rows,
+    }
+    title = f"{answer} ({score:.3f}): log-odds {result.start:+.2f} without content, {result.end:+.2f} with it"
+    picture = plots.token_panels(pieces, result.values, share, maps, title)
+    return Explanation(answer, score, numbers, {"attributions": result.values, "shares": share, **maps}, picture)
+
+
+def _column(name: str) -> str:
+    return name.replace("states", "state norm").replace(" ", "_")
+
+
+def _summary(name: str, values: np.ndarray) -> np.ndarray:
+    """One number a step: the norm of a state, the mean of a gate."""
+    return np.linalg.norm(values, axis=-1) if name.endswith("states") else values.mean(axis=-1)
