@@ -74,6 +74,11 @@ def build_parser() -> Parser:
     command.add_argument("input", nargs="*", help="inputs; - reads lines from standard input")
     command.add_argument("--file", help="file with one input a line")
     command.add_argument("--json", action="store_true", help="JSON lines instead")
+    command = add("explain", explain, "say where an answer comes from: a picture and the numbers in it")
+    command.add_argument("run", help="run folder")
+    command.add_argument("input", help="one input")
+    command.add_argument("--out", required=True, metavar="FILE.png", help="picture to write")
+    command.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     command = add("export", export, "write a SavedModel that takes the raw input, checked in a fresh process")
     command.add_argument("run", help="run folder")
     formats = "saved_model (default), or run: a copy with float16 weights and without training state"
@@ -197,6 +202,16 @@ def _inputs(arguments: argparse.Namespace) -> Iterator[str]:
             yield from lines(sys.stdin.buffer)
         else:
             yield argument
+
+
+def explain(arguments: argparse.Namespace) -> int:
+    """Explain one answer."""
+    a = arguments
+    _need_folder(a.run)
+    import_tensorflow()
+    from pipelines.delivery import explain as explanation  # noqa: PLC0415
+
+    return explanation.run(a.run, a.input, a.out, a.json)
 
 
 def export(arguments: argparse.Namespace) -> int:
