@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import f1_score, roc_auc_score
+from scipy.stats import rankdata
 
 Predictions = list[dict[str, Any]]
 Scorer = Callable[[np.ndarray], dict[str, float]]
@@ -76,21 +76,42 @@ def classification(predictions: Predictions) -> Scorer:
     def score(indices: np.ndarray) -> dict[str, float]:
         return {
             "accuracy": float(right[indices].mean()),
-            "macro_f1": float(f1_score(references[indices], answers[indices], average="macro", zero_division=0)),
-            "roc_auc": _roc_auc(references[indices], probabilities[indices]),
+            "macro_f1": macro_f1(references[indices], answers[indices], len(names)),
+            "roc_auc": roc_auc(references[indices], probabilities[indices]),
             "ece": calibration_error(confidence[indices], right[indices]),
         }
 
     return score
 
 
-def _roc_auc(references: np.ndarray, probabilities: np.ndarray) -> float:
-    if len(np.unique(references)) < probabilities.shape[1]:
-        return float("nan")  # undefined when a class does not occur
-    if probabilities.shape[1] == 2:
-        return float(roc_auc_score(references, probabilities[:, 1]))
-    shares = probabilities / probabilities.sum(axis=1, keepdims=True)
-    return float(roc_auc_score(references, shares, multi_class="ovr", average="macro"))
+def macro_f1(references: np.ndarray, answers: np.ndarray, classes: int) -> float:
+    """Return the mean F1 of the classes that occur, int64 [N] against int64 [N].
+
+    Equal to scikit-learn's ``f1_score(average="macro")``, at a hundredth of its time: the bootstrap asks a thousand
+    times.
+    """
+    both = np.bincount(references, minlength=classes) + np.bincount(answers, minlength=classes)
+    hits = np.bincount(references[references == answers], minlength=classes)
+    return float((2 * hits[both > 0] / both[both > 0]).mean())
+
+
+def roc_auc(references: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the area under the ROC curve from ranks (Mann and Whitney 1947), NaN when a class does not occur.
+
+    Equal to scikit-learn's ``roc_auc_score``; for more than two classes, one against the rest, macro mean.
+
+    Args:
+        references: class numbers [N].
+        probabilities: [N, C].
+    """
+    counts = np.bincount(references, minlength=probabilities.shape[1])
+    if not counts.all():
+        return float("nan")
+    areas = []
+    for c in range(1 if len(counts) == 2 else 0, len(counts)):
+        ranks = rankdata(probabilities[:, c])[references == c].sum()
+        areas.append((ranks - counts[c] * (counts[c] + 1) / 2) / (counts[c] * (len(references) - counts[c])))
+    return float(np.mean(areas))
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> float:

@@ -49,7 +49,8 @@ def halve(source: Path, target: Path) -> None:
                 half = item[()].astype(np.float16)
                 if not np.isfinite(half).all():
                     raise ValueError(f"{source}: {name} holds a value that float16 cannot")
-                made = new.create_dataset(name, data=half, compression="gzip", shuffle=True)
+                packed = {"compression": "gzip", "shuffle": True} if half.size > 4096 else {}
+                made = new.create_dataset(name, data=half, **packed)
             else:
                 made = new.create_dataset(name, data=item[()])
             made.attrs.update(item.attrs)

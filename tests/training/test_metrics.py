@@ -2,14 +2,16 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import f1_score, roc_auc_score
 
 from pipelines.training.metrics import (
     bootstrap,
     calibration_error,
     classification,
     classification_report,
+    macro_f1,
     paired_bootstrap,
+    roc_auc,
 )
 
 
@@ -43,6 +45,24 @@ def test_classification_by_hand() -> None:
     assert scores["roc_auc"] == pytest.approx(roc_auc_score([0, 0, 1, 1, 1], [0.1, 0.6, 0.8, 0.7, 0.45]))
     # every answer lies in a bin of its own: mean distance between confidence and being right
     assert scores["ece"] == pytest.approx((0.1 + 0.6 + 0.2 + 0.3 + 0.55) / 5)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_fast_scores_are_those_of_scikit_learn(classes: int) -> None:
+    random = np.random.default_rng(classes)
+    for _ in range(20):
+        references = random.integers(0, classes, 60)
+        probabilities = random.dirichlet(np.ones(classes), 60).round(1)  # rounded, so that there are ties
+        answers = probabilities.argmax(axis=1)
+        shares = probabilities[:, 1] if classes == 2 else probabilities
+        with np.errstate(all="ignore"):
+            expected = (
+                roc_auc_score(references, shares, multi_class="ovr")
+                if classes == 2
+                else np.mean([roc_auc_score(references == c, probabilities[:, c]) for c in range(classes)])
+            )
+        assert roc_auc(references, probabilities) == pytest.approx(expected)
+        assert macro_f1(references, answers, classes) == pytest.approx(f1_score(references, answers, average="macro"))
 
 
 def test_a_class_that_is_absent_leaves_the_curve_undefined() -> None:

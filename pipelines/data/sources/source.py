@@ -115,7 +115,11 @@ def with_cuts(source: Source, group: Callable[[Example], str], share: float) -> 
 
 def _between(reader: Reader, group: Callable[[Example], str], low: float, high: float) -> Reader:
     def read(on_problem: OnProblem) -> Iterator[Example]:
-        return (example for example in reader(on_problem) if low <= fraction(group(example)) < high)
+        def inside(problem: Problem) -> None:
+            if low <= fraction(problem.where) < high:  # a row without a group is reported by one part only
+                on_problem(problem)
+
+        return (example for example in reader(inside) if low <= fraction(group(example)) < high)
 
     return read
 

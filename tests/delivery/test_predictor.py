@@ -1,0 +1,63 @@
+"""Predictor: every kind of collection, order kept, nothing lost."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipelines import Predictor
+
+TEXTS = ["A wonderful film.", "", "Not good at all, ÇOK kötü.", "tab\tand\nline", "word " * 2000]
+
+
+@pytest.fixture(scope="module")
+def predictor(small_run: Any) -> Predictor:
+    return Predictor(small_run("sentiment"))
+
+
+def test_every_kind_of_collection_gives_the_same_answers(predictor: Predictor) -> None:
+    expected = predictor(TEXTS)
+    assert [p["input"] for p in expected] == TEXTS
+    for kind in (tuple, np.array, lambda t: np.array(t, object), pd.Series, lambda t: pd.Series(t, dtype="string")):
+        assert predictor(kind(TEXTS)) == expected
+
+
+def test_one_text_gives_a_list_of_one(predictor: Predictor) -> None:
+    assert predictor(TEXTS[0]) == predictor([TEXTS[0]]) == predictor(np.str_(TEXTS[0])) == predictor(np.array(TEXTS[0]))
+    assert predictor([]) == []
+
+
+def test_probabilities_are_shares(predictor: Predictor) -> None:
+    for prediction in predictor(TEXTS):
+        assert sum(prediction["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+        assert prediction["score"] == max(prediction["probabilities"].values())
+        assert prediction["answer"] in prediction["probabilities"]
+
+
+def test_a_stream_is_answered_in_chunks_and_in_order(predictor: Predictor) -> None:
+    read: list[int] = []
+
+    def endless() -> Iterator[str]:
+        for i in range(10**9):
+            read.append(i)
+            yield TEXTS[i % len(TEXTS)]
+
+    answers = []
+    for prediction in predictor.stream(endless(), chunk=7):
+        answers.append(prediction)
+        if len(answers) == 20:
+            break
+    assert [p["id"] for p in answers] == [str(i) for i in range(20)]
+    assert [p["input"] for p in answers] == [TEXTS[i % len(TEXTS)] for i in range(20)]
+    assert len(read) == 21
+
+
+def test_what_is_neither_run_nor_export_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no such run folder"):
+        Predictor(tmp_path / "nowhere")
+    (tmp_path / "saved_model.pb").write_bytes(b"")
+    with pytest.raises(ValueError, match="was it written by export"):
+        Predictor(tmp_path)

@@ -1,0 +1,141 @@
+"""The command line as a user meets it: statuses, sentences, and no traceback for a mistake."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.__main__ import main
+
+ROOT = Path(__file__).parent.parent
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: Any) -> tuple[int, str, str]:
+    status = main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+WRONG = [
+    (["tain"], "invalid choice: 'tain'"),
+    (["train"], "required: task"),
+    (["train", "sentimental"], "no task 'sentimental'; the tasks are: sentiment"),
+    (["train", "sentiment", "--epoch", "3"], "--epoch (did you mean --epochs?)"),
+    (["train", "sentiment", "--epochs"], "expected one argument"),
+    (["train", "sentiment", "--epochs", "-1"], "--epochs: input should be greater than or equal to 1, came '-1'"),
+    (["train", "sentiment", "--keep", "middle"], "--keep: input should be 'head', 'tail' or 'both'"),
+    (["train", "sentiment", "--preset", "big"], "--preset big: expected one of default, demo, base"),
+    (["train", "sentiment", "--config", "nowhere.json"], "--config nowhere.json: cannot be read"),
+    (["train", "sentiment", "--limit", "-5"], "--limit: expected a positive number"),
+    (["train", "sentiment", "--data", "nowhere"], "--data nowhere: there is no such file or folder"),
+    (["evaluate", "nowhere"], "nowhere: there is no such folder"),
+    (["predict", "."], "expected an input, - for standard input, or --file FILE"),
+    (["predict", ".", "text"], "is no run folder"),
+    (["predict", ".", "--file", "nowhere"], "--file nowhere: there is no such file"),
+    (["export", ".", "--format", "coreml"], "invalid choice: 'coreml'"),
+    (["export", ".", "--format", "run"], "expected --out"),
+    (["demo", "--task", "sentimnt"], "expected one of"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), WRONG, ids=lambda value: " ".join(value)[:40])
+def test_a_wrong_request_is_one_sentence(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, out, err = call(capsys, *arguments)
+    assert status == 2
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err + out
+    assert not list(tmp_path.iterdir()), "a refused request left something behind"
+
+
+def test_answers_are_tab_separated_or_json(small_run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    run = small_run("sentiment")
+    status, out, _ = call(capsys, "predict", run, "A fine film.", "tab\there")
+    assert status == 0
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert [row[2] for row in rows] == ["A fine film.", "tab here"]
+    assert all(row[0] in ("negative", "positive") and 0.5 <= float(row[1]) <= 1 for row in rows)
+    _, out, _ = call(capsys, "predict", run, "A fine film.", "tab\there", "--json")
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert [a["input"] for a in answers] == ["A fine film.", "tab\there"]
+    assert [a["answer"] for a in answers] == [row[0] for row in rows]
+
+
+def test_lines_come_from_files_and_standard_input(
+    small_run: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = "first\n\nÜber \xff\n".encode("latin-1")
+    (tmp_path / "in.txt").write_bytes(lines)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    run = small_run("sentiment")
+    _, from_file, _ = call(capsys, "predict", run, "--file", tmp_path / "in.txt")
+    _, from_stdin, _ = call(capsys, "predict", run, "-")
+    assert from_file == from_stdin
+    assert [line.split("\t")[2] for line in from_file.splitlines()] == ["first", "", "�ber �"]
+
+
+def test_evaluate_prints_a_table_and_compares_two_runs(
+    small_run: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run = small_run("sentiment")
+    status, out, _ = call(capsys, "evaluate", run, "--split", "validation", "--out", tmp_path, "--against", run)
+    assert status == 0
+    assert "accuracy" in out and "reference \\ answer" in out and "p = 1.000" in out
+    record = json.loads((tmp_path / "metrics.json").read_text())
+    assert record["against"]["differences"]["accuracy"]["difference"] == 0
+    status, _, err = call(capsys, "evaluate", run, "--split", "tset")
+    assert status == 2 and "it has: train, validation, test" in err
+
+
+def test_bad_data_is_skipped_up_to_a_share_and_then_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    rows = [{"text": f"text number {i}", "label": i % 2} for i in range(400)]
+    rows[7]["text"] = " "
+    rows[9]["text"] = None
+    data = tmp_path / "train.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows) + "{broken\n")
+    small = ["--epochs", 1, "--units", 4, "--embedding-size", 4, "--vocabulary-size", 300]
+    status, _, err = call(capsys, "train", "sentiment", "--data", data, "--run", tmp_path / "run", *small)
+    assert status == 0
+    assert err.count(f"{data}:8: the text is empty") == err.count(f"{data}:401: is no JSON") == 1
+    for row in rows[:60]:
+        row["text"] = ""
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    status, _, err = call(capsys, "train", "sentiment", "--data", data, "--run", tmp_path / "run2", *small)
+    assert status == 2
+    assert "cannot be used, more than 5%" in err
+
+
+def test_a_slim_copy_scores_as_the_run(small_run: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    run = small_run("sentiment")
+    assert call(capsys, "export", run, "--format", "run", "--out", tmp_path / "slim")[0] == 0
+    files = {path.name for path in (tmp_path / "slim").iterdir()}
+    assert "state.npz" not in files
+    scores = []
+    for folder in (run, tmp_path / "slim"):
+        assert call(capsys, "evaluate", folder, "--out", tmp_path / "out")[0] == 0
+        scores.append(json.loads((tmp_path / "out" / "metrics.json").read_text())["metrics"]["roc_auc"]["value"])
+    assert scores[0] == pytest.approx(scores[1], abs=0.01)
+    status, _, err = call(capsys, "export", run, "--format", "run", "--out", tmp_path / "slim")
+    assert status == 2 and "exists; name a new folder" in err
+
+
+def test_the_installed_command_works_beside_folders_of_the_same_names(tmp_path: Path) -> None:
+    for name in ("models", "pipelines"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "notes.txt").write_text("mine")
+    (tmp_path / "models.py").write_text("raise SystemExit('the wrong models')")
+    command = Path(sys.executable).with_name("pipelines")
+    environment = os.environ | {"PYTHONPATH": ""}
+    done = subprocess.run(
+        [command, "tasks"], cwd=tmp_path, capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("sentiment")

@@ -1,0 +1,38 @@
+"""Float16 copies of weight files."""
+
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from pipelines.training.slimming import halve
+
+
+def model(scale: float = 1.0) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    made = keras.Sequential([keras.Input([300]), keras.layers.Dense(200), keras.layers.LayerNormalization()])
+    made.layers[0].kernel.assign(made.layers[0].kernel * scale)
+    return made
+
+
+def test_keras_reads_a_halved_file_with_float16_accuracy(tmp_path: Path) -> None:
+    first, second = model(), model(0.0)
+    first.save_weights(tmp_path / "a.weights.h5")
+    halve(tmp_path / "a.weights.h5", tmp_path / "b.weights.h5")
+    second.load_weights(tmp_path / "b.weights.h5")
+    for one, two in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(one.astype(np.float16).astype(np.float32), two)
+    sizes = [(tmp_path / f"{name}.weights.h5").stat().st_size for name in "ab"]
+    assert sizes[1] < 0.55 * sizes[0]
+    with h5py.File(tmp_path / "b.weights.h5") as file:
+        kinds: set[str] = set()
+        file.visititems(lambda name, item: kinds.add(str(item.dtype)) if isinstance(item, h5py.Dataset) else None)
+    assert kinds == {"float16"}
+
+
+def test_a_weight_beyond_float16_is_refused(tmp_path: Path) -> None:
+    model(1e8).save_weights(tmp_path / "a.weights.h5")
+    with pytest.raises(ValueError, match="holds a value that float16 cannot"):
+        halve(tmp_path / "a.weights.h5", tmp_path / "b.weights.h5")
