@@ -84,6 +84,8 @@ def build_parser() -> Parser:
     formats = "saved_model (default), or run: a copy with float16 weights and without training state"
     command.add_argument("--format", default="saved_model", choices=[*FORMATS, "run"], help=formats)
     command.add_argument("--out", help="folder to write (default: RUN/export)")
+    command = add("doctor", doctor, "versions, conflicts, devices, arithmetic, sound formats, room to work")
+    command.add_argument("--json", action="store_true", help="one JSON array instead of lines")
     return parser
 
 
@@ -231,6 +233,14 @@ def export(arguments: argparse.Namespace) -> int:
 
     print(run_export(a.run, a.out))
     return 0
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Examine the installation."""
+    import_tensorflow()
+    from pipelines.delivery.doctor import run as examine  # noqa: PLC0415
+
+    return examine(arguments.json)
 
 
 def _need_folder(path: str) -> None:
