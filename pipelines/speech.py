@@ -33,7 +33,7 @@ from pipelines.speech_text import Alphabet, normalise
 NAME = "speech"
 METRIC = "wer"
 BETTER = "lower"
-RAW = "path"
+RAW = "audio"
 ANSWER = "text"
 SIGNATURES = {
     "wer": "word error rate of the corpus (jiwer), on transcripts normalised as in training",
@@ -48,8 +48,8 @@ STATISTICS_FROM = 500
 def open_source(spec: str, config: Config) -> Source:
     """Open ``synthetic``, a manifest, or the tree of a known corpus; missing splits are cut by speaker."""
     if spec == "synthetic":
-        return builtin(synthetic.examples, {"train": 2000, "validation": 150, "test": 300})
-    given = {"path": config.audio_column, "text": config.text_column, "speaker": config.speaker_column}
+        return builtin(synthetic.utterances, {"train": 2000, "validation": 150, "test": 300})
+    given = {"audio": config.audio_column, "text": config.text_column, "speaker": config.speaker_column}
     source = open_recordings(spec, {name: (column,) for name, column in given.items() if column})
     return with_cuts(source, lambda example: str(example.get("speaker") or example["id"]), config.validation_share)
 
@@ -104,14 +104,14 @@ def transcript(config: Config, text: str) -> str:
 
 
 def _heard(example: Example, config: Config) -> tuple[np.ndarray[Any, Any], str]:
-    """The sound of an example at the configured rate, or an empty one and the reason."""
+    """The sound of an example at the configured rate; an empty one and the reason when there is none."""
+    given = example["audio"]
     try:
-        if "audio" in example:
-            own_rate = example.get("rate") or config.rate
-            return mono(example["audio"], own_rate, config.rate, str(example["where"])), ""
-        return read(example.get("bytes") or example["path"], config.rate, str(example["path"])), ""
+        if isinstance(given, str | bytes | Path):
+            return read(given, config.rate, str(example["where"]) if isinstance(given, bytes) else str(given)), ""
+        return mono(given, example.get("rate") or config.rate, config.rate, str(example["where"])), ""
     except (ValueError, OSError) as error:
-        return np.zeros(1, np.float32), str(error)
+        return np.zeros(0, np.float32), str(error)
 
 
 def encode(
@@ -137,16 +137,16 @@ def encode(
             continue
         sounds.append(sound)
         tokens.append(preprocessor.alphabet.encode(transcript(config, example["text"])) if labelled else [])
-        slim = {key: value for key, value in example.items() if key not in ("audio", "bytes")}
-        slim |= {"seconds": len(sound) / config.rate} | ({"error": reason} if reason else {})
-        kept.append(slim if keep_raw else {"id": example["id"], "where": example["where"]})
+        slim = {key: value for key, value in example.items() if keep_raw or key in ("id", "where")}
+        slim["audio"] = str(slim["audio"]) if isinstance(slim.get("audio"), str | Path) else example["where"]
+        kept.append(slim | ({"error": reason} if reason else {}))
     samples = np.array([len(sound) for sound in sounds], np.int32)
     joined = np.concatenate(sounds) if sounds else np.zeros(0, np.float32)
     x = {"audio": tf.RaggedTensor.from_row_lengths(joined, samples), "samples": tf.constant(samples)}
     count = np.array([len(row) for row in tokens], np.int32)
     flat = np.array([number for row in tokens for number in row], np.int32)
     y = {"tokens": tf.RaggedTensor.from_row_lengths(flat, count), "count": tf.constant(count)} if labelled else {}
-    return Encoded(x, y, samples, kept, dropped)
+    return Encoded(x, y, np.maximum(samples, 1), kept, dropped)
 
 
 def _read_ahead(examples: Iterable[Example], config: Config) -> Iterator[tuple[Example, np.ndarray[Any, Any], str]]:
@@ -191,9 +191,12 @@ loss = speech_model.loss
 
 
 def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the best path's symbols with their steps and probabilities, see ``speech_model.best_path``."""
+    """Return the best path's symbols with their steps and probabilities, see ``speech_model.best_path``.
+
+    A recording without samples has no steps: no symbols, score 0.
+    """
     outputs = model({"audio": x["audio"], "samples": x["samples"]}, training=False)
-    return speech_model.best_path(outputs["logits"], outputs["steps"])
+    return speech_model.best_path(outputs["logits"], tf.where(x["samples"] > 0, outputs["steps"], 0))
 
 
 # --------------------------------------------------------------------------------------------------- answers
@@ -209,7 +212,7 @@ def answer(
     step = seconds_per_step(config)
     prediction = {
         "id": example["id"],
-        "input": str(example.get("path", example["id"])),
+        "input": example["audio"],
         "references": [transcript(config, example["text"])] if "text" in example else [],
         "answer": preprocessor.alphabet.decode(numbers),
         "score": round(float(outputs["score"]), 6),
@@ -218,7 +221,7 @@ def answer(
     if "speaker" in example:
         prediction["speaker"] = example["speaker"]
     if "error" in example:
-        prediction |= {"answer": "", "score": 0.0, "words": [], "error": example["error"]}
+        prediction["error"] = example["error"]
     return prediction
 
 
@@ -245,17 +248,11 @@ def raw(inputs: list[Any]) -> list[Example]:
     """
     examples: list[Example] = []
     for number, given in enumerate(inputs):
-        example: Example = {"id": str(number), "where": f"input {number + 1}", "path": f"input {number + 1}"}
-        if isinstance(given, str | Path):
-            example["path"] = str(Path(given).expanduser())
-        elif isinstance(given, bytes):
-            example["bytes"] = given
-        elif isinstance(given, np.ndarray):
-            example["audio"] = given
-        else:
+        if not isinstance(given, str | Path | bytes) and not hasattr(given, "__array__"):
             kind = type(given).__name__
             raise ValueError(f"input {number + 1}: expected a path, bytes, or an array of samples, came {kind}")
-        examples.append(example)
+        audio = str(Path(given).expanduser()) if isinstance(given, str | Path) else given
+        examples.append({"id": str(number), "where": f"input {number + 1}", "audio": audio})
     return examples
 
 
@@ -269,9 +266,17 @@ def serving_inputs(examples: list[Example]) -> dict[str, Any]:
 
 
 def hard_cases() -> list[Example]:
-    """Return recordings that an export must answer as the run does: one sample, 10 ms, silence, noise, overload."""
+    """Return recordings that an export must answer as the run: none, one sample, 10 ms, silence, noise, overload."""
     noise = np.random.default_rng(0).normal(size=8000).astype(np.float32)
-    cases = [noise[:1], noise[:160], np.zeros(16000, np.float32), 0.1 * noise, 100 * noise, np.full(900, 1e-9)]
+    cases = [
+        noise[:0],
+        noise[:1],
+        noise[:160],
+        np.zeros(16000, np.float32),
+        0.1 * noise,
+        100 * noise,
+        np.full(900, 1e-9),
+    ]
     return raw([case.astype(np.float32) for case in cases])
 
 
@@ -282,7 +287,7 @@ def describe(preprocessor: Preprocessor) -> dict[str, Any]:
 
 def serving(model: keras.Model, preprocessor: Preprocessor, config: Config) -> Serving:
     """Return the module to export."""
-    return Serving(model, preprocessor.alphabet, config)
+    return Serving(model, preprocessor.alphabet, config, lambda x: decode(model, config, x))
 
 
 def baseline(train: list[Example], test: list[Example]) -> tuple[str, float]:

@@ -135,12 +135,12 @@ def best_path(logits: Any, steps: Any) -> dict[str, Any]:
     Returns:
         ``tokens`` int32 [B, U] padded with 0, their ``count`` [B], the steps ``first`` and ``last`` [B, U] in which
         each symbol was seen, its ``probability`` [B, U] (the largest among these steps), and ``score`` float32 [B],
-        the geometric mean over all steps of the best path's probabilities.
+        the geometric mean over all steps of the best path's probabilities (0 without steps).
     """
     log_probs = tf.nn.log_softmax(logits)
     path = tf.argmax(logits, axis=-1, output_type=tf.int32)
     best = tf.reduce_max(log_probs, axis=-1)
-    real = tf.sequence_mask(steps, tf.shape(logits)[1])
+    real = tf.sequence_mask(steps, tf.shape(logits)[1])  # steps may be 0: then nothing is found, and the score is 0
     path = tf.where(real, path, 0)
     before = tf.pad(path, [[0, 0], [1, 0]])[:, :-1]
     begins = (path != before) & (path != 0)
@@ -156,6 +156,7 @@ def best_path(logits: Any, steps: Any) -> dict[str, Any]:
         kept = tf.reshape(flat, [-1, longest + 1])[:, :longest]
         return tf.where(tf.sequence_mask(count, longest), kept, tf.zeros_like(kept))
 
+    total = tf.reduce_sum(tf.where(real, best, 0.0), axis=1)
     return {
         "tokens": gathered(tf.math.unsorted_segment_max, path),
         "count": count,
@@ -163,5 +164,5 @@ def best_path(logits: Any, steps: Any) -> dict[str, Any]:
         "last": gathered(tf.math.unsorted_segment_max, place),
         "probability": tf.exp(gathered(tf.math.unsorted_segment_max, best))
         * tf.sequence_mask(count, longest, tf.float32),
-        "score": tf.exp(tf.reduce_sum(tf.where(real, best, 0.0), axis=1) / tf.cast(steps, tf.float32)),
+        "score": tf.where(steps > 0, tf.exp(total / tf.cast(tf.maximum(steps, 1), tf.float32)), 0.0),
     }

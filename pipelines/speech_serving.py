@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -9,16 +10,17 @@ import tensorflow as tf
 
 from pipelines.data.audio_augment import resample
 from pipelines.speech_config import Config
-from pipelines.speech_model import best_path, mel_of
+from pipelines.speech_model import mel_of
 from pipelines.speech_text import Alphabet
 
 
 class Serving(tf.Module):
     """The whole way from samples to words as one graph."""
 
-    def __init__(self, model: keras.Model, alphabet: Alphabet, config: Config) -> None:
+    def __init__(self, model: keras.Model, alphabet: Alphabet, config: Config, decode: Callable[..., Any]) -> None:
+        """Take ``decode``, features to symbols as ``speech.decode`` does it."""
         super().__init__()
-        self.model, self.alphabet = model, alphabet
+        self.model, self.alphabet, self.decode = model, alphabet, decode
         self.rate, mel = config.rate, mel_of(config)
         self.step = mel.hop * int(config.subsampling) / mel.rate
         self.signature = [
@@ -36,8 +38,7 @@ class Serving(tf.Module):
         """
         samples = tf.clip_by_value(samples, 0, tf.shape(waveform)[1])
         waveform, samples = self._at_own_rate(waveform, samples, rate)
-        outputs = self.model({"audio": waveform, "samples": samples}, training=False)
-        found = best_path(outputs["logits"], outputs["steps"])
+        found = self.decode({"audio": waveform, "samples": samples})
         return {"text": self.alphabet.spell(found["tokens"]), "score": found["score"], **self._words(found)}
 
     def _at_own_rate(self, waveform: Any, samples: Any, rate: Any) -> tuple[Any, Any]:

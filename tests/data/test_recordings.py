@@ -21,23 +21,23 @@ def test_a_manifest_with_a_split_column(tmp_path):
     source = open_recordings(str(tmp_path))
     assert set(source.readers) == {"train", "test"}
     (first,) = rows(source, "train")
-    assert first["path"] == str(tmp_path / "train/u1.flac") and first["speaker"] == "ann"
+    assert first["audio"] == str(tmp_path / "train/u1.flac") and first["speaker"] == "ann"
     assert first["text"] == 'YES "NO"' and first["where"] == f"{table}:2"
-    assert rows(source, "test")[0]["path"] == "/data/u2.wav"
+    assert rows(source, "test")[0]["audio"] == "/data/u2.wav"
 
 
 def test_named_columns_and_rows_that_lack_something(tmp_path):
     lines = [{"clip": "a.wav", "words": "one"}, {"clip": "", "words": "two"}, {"clip": "b.wav", "words": None}]
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, lines)))
     problems = []
-    source = open_recordings(str(tmp_path / "train.jsonl"), {"path": ("clip",), "text": ("words",)})
+    source = open_recordings(str(tmp_path / "train.jsonl"), {"audio": ("clip",), "text": ("words",)})
     assert [row["text"] for row in rows(source, "train", problems)] == ["one"]
     assert "speaker" not in rows(source, "train")[0]
     assert problems == [
-        f"{tmp_path}/train.jsonl:2: has no path",
+        f"{tmp_path}/train.jsonl:2: has no audio",
         f"{tmp_path}/train.jsonl:3: has no text",
     ]
-    with pytest.raises(ValueError, match=r"no column for path.*clip"):
+    with pytest.raises(ValueError, match=r"no column for audio.*clip"):
         rows(open_recordings(str(tmp_path / "train.jsonl")), "train")
 
 
@@ -48,7 +48,7 @@ def test_the_tree_of_ljspeech(tmp_path):
     source = open_recordings(str(tmp_path))
     found = rows(source, "all", problems)
     assert [(row["id"], row["text"]) for row in found] == [("LJ1", "Doctor No, one."), ("LJ2", "Plain")]
-    assert found[0]["path"] == str(tmp_path / "wavs/LJ1.wav")
+    assert found[0]["audio"] == str(tmp_path / "wavs/LJ1.wav")
     assert problems == [f"{tmp_path}/metadata.csv:2: expected ID|text|normalised text, came 1 fields"]
 
 
@@ -64,7 +64,7 @@ def test_the_tree_of_librispeech(tmp_path):
     assert first == {
         "id": "19-198-0000",
         "where": f"{tmp_path}/train-clean-100/19/198/19-198.trans.txt:1",
-        "path": str(tmp_path / "train-clean-100/19/198/19-198-0000.flac"),
+        "audio": str(tmp_path / "train-clean-100/19/198/19-198-0000.flac"),
         "text": "GO ON",
         "speaker": "19",
     }
@@ -79,7 +79,7 @@ def test_the_tree_of_common_voice(tmp_path):
     source = open_recordings(str(tmp_path))
     assert set(source.readers) == {"train", "dev"}
     (row,) = rows(source, "validation")
-    assert row["path"] == str(tmp_path / "clips/dev.mp3")
+    assert row["audio"] == str(tmp_path / "clips/dev.mp3")
     assert (row["text"], row["speaker"]) == ("Merhaba!", "c1")
 
 

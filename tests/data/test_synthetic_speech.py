@@ -15,6 +15,7 @@ from pipelines.data.sources.synthetic.speech import (
     examples,
     say,
     split_of,
+    utterances,
     voice,
 )
 
@@ -49,7 +50,7 @@ def test_examples_are_sound_and_words():
 
 
 def test_splits_share_neither_speakers_nor_sequences():
-    drawn = {split: list(examples(split, 60)) for split in SPLITS}
+    drawn = {split: list(utterances(split, 200)) for split in SPLITS}
     for one, two in itertools.combinations(SPLITS, 2):
         assert not {e["speaker"] for e in drawn[one]} & {e["speaker"] for e in drawn[two]}
         assert not {e["text"] for e in drawn[one]} & {e["text"] for e in drawn[two]}

@@ -1,7 +1,7 @@
 """Raw examples of recordings with transcripts: manifests, and the trees of LJSpeech, LibriSpeech and Common Voice.
 
-An example is ``{"id", "where", "path", "text"}`` and, where the data names them, ``"speaker"``. Files are not opened
-here: reading happens where recordings are encoded, many at a time.
+An example is ``{"id", "where", "audio" (a path), "text"}`` and, where the data names them, ``"speaker"``. Files are not
+opened here: reading happens where recordings are encoded, many at a time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pipelines.data.sources.files import Columns, fingerprint, open_tables, tabl
 from pipelines.data.sources.source import Example, OnProblem, Problem, Reader, Source
 
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "path": ("path", "file", "audio", "wav", "audio_path", "audio_filepath", "filename"),
+    "audio": ("path", "file", "audio", "wav", "audio_path", "audio_filepath", "filename"),
     "text": ("text", "transcript", "sentence", "transcription", "normalized_text"),
     "speaker": ("speaker", "speaker_id", "client_id"),
 }
@@ -27,7 +27,7 @@ def open_recordings(spec: str, columns: Columns | None = None) -> Source:
 
     Args:
         spec: the folder, or the manifest file; audio paths in a manifest are relative to it.
-        columns: names of the columns for ``path``, ``text`` and ``speaker``, instead of the usual ``COLUMNS``.
+        columns: names of the columns for ``audio``, ``text`` and ``speaker``, instead of the usual ``COLUMNS``.
 
     Raises:
         ValueError: no such path, or neither a known tree nor a manifest; names what is there.
@@ -47,11 +47,11 @@ def _beside(reader: Reader, folder: Path) -> Reader:
 
     def read(on_problem: OnProblem) -> Iterator[Example]:
         for example in reader(on_problem):
-            missing = [name for name in ("path", "text") if not isinstance(example[name], str)]
-            if missing or not example["path"].strip():
-                on_problem(Problem(example["where"], f"has no {missing[0] if missing else 'path'}"))
+            missing = [name for name in ("audio", "text") if not isinstance(example[name], str)]
+            if missing or not example["audio"].strip():
+                on_problem(Problem(example["where"], f"has no {missing[0] if missing else 'audio'}"))
                 continue
-            yield {**example, "path": str(folder / Path(example["path"].strip()).expanduser())}
+            yield {**example, "audio": str(folder / Path(example["audio"].strip()).expanduser())}
 
     return read
 
@@ -69,7 +69,7 @@ def _ljspeech(spec: str, path: Path) -> Source | None:
                 on_problem(Problem(f"{table}:{number}", f"expected ID|text|normalised text, came {len(fields)} fields"))
                 continue
             sound = path / "wavs" / f"{fields[0]}.wav"
-            yield {"id": fields[0], "where": f"{table}:{number}", "path": str(sound), "text": fields[-1]}
+            yield {"id": fields[0], "where": f"{table}:{number}", "audio": str(sound), "text": fields[-1]}
 
     return Source(spec, {"all": read}, fingerprint([table]))
 
@@ -105,7 +105,7 @@ def _chapters(transcripts: list[Path]) -> Reader:
                     on_problem(Problem(where, "expected ID TEXT"))
                     continue
                 sound = next((s for s in (file.parent / (name + e) for e in SOUND) if s.exists()), file.parent / name)
-                yield {"id": name, "where": where, "path": str(sound), "text": text, "speaker": name.split("-")[0]}
+                yield {"id": name, "where": where, "audio": str(sound), "text": text, "speaker": name.split("-")[0]}
 
     return read
 
@@ -117,6 +117,6 @@ def _common_voice(spec: str, path: Path) -> Source | None:
     tables = [path / f"{name}.tsv" for name in COMMON_VOICE if (path / f"{name}.tsv").is_file()]
     if not tables:
         return None
-    columns = {"path": ("path",), "text": ("sentence",), "speaker": ("client_id",)}
+    columns = {"audio": ("path",), "text": ("sentence",), "speaker": ("client_id",)}
     readers = {table.stem: _beside(table_reader(table, columns), path / "clips") for table in tables}
     return Source(spec, readers, fingerprint(tables))

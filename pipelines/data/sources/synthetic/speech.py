@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -118,17 +119,46 @@ def say(text: str, speaker: Voice, rng: np.random.Generator, rate: int = RATE) -
     return (sound * level).astype(np.float32)
 
 
-def examples(split: str, count: int, seed: int = 0, rate: int = RATE) -> Iterator[dict[str, Any]]:
-    """`count` recordings of a split as {"id", "audio" float32 [samples], "rate" Hz, "text", "speaker"}.
+@dataclass(frozen=True)
+class Utterance:
+    """A recording that is rendered when it is heard: ``np.asarray(utterance)`` is float32 [samples] at `rate` Hz.
+
+    Knowing what will be said, by whom, costs microseconds; sound costs milliseconds.
+    """
+
+    split: str
+    index: int
+    seed: int
+    rate: int = RATE
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        """Render."""
+        text, number, rng = self.drawn()
+        sound = say(text, voice(number), rng, self.rate)
+        return sound if dtype is None else sound.astype(dtype)
+
+    def drawn(self) -> tuple[str, int, np.random.Generator]:
+        """The text, the number of the speaker, and the generator that goes on to draw how it is said."""
+        rng = np.random.default_rng([self.seed, SPLITS.index(self.split), self.index])
+        text = _sequence(rng, self.split)
+        first = sum(SPEAKERS[other] for other in SPLITS[: SPLITS.index(self.split)])
+        return text, first + int(rng.integers(SPEAKERS[self.split])), rng
+
+
+def utterances(split: str, count: int, seed: int = 0, rate: int = RATE) -> Iterator[dict[str, Any]]:
+    """`count` examples of a split as {"id", "audio": Utterance, "rate" Hz, "text", "speaker"}, nothing rendered yet.
 
     Example i depends on (split, seed, i) alone. Raises ValueError for an unknown split.
     """
     if split not in SPLITS:
         raise ValueError(f"the built-in speech has the splits {', '.join(SPLITS)}, got {split!r}")
-    first = sum(SPEAKERS[other] for other in SPLITS[: SPLITS.index(split)])
     for index in range(count):
-        rng = np.random.default_rng([seed, SPLITS.index(split), index])
-        text = _sequence(rng, split)
-        number = first + int(rng.integers(SPEAKERS[split]))
-        audio = say(text, voice(number), rng, rate)
+        audio = Utterance(split, index, seed, rate)
+        text, number, _ = audio.drawn()
         yield {"id": f"{split}-{index}", "audio": audio, "rate": rate, "text": text, "speaker": f"voice{number}"}
+
+
+def examples(split: str, count: int, seed: int = 0, rate: int = RATE) -> Iterator[dict[str, Any]]:
+    """The same examples as `utterances`, with their sound: "audio" is float32 [samples]."""
+    for example in utterances(split, count, seed, rate):
+        yield example | {"audio": np.asarray(example["audio"])}
