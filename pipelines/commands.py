@@ -236,8 +236,7 @@ def export(arguments: argparse.Namespace) -> int:
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Examine the installation."""
-    import_tensorflow()
+    """Examine the installation, also one in which tensorflow cannot be imported."""
     from pipelines.delivery.doctor import run as examine  # noqa: PLC0415
 
     return examine(arguments.json)

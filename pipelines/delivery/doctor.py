@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from pipelines.quiet import import_tensorflow
+
 ROOT = Path(__file__).resolve().parents[2]
 DISTRIBUTION = "recurrent-pipelines"
 TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-intel", "tensorflow-macos", "tf-nightly")
@@ -39,7 +41,7 @@ def run(as_json: bool = False) -> int:
         for finding in found:
             print(f"{finding.state:<7}{finding.subject:<22}{finding.detail}")
             if finding.advice:
-                print(f"{"":<29}-> {finding.advice}")
+                print(" " * 29 + f"-> {finding.advice}")
     return int(any(finding.state == "broken" for finding in found))
 
 
@@ -129,6 +131,7 @@ def shadows() -> list[Finding]:
 
 def devices() -> list[Finding]:
     """List what TensorFlow computes on."""
+    import_tensorflow()
     import tensorflow as tf  # noqa: PLC0415
 
     gpus = tf.config.list_physical_devices("GPU")
