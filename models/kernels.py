@@ -21,7 +21,7 @@ if keras.config.backend() == "tensorflow":
 
     from models import kernels_run
 
-KINDS = {keras.layers.LSTMCell: "lstm"}
+KINDS = {keras.layers.LSTMCell: "lstm", keras.layers.GRUCell: "gru", keras.layers.SimpleRNNCell: "simple"}
 
 logger = logging.getLogger(__name__)
 _portable = contextvars.ContextVar("portable", default=False)
@@ -129,7 +129,8 @@ def _float(x: Any) -> Any:
 
 
 def _kind(cell: Any) -> str:
-    return KINDS[type(cell)]
+    kind = KINDS[type(cell)]
+    return "gru_reset_before" if kind == "gru" and not cell.reset_after else kind
 
 
 def _weights(cell: Any) -> list[Any]:

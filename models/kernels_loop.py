@@ -24,7 +24,6 @@ class Cell:
     """The mathematics of one kind of recurrent layer; G is the width of its projected input, H of its state.
 
     Attributes:
-        gates: G / H.
         states: how many states [B, H] it carries; the first is the output h.
         project: (x [B, T, D], weights) -> z [B, T, G], all that does not depend on the state.
         prepare: weights -> what the forward steps need of the recurrent weights.
@@ -34,10 +33,9 @@ class Cell:
             backward recurrence; the first is overwritten by the gradients of the projected inputs.
         transpose: weights -> what the backward steps need of the recurrent weights.
         back: (gradients of the states, factors of the step, transposed) -> (record [B, .], gradients before it).
-        gradients: (x, previous h, record [B, T, .], weights) -> gradients of x and of the weights.
+        gradients: (x, previous h, record, saved [B, T, .], weights) -> gradients of x and of the weights.
     """
 
-    gates: int
     states: int
     project: Callable[..., Tensor]
     prepare: Callable[..., Any]
@@ -58,6 +56,21 @@ def previous(sequence: Tensor, initial: Tensor, backwards: bool) -> Tensor:
     """Shift states [B, T, H] by one step in the direction of travel; ``initial`` [B, H] comes first."""
     first = initial[:, None]
     return tf.concat([sequence[:, 1:], first] if backwards else [first, sequence[:, :-1]], axis=1)
+
+
+def matmul(x: Tensor, w: Tensor) -> Tensor:
+    """Multiply [B, T, D] by [D, G] as one flat product -> [B, T, G]."""
+    shape = tf.shape(x)
+    return tf.reshape(tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), w), [shape[0], shape[1], w.shape[-1]])
+
+
+def weight_gradients(x: Tensor, h: Tensor, dz: Tensor, recurrent_dz: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum over all steps the products x^T dz and h^T dz: gradients of the kernel and the recurrent kernel."""
+    flat = [tf.reshape(a, [-1, a.shape[-1]]) for a in (x, h, dz, recurrent_dz)]
+    if dz is recurrent_dz:
+        both = tf.matmul(tf.concat(flat[:2], axis=1), flat[2], transpose_a=True)
+        return both[: x.shape[-1]], both[x.shape[-1] :]
+    return tf.matmul(flat[0], flat[2], transpose_a=True), tf.matmul(flat[1], flat[3], transpose_a=True)
 
 
 def cut(tensor: Tensor, parts: int) -> list[Tensor]:

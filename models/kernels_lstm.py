@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from models.kernels_loop import Cell
+from models.kernels_loop import Cell, matmul, weight_gradients
 
 Tensor = Any
 
@@ -54,29 +54,13 @@ def _back(grads: Any, factors: Any, transposed: Tensor) -> Any:
     return dz, (tf.matmul(dz, transposed), dc * forget)
 
 
-def matmul(x: Tensor, w: Tensor) -> Tensor:
-    """Multiply [B, T, D] by [D, G] as one flat product -> [B, T, G]."""
-    shape = tf.shape(x)
-    return tf.reshape(tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), w), [shape[0], shape[1], w.shape[-1]])
-
-
-def weight_gradients(x: Tensor, h: Tensor, dz: Tensor, recurrent_dz: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum over all steps the products x^T dz and h^T dz: gradients of the kernel and the recurrent kernel."""
-    flat = [tf.reshape(a, [-1, a.shape[-1]]) for a in (x, h, dz, recurrent_dz)]
-    if dz is recurrent_dz:
-        both = tf.matmul(tf.concat(flat[:2], axis=1), flat[2], transpose_a=True)
-        return both[: x.shape[-1]], both[x.shape[-1] :]
-    return tf.matmul(flat[0], flat[2], transpose_a=True), tf.matmul(flat[1], flat[3], transpose_a=True)
-
-
-def _gradients(x: Tensor, h: Tensor, dz: Tensor, weights: Any) -> Any:
+def _gradients(x: Tensor, h: Tensor, dz: Tensor, saved: Any, weights: Any) -> Any:
     dx = matmul(dz, tf.transpose(weights[0]))
     kernel, recurrent = weight_gradients(x, h, dz, dz)
     return dx, (kernel, recurrent, tf.reduce_sum(dz, axis=[0, 1]))
 
 
 LSTM_CELL = Cell(
-    gates=4,
     states=2,
     project=_project,
     prepare=_prepare,

@@ -7,10 +7,12 @@ from typing import Any
 import tensorflow as tf
 
 from models import kernels_loop as loop
+from models.kernels_gru import GRU_CELL, RESET_BEFORE_CELL
 from models.kernels_lstm import LSTM_CELL
+from models.kernels_simple import SIMPLE_CELL
 
 Tensor = Any
-CELLS = {"lstm": LSTM_CELL}
+CELLS = {"lstm": LSTM_CELL, "gru": GRU_CELL, "gru_reset_before": RESET_BEFORE_CELL, "simple": SIMPLE_CELL}
 
 # Two halves of the batch pay as soon as the product of a step is worth sharing between cores.
 SPLIT_FROM_UNITS = 96
@@ -110,17 +112,17 @@ def backward(plan: Plan) -> Any:
             steps.append(loop.backward(cell, chain, factors, dy, states))
             before.append(h)
         carries = loop.run(steps, tf.shape(inputs["x"])[1])
-        return _collect(plan, chains, before, carries)
+        return _collect(plan, chains, before, arrays, carries)
 
     return tf.function(run, jit_compile=True, autograph=False)
 
 
-def _collect(plan: Plan, chains: list[loop.Chain], before: list[Tensor], carries: list[Any]) -> Any:
+def _collect(plan: Plan, chains: list[loop.Chain], before: list[Tensor], arrays: Any, carries: list[Any]) -> Any:
     """Turn what the backward loop recorded into gradients of x, of the weights and of the initial states."""
     cell = CELLS[plan.cell]
     grads = [
-        cell.gradients(chain.x, h, record, chain.weights)
-        for chain, h, (_, record) in zip(chains, before, carries, strict=True)
+        cell.gradients(chain.x, h, record, saved[cell.states :], chain.weights)
+        for chain, h, saved, (_, record) in zip(chains, before, arrays, carries, strict=True)
     ]
     dx = tf.add_n(plan.join([g[0] for g in grads]))
     weights = [g[1] for g in grads]

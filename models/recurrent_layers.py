@@ -44,10 +44,22 @@ class LSTM(keras.layers.LSTM):
 class GRU(keras.layers.GRU):
     """Gated recurrent unit (Cho et al. 2014), as ``keras.layers.GRU``, fast on a CPU."""
 
+    def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
+        """Run the recurrence over inputs [B, T, D]: the last output [B, H], all outputs [B, T, H], final states."""
+        if kernels.takes_fast_path(self):
+            return _inner_loop(self, sequences, initial_state, mask, training)
+        return super().inner_loop(sequences, initial_state, mask, training)
+
 
 @_register
 class SimpleRNN(keras.layers.SimpleRNN):
     """Elman network (Elman 1990), as ``keras.layers.SimpleRNN``, fast on a CPU."""
+
+    def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
+        """Run the recurrence over inputs [B, T, D]: the last output [B, H], all outputs [B, T, H], final states."""
+        if kernels.takes_fast_path(self):
+            return _inner_loop(self, sequences, initial_state, mask, training)
+        return super().inner_loop(sequences, initial_state, mask, training)
 
 
 _MERGE = {
