@@ -159,18 +159,22 @@ class AttentionDecoder(keras.layers.Layer):
     ) -> tuple[Any, Any]:
         """Teacher forcing: the whole target in one pass.
 
+        An example may have R targets, next to each other: then tokens have B R rows, and the memory is shared.
+
         Args:
-            tokens: int32 [B, U], the start token followed by the target without its end token.
-            lengths: int32 [B], real steps of the tokens.
+            tokens: int32 [N, U], N = B or B R, the start token followed by the target without its end token.
+            lengths: int32 [N], real steps of the tokens.
             keys: [B, S, D].
             key_lengths: int32 [B].
             summary: [B, G] or None, as in `start`.
             training: apply dropout.
 
         Returns:
-            logits [B, U, V] of each next token, in the compute dtype; attention weights float32 [B, U, S].
+            logits [N, U, V] of each next token, in the compute dtype; attention weights float32 [N, U, S].
         """
         state, memory = self.start(keys, key_lengths, summary)
+        targets = ops.shape(tokens)[0] // ops.shape(keys)[0]
+        state = keras.tree.map_structure(lambda x: ops.repeat(x, targets, axis=0), state)
         hidden, context, weights = self._sequence(tokens, lengths, state, memory, training)
         return self._logits(hidden, context, training), weights
 
@@ -203,11 +207,14 @@ class AttentionDecoder(keras.layers.Layer):
     def _sequence(
         self, tokens: Any, lengths: Any, state: dict[str, Any], memory: Memory, training: bool | None
     ) -> tuple[Any, Any, Any]:
-        """Tokens [B, U] -> hidden [B, U, H], context [B, U, D], weights [B, U, S]."""
+        """Tokens [N, U] -> hidden [N, U, H], context [N, U, D], weights [N, U, S]; the memory is of B examples."""
         embedded = self.drop(self.embedding(tokens), training=training)
         hidden, _ = self.stack(embedded, lengths, initial_state=state["stack"], training=training)
-        context, weights = self.attention(hidden, memory.keys, memory.lengths, memory.projected)
-        context = self._gated(hidden, context)
+        queries = ops.reshape(hidden, (ops.shape(memory.keys)[0], -1, self.units))
+        context, weights = self.attention(queries, memory.keys, memory.lengths, memory.projected)
+        each = ops.shape(tokens)
+        context = self._gated(hidden, ops.reshape(context, (*each, memory.keys.shape[-1])))
+        weights = ops.reshape(weights, (*each, ops.shape(memory.keys)[1]))
         if self.upper:
             both = self.drop(ops.concatenate([hidden, context], -1), training=training)
             hidden, _ = self.upper(both, lengths, initial_state=state["upper"], training=training)

@@ -66,6 +66,17 @@ def test_beams_of_one_example_share_its_memory():
         np.testing.assert_allclose(np.array(logits)[beam::2], alone, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("options", VARIANTS)
+def test_targets_of_one_example_share_its_memory(options):
+    decoder = make(options)
+    tokens = RNG.integers(1, 11, size=(6, 4)).astype("int32")
+    lengths = np.array([4, 2, 3, 4, 1, 4], "int32")
+    together = decoder(tokens, lengths, KEYS, KEY_LENGTHS)
+    apart = decoder(tokens, lengths, np.repeat(KEYS, 2, axis=0), np.repeat(KEY_LENGTHS, 2))
+    for ours, theirs in zip(together, apart, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
 def test_without_a_summary_the_bridge_starts_from_the_mean_of_the_real_keys():
     decoder = make({})
     means = np.stack([KEYS[row, :length].mean(0) for row, length in enumerate(KEY_LENGTHS)])
