@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 TASKS: dict[str, str] = {
     "sentiment": "a sentence or a text -> an opinion or another class",
+    "speech": "a recording -> its transcript, with the time of every word",
 }
 
 _PUBLIC = {

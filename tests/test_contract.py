@@ -23,6 +23,7 @@ pytestmark = pytest.mark.parametrize("name", list(TASKS))
 
 OVERFIT: dict[str, dict[str, Any]] = {
     "sentiment": {"epochs": 40, "batch_size": 8, "dropout": 0.0, "word_dropout": 0.0, "learning_rate": 5e-3},
+    "speech": {"epochs": 30, "batch_size": 4, "units": 48, "learning_rate": 1e-2},
 }
 
 
