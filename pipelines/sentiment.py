@@ -24,6 +24,7 @@ from pipelines.sentiment_config import Config as Config
 from pipelines.sentiment_explain import explain as explain
 from pipelines.sentiment_text import Preprocessor as Preprocessor
 from pipelines.sentiment_text import encode as encode
+from pipelines.sentiment_text import facets as facets
 from pipelines.sentiment_text import fit_preprocessor as fit_preprocessor
 from pipelines.sentiment_text import label_name
 from pipelines.sentiment_text import load_preprocessor as load_preprocessor

@@ -4,6 +4,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pipelines.data.inputs import Encoded
 from pipelines.data.sources.source import Example
 from pipelines.data.text import SubwordVocabulary, ensure_min_length, normalise, truncate
 from pipelines.data.text_learning import learn_vocabulary
+from pipelines.data.validate import Facets, usual_facets
 from pipelines.sentiment_config import Config
 
 CHUNK = 512
@@ -122,3 +124,10 @@ def _unusable(example: Example, index: Mapping[str, int], config: Config) -> str
         return f"the text is empty or no text ({example['text']!r})"
     name = label_name(example["label"], config.labels)
     return "" if name in index else f"unknown label {name!r}; the labels are {', '.join(index)}"
+
+
+def facets(config: Config, example: Example) -> Facets:
+    """View an example as validation does: its text, and its label by name."""
+    seen = usual_facets({"text": example["text"]})
+    label = label_name(example["label"], config.labels)
+    return replace(seen, label=label, problem=seen.problem or ("" if label else "the label is empty"))

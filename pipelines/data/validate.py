@@ -1,0 +1,268 @@
+"""Look at data before training: counts, lengths, unseen words, duplicates, and every example that cannot be used.
+
+Splits are streamed once. What is kept is 8 bytes an example, the different lengths, and a table of fixed size that
+remembers words, so a million lines need some tens of megabytes.
+"""
+
+import hashlib
+import itertools
+import re
+import sys
+import unicodedata
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from pipelines.data.sources.source import Example, Problem, Source
+
+NAMED = 5
+"""How many duplicates and how many texts in another normal form are named by file and line."""
+_NO_TEXT = {"id", "where", "label", "path", "image", "speaker", "split"}
+_WORD = re.compile(r"\w+")
+_BITS = 27
+
+
+@dataclass(frozen=True)
+class Facets:
+    """What validation looks at in one example.
+
+    Attributes:
+        texts: the texts by field name.
+        label: the class, or None for tasks without.
+        problem: why it cannot be used; empty when it can.
+    """
+
+    texts: dict[str, str]
+    label: str | None = None
+    problem: str = ""
+
+
+View = Callable[[Example], Facets]
+
+
+def usual_facets(example: Example) -> Facets:
+    """View an example of any task: every text field must hold text, every named file must exist."""
+    texts = {}
+    for name, value in example.items():
+        if name in _NO_TEXT:
+            continue
+        text = " ".join(map(str, value)) if isinstance(value, list | tuple) else value
+        if not isinstance(text, str) or not text.strip():
+            return Facets({}, problem=f"the {name} is empty or no text ({value!r:.40})")
+        texts[name] = text
+    for name in ("path", "image"):
+        if isinstance(example.get(name), str) and not Path(example[name]).is_file():
+            return Facets({}, problem=f"there is no file {example[name]}")
+    return Facets(texts, None if example.get("label") is None else str(example["label"]))
+
+
+class WordTable:
+    """Remembers words in 16 MiB, however many there are: of a million, one in a hundred is confused with another."""
+
+    def __init__(self) -> None:
+        self._bits = bytearray(2 ** (_BITS - 3))
+
+    def add(self, word: str) -> None:
+        """Remember ``word``."""
+        place = hash(word) % 2**_BITS
+        self._bits[place >> 3] |= 1 << (place & 7)
+
+    def __contains__(self, word: str) -> bool:
+        """Say whether ``word`` was added."""
+        place = hash(word) % 2**_BITS
+        return bool(self._bits[place >> 3] & 1 << (place & 7))
+
+
+@dataclass
+class Split:
+    """What was counted in one split."""
+
+    name: str
+    known: Counter[str] | None
+    examples: int = 0
+    bad: int = 0
+    labels: Counter[str] = field(default_factory=Counter)
+    words: Counter[int] = field(default_factory=Counter)
+    characters: Counter[int] = field(default_factory=Counter)
+    tokens: int = 0
+    unseen: int = 0
+    not_nfc: int = 0
+    not_nfc_at: list[str] = field(default_factory=list)
+    digests: array = field(default_factory=lambda: array("Q"))
+
+
+def validate(source: Source, view: View, on_problem: Callable[[str, Problem], None], most_bad: float) -> dict[str, Any]:
+    """Read every split of a source, train first.
+
+    Args:
+        source: the opened data.
+        view: how to look at one example.
+        on_problem: called with the split and each example that cannot be used, as it is found.
+        most_bad: share of unusable examples above which training refuses the data.
+
+    Returns:
+        The report, JSON types: ``data``, ``splits`` (by name) and ``refusals`` (sentences; empty when training would
+        begin).
+
+    Raises:
+        ValueError: the data cannot be read at all.
+    """
+    train = source.find("train") if source.has("train") else ""
+    names = sorted(source.readers, key=lambda name: name != train)
+    seen, splits = WordTable(), []
+    for name in names:
+        known = splits[0].labels if splits and splits[0].name == train else None
+        splits.append(_count(source, name, view, on_problem, seen, known))
+    report: dict[str, Any] = {}
+    for split in splits:
+        others = [other for other in splits[: splits.index(split)] if len(other.digests)]
+        report[split.name] = _summary(source, split, others, view, bool(train) and split.name != train)
+    return {"data": source.spec, "splits": report, "refusals": _refusals(source, splits, most_bad)}
+
+
+def _count(
+    source: Source,
+    name: str,
+    view: View,
+    on_problem: Callable[[str, Problem], None],
+    seen: WordTable,
+    known: Counter[str] | None,
+) -> Split:
+    split = Split(name, known)
+
+    def bad(problem: Problem) -> None:
+        split.bad += 1
+        on_problem(name, problem)
+
+    examples = source.read(name, bad)
+    for example in tqdm(examples, desc=name, unit=" examples", disable=not sys.stderr.isatty(), leave=False):
+        facets = view(example)
+        reason = _reason(facets, known)
+        if reason:
+            bad(Problem(example["where"], reason))
+        else:
+            _add(split, example["where"], facets, seen, learn=known is None)
+    return split
+
+
+def _reason(facets: Facets, known: Counter[str] | None) -> str:
+    """Say why an example cannot be used; a label must be one of train's."""
+    if facets.problem or not known or facets.label is None or facets.label in known:
+        return facets.problem
+    return f"unknown label {facets.label!r}; train has {', '.join(sorted(known))}"
+
+
+def _add(split: Split, where: str, facets: Facets, seen: WordTable, learn: bool) -> None:
+    split.examples += 1
+    if facets.label is not None:
+        split.labels[facets.label] += 1
+    text = "\n".join(facets.texts.values())
+    split.characters[len(text)] += 1
+    split.words[len(text.split())] += 1
+    words = _WORD.findall(text.casefold())
+    if learn:
+        for word in words:
+            seen.add(word)
+    else:
+        split.tokens += len(words)
+        split.unseen += sum(word not in seen for word in words)
+    if not unicodedata.is_normalized("NFC", text):
+        split.not_nfc += 1
+        split.not_nfc_at += [where] if len(split.not_nfc_at) < NAMED else []
+    split.digests.append(_digest(text))
+
+
+def _digest(text: str) -> int:
+    """64 bits of the text without regard to case and spacing."""
+    plain = " ".join(text.casefold().split())
+    return int.from_bytes(hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=8).digest(), "big")
+
+
+def _summary(source: Source, split: Split, others: list[Split], view: View, unseen: bool) -> dict[str, Any]:
+    digests = np.frombuffer(split.digests, np.uint64) if split.examples else np.zeros(0, np.uint64)
+    _, first = np.unique(digests, return_index=True)
+    repeated = np.ones(len(digests), bool)
+    repeated[first] = False
+    shared = {other.name: np.isin(digests, np.frombuffer(other.digests, np.uint64)) for other in others}
+    wanted = {name: np.flatnonzero(mask)[:NAMED].tolist() for name, mask in {**shared, "": repeated}.items()}
+    examples = source.read(split.name, lambda problem: None)
+    usable = (example for example in examples if not _reason(view(example), split.known))
+    places = _places(usable, set(itertools.chain(*wanted.values())))
+    return {
+        "examples": split.examples,
+        "bad": split.bad,
+        "labels": dict(sorted(split.labels.items())),
+        "words": percentiles(split.words),
+        "characters": percentiles(split.characters),
+        "unseen_words": round(split.unseen / split.tokens, 6) if unseen and split.tokens else None,
+        "duplicates": {"count": int(repeated.sum()), "at": [places[i] for i in wanted[""] if i in places]},
+        "also_in": {
+            name: {"count": int(mask.sum()), "at": [places[i] for i in wanted[name] if i in places]}
+            for name, mask in shared.items()
+        },
+        "not_nfc": {"count": split.not_nfc, "at": split.not_nfc_at},
+    }
+
+
+def _places(usable: Iterable[Example], wanted: set[int]) -> dict[int, str]:
+    """Read again as far as needed and return where the examples with these numbers stand."""
+    found: dict[int, str] = {}
+    for number, example in enumerate(usable if wanted else ()):
+        if number in wanted:
+            found[number] = str(example["where"])
+            if len(found) == len(wanted):
+                break
+    return found
+
+
+def percentiles(lengths: Counter[int]) -> dict[str, int]:
+    """Return the shortest, the 50th, 95th and 99th percentile (nearest rank), and the longest of counted lengths."""
+    if not lengths:
+        return {}
+    values = np.array(sorted(lengths), np.int64)
+    ranks = np.cumsum([lengths[int(value)] for value in values])
+    at = {str(p): int(values[np.searchsorted(ranks, p / 100 * ranks[-1])]) for p in (50, 95, 99)}
+    return {"min": int(values[0]), **at, "max": int(values[-1])}
+
+
+def _refusals(source: Source, splits: list[Split], most_bad: float) -> list[str]:
+    """Say why training would not begin."""
+    found = []
+    needed = {"train", "validation"}
+    for purpose in sorted(needed):
+        if not source.has(purpose):
+            found.append(f"there is no {purpose} split; there are: {', '.join(source.readers) or 'none'}")
+            continue
+        split = next(split for split in splits if split.name == source.find(purpose))
+        total = split.examples + split.bad
+        if not split.examples:
+            found.append(f"{split.name}: no usable example")
+        elif split.bad > most_bad * total:
+            found.append(f"{split.name}: {split.bad} of {total} examples cannot be used, more than {most_bad:.0%}")
+        if purpose == "train" and len(split.labels) == 1:
+            found.append(f"{split.name}: only one label, {next(iter(split.labels))!r}: expected at least two")
+    return found
+
+
+def table(report: dict[str, Any]) -> str:
+    """Lay out a report as lines of text."""
+    lines = []
+    for name, split in report["splits"].items():
+        lines.append(f"{name}: {split['examples']} examples, {split['bad']} unusable")
+        total = max(1, split["examples"])
+        lines += [f"  label {label:<20}{count:>9}  {count / total:.1%}" for label, count in split["labels"].items()]
+        for unit in ("words", "characters"):
+            lengths = ", ".join(f"{k if k in ('min', 'max') else k + ' %'} {v}" for k, v in split[unit].items())
+            lines += [f"  {unit:<12}{lengths}"] if lengths else []
+        if split["unseen_words"] is not None:
+            lines.append(f"  unseen words in train: {split['unseen_words']:.2%} of all words")
+        kinds = {"duplicates": split["duplicates"], "not in normal form NFC": split["not_nfc"]}
+        kinds |= {f"also in {other}": found for other, found in split["also_in"].items()}
+        lines += [f"  {kind}: {f['count']} ({', '.join(f['at'])})" for kind, f in kinds.items() if f["count"]]
+    return "\n".join([*lines, *(f"training would refuse: {reason}" for reason in report["refusals"])])

@@ -1,0 +1,40 @@
+"""The command behind ``pipelines validate``: open the data as training would, and report on it."""
+
+import json
+import sys
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pipelines import config as configuration
+from pipelines import load_settings, load_task
+from pipelines.data.sources.source import Problem
+from pipelines.data.validate import table, usual_facets, validate
+from pipelines.training.evaluation import MAX_BAD
+
+
+def run(task: str, data: str, settings: Mapping[str, Any], config: str | None = None, as_json: bool = False) -> int:
+    """Print every unusable example as it is found, then the report; exit status 1 when training would refuse.
+
+    With ``as_json`` each line is one object: ``{"split", "where", "reason"}`` for an example, and the report last.
+
+    Raises:
+        ValueError: a wrong setting, or data that cannot be opened.
+    """
+    settings_module = load_settings(task)
+    file = Path(config) if config else None
+    chosen = configuration.resolve(settings_module.Config, settings_module.PRESETS, "default", file, settings)
+    module = load_task(task)
+    view = partial(module.facets, chosen) if hasattr(module, "facets") else usual_facets
+
+    def tell(split: str, problem: Problem) -> None:
+        record = {"split": split, "where": problem.where, "reason": problem.reason}
+        print(json.dumps(record, ensure_ascii=False) if as_json else f"{problem.where}: {problem.reason}")
+
+    source = module.open_source(data, chosen)
+    report = validate(source, view, tell, MAX_BAD)
+    for sentence in source.cuts.values():
+        print(sentence, file=sys.stderr)
+    print(json.dumps(report, ensure_ascii=False) if as_json else table(report))
+    return int(bool(report["refusals"]))
