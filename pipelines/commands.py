@@ -35,7 +35,7 @@ def run(arguments: list[str]) -> int:
         parser.print_help()
         return 0
     known, rest = parser.parse_known_args(arguments)
-    if known.command == "train":
+    if known.command in ("train", "validate"):
         known.settings = read_settings(known.task, rest, known.prog)
     elif rest:
         raise ValueError(f"{known.prog}: unknown argument {rest[0]}{_suggest(rest[0], known)}")
@@ -63,6 +63,12 @@ def build_parser() -> Parser:
     command.add_argument("--out", default="demo", help="folder for the runs (default: demo)")
     command.add_argument("--task", action="append", default=[], help="only this task; may be repeated")
     _add_train(add("train", train, "train a task, or resume a run"))
+    command = add("validate", validate, "counts, lengths, duplicates, and every unusable example by file and line")
+    command.add_argument("task", help=f"one of: {', '.join(TASKS)}")
+    command.add_argument("--data", default="synthetic", help="synthetic (default), tfds:NAME, or a path")
+    command.add_argument("--config", metavar="FILE", help="JSON file of settings")
+    command.add_argument("--json", action="store_true", help="JSON lines: unusable examples, then the report")
+    command.epilog = "Settings of the task that say how data is read are options too, e.g. --text-column words."
     command = add("evaluate", evaluate, "decode and score a split")
     command.add_argument("run", help="run folder")
     command.add_argument("--data", help="data to evaluate on (default: the run's own)")
@@ -158,6 +164,15 @@ def train(arguments: argparse.Namespace) -> int:
 
     print(run_training(a.task, a.data, a.run, a.preset, a.config, a.limit, **a.settings))
     return 0
+
+
+def validate(arguments: argparse.Namespace) -> int:
+    """Report on data as training would read it."""
+    a = arguments
+    import_tensorflow()
+    from pipelines.delivery import validation  # noqa: PLC0415
+
+    return validation.run(a.task, a.data, a.settings, a.config, a.json)
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
