@@ -115,7 +115,8 @@ def validate(source: Source, view: View, on_problem: Callable[[str, Problem], No
     """
     train = source.find("train") if source.has("train") else ""
     names = sorted(source.readers, key=lambda name: name != train)
-    seen, splits = WordTable(), []
+    seen = WordTable()
+    splits: list[Split] = []
     for name in names:
         known = splits[0].labels if splits and splits[0].name == train else None
         splits.append(_count(source, name, view, on_problem, seen, known))
