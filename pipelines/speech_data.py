@@ -1,0 +1,156 @@
+"""Recordings into tensors: where they come from, what is learned from them, and what cannot be used."""
+
+import json
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines import speech_model
+from pipelines.data.audio import frame_log_mel
+from pipelines.data.audio_files import faults, mono, read
+from pipelines.data.inputs import Encoded
+from pipelines.data.sources.recordings import open_recordings
+from pipelines.data.sources.source import Example, Source, with_cuts
+from pipelines.data.sources.synthetic import speech as synthetic
+from pipelines.data.sources.synthetic.builtin import builtin
+from pipelines.data.validate import Facets
+from pipelines.speech_config import Config
+from pipelines.speech_text import Alphabet, frames_needed, normalise
+
+READERS = 4
+STATISTICS_FROM = 500
+
+
+def open_source(spec: str, config: Config) -> Source:
+    """Open ``synthetic``, a manifest, or the tree of a known corpus; missing splits are cut by speaker."""
+    if spec == "synthetic":
+        return builtin(synthetic.utterances, {"train": 2000, "validation": 150, "test": 300})
+    given = {"audio": config.audio_column, "text": config.text_column, "speaker": config.speaker_column}
+    source = open_recordings(spec, {name: (column,) for name, column in given.items() if column})
+    return with_cuts(source, lambda example: str(example.get("speaker") or example["id"]), config.validation_share)
+
+
+class Preprocessor:
+    """The alphabet, and the mean and deviation of each mel band in train (none: each recording is its own measure)."""
+
+    FILES = ("alphabet.json", "statistics.json")
+
+    def __init__(self, alphabet: Alphabet, statistics: speech_model.Statistics | None) -> None:
+        self.alphabet, self.statistics = alphabet, statistics
+
+    def save(self, folder: Path) -> None:
+        """Write ``FILES``."""
+        self.alphabet.save(folder / "alphabet.json")
+        values = [part.tolist() for part in self.statistics] if self.statistics else None
+        (folder / "statistics.json").write_text(json.dumps(values) + "\n", "utf-8")
+
+
+def fit_preprocessor(config: Config, examples: Iterable[Example]) -> Preprocessor:
+    """Collect the alphabet, and if asked the statistics of the features, from the training examples."""
+    texts: set[str] = set()
+    sounds: list[np.ndarray[Any, Any]] = []
+    for example in examples:
+        texts.add(transcript(config, str(example["text"])))
+        if config.normalisation == "statistics" and len(sounds) < STATISTICS_FROM:
+            sound, problem = heard(example, config)
+            sounds += [] if problem else [sound]
+    return Preprocessor(Alphabet.learn(sorted(texts)), _statistics(config, sounds) if sounds else None)
+
+
+def _statistics(config: Config, sounds: list[np.ndarray[Any, Any]]) -> speech_model.Statistics:
+    mel = speech_model.mel_of(config)
+    whole = [sound for sound in sounds if len(sound) >= mel.window]
+    features = np.concatenate([frame_log_mel(sound[None], mel).numpy()[0] for sound in whole])
+    return features.mean(0), np.maximum(features.std(0), 1e-2)
+
+
+def load_preprocessor(config: Config, folder: Path) -> Preprocessor:
+    """Read back what ``save`` wrote."""
+    values = json.loads((folder / "statistics.json").read_text("utf-8"))
+    statistics = tuple(np.array(part, np.float32) for part in values) if values else None
+    return Preprocessor(Alphabet.load(folder / "alphabet.json"), statistics)  # type: ignore[arg-type]
+
+
+def transcript(config: Config, text: str) -> str:
+    """Return a transcript as it is learned and scored."""
+    return normalise(text, config.lowercase, config.punctuation)
+
+
+def heard(example: Example, config: Config) -> tuple[np.ndarray[Any, Any], str]:
+    """The sound of an example at the configured rate; an empty one and the reason when there is none."""
+    given = example["audio"]
+    try:
+        if isinstance(given, str | bytes | Path):
+            return read(given, config.rate, str(example["where"]) if isinstance(given, bytes) else str(given)), ""
+        return mono(given, example.get("rate") or config.rate, config.rate, str(example["where"])), ""
+    except (ValueError, OSError) as error:
+        return np.zeros(0, np.float32), str(error)
+
+
+def encode(
+    preprocessor: Preprocessor,
+    config: Config,
+    examples: Iterable[Example],
+    labelled: bool = True,
+    keep_raw: bool = True,
+) -> Encoded:
+    """Read the recordings, several at a time, and spell the transcripts.
+
+    With references, a recording that cannot be read or is too short or too long is dropped by name; without, it
+    stays as silence whose example says why under ``error``.
+    """
+    sounds: list[np.ndarray[Any, Any]] = []
+    tokens: list[list[int]] = []
+    kept: list[Example] = []
+    dropped: list[str] = []
+    for example, sound, problem in _read_ahead(examples, config):
+        reason = problem or (unusable(sound, config) if labelled else "")
+        if reason and labelled:
+            dropped.append(f"{example['where']}: {reason}")
+            continue
+        sounds.append(sound)
+        tokens.append(preprocessor.alphabet.encode(transcript(config, example["text"])) if labelled else [])
+        slim = {key: value for key, value in example.items() if keep_raw or key in ("id", "where")}
+        slim["audio"] = str(slim["audio"]) if isinstance(slim.get("audio"), str | Path) else example["where"]
+        kept.append(slim | ({"error": reason} if reason else {}))
+    samples = np.array([len(sound) for sound in sounds], np.int32)
+    joined = np.concatenate(sounds) if sounds else np.zeros(0, np.float32)
+    x = {"audio": tf.RaggedTensor.from_row_lengths(joined, samples), "samples": tf.constant(samples)}
+    count = np.array([len(row) for row in tokens], np.int32)
+    flat = np.array([number for row in tokens for number in row], np.int32)
+    y = {"tokens": tf.RaggedTensor.from_row_lengths(flat, count), "count": tf.constant(count)} if labelled else {}
+    return Encoded(x, y, np.maximum(samples, 1), kept, dropped)
+
+
+def _read_ahead(examples: Iterable[Example], config: Config) -> Iterator[tuple[Example, np.ndarray[Any, Any], str]]:
+    source = iter(examples)
+    with ThreadPoolExecutor(READERS) as pool:
+        while chunk := list(islice(source, 64)):
+            for example, (sound, problem) in zip(chunk, pool.map(lambda e: heard(e, config), chunk), strict=True):
+                yield example, sound, problem
+
+
+def unusable(sound: np.ndarray[Any, Any], config: Config) -> str:
+    """Say why samples [N] cannot be learned from or scored: too short, too long, or silent; empty when they can."""
+    found = faults(sound, config.rate, config.shortest, config.longest)
+    return "; ".join(fault for fault in found if not fault.startswith("clipped"))
+
+
+def facets(config: Config, example: Example) -> Facets:
+    """View an example as validation does: its transcript, and everything that is wrong with sound or spelling."""
+    text = transcript(config, str(example["text"]))
+    sound, problem = heard(example, config)
+    problem = problem or unusable(sound, config)
+    problem = problem or ("" if text else f"the transcript holds no letters ({example['text']!r:.40})")
+    steps = speech_model.mel_of(config).frames(len(sound))
+    for _ in range({"2": 1, "4": 2, "8": 3}[config.subsampling]):
+        steps = -(-steps // 2)
+    needed = frames_needed([ord(character) for character in text])
+    if not problem and needed > steps:
+        problem = f"the transcript needs {needed} steps, the recording has {steps} (a smaller --subsampling may help)"
+    return Facets({"text": text}, problem=problem)

@@ -1,0 +1,138 @@
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipelines import speech, speech_model
+from pipelines.config import from_dict
+from pipelines.speech_config import Config
+from pipelines.speech_model import best_path, ctc
+
+
+def random_logits(batch, steps, symbols, seed=0):
+    return np.random.default_rng(seed).normal(scale=2, size=(batch, steps, symbols)).astype(np.float32)
+
+
+def log_softmax(logits):
+    return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+
+
+def collapse(path):
+    return tuple(symbol for symbol, _ in itertools.groupby(path) if symbol)
+
+
+def by_enumeration(logits, tokens):
+    """-log of the sum over all paths that collapse to the tokens."""
+    values = log_softmax(logits)
+    scores = [
+        sum(values[time, symbol] for time, symbol in enumerate(path))
+        for path in itertools.product(range(values.shape[1]), repeat=len(values))
+        if collapse(path) == tuple(tokens)
+    ]
+    return -np.logaddexp.reduce(scores) if scores else np.inf
+
+
+@pytest.mark.parametrize("tokens", [[1], [1, 2], [2, 2], [1, 2, 1], [1, 1, 1], []])
+def test_loss_is_the_sum_over_all_paths(tokens):
+    logits = random_logits(1, 5, 3)
+    padded = np.array([tokens + [0] * (4 - len(tokens))], np.int32)
+    value = ctc(logits, np.array([5]), padded, np.array([len(tokens)]))
+    assert float(value[0]) == pytest.approx(by_enumeration(logits[0], tokens), rel=1e-5)
+
+
+def test_loss_of_a_batch_ignores_padding_and_the_impossible():
+    logits = random_logits(4, 7, 3)
+    steps, count = np.array([7, 4, 4, 2]), np.array([3, 2, 0, 2])
+    tokens = np.array([[1, 2, 1], [2, 2, 0], [0, 0, 0], [1, 1, 0]], np.int32)
+    variable = tf.Variable(logits)
+    with tf.GradientTape() as tape:
+        value = ctc(variable, steps, tokens, count)
+    expected = [by_enumeration(logits[i, : steps[i]], tokens[i, : count[i]]) for i in range(3)]
+    np.testing.assert_allclose(value[:3], expected, rtol=1e-5)
+    assert float(value[3]) == 0.0  # two equal symbols need three steps
+    gradient = tape.gradient(value, variable).numpy()
+    assert np.isfinite(gradient).all()
+    for row, real in enumerate(steps):
+        assert not gradient[row, real:].any()
+    assert not gradient[3].any() and gradient[2, :4].any()
+
+
+def test_gradient_is_the_slope():
+    logits, tokens = random_logits(1, 4, 3, 5), np.array([[1, 2]], np.int32)
+    variable = tf.Variable(logits)
+    with tf.GradientTape() as tape:
+        value = ctc(variable, np.array([4]), tokens, np.array([2]))
+    gradient = tape.gradient(value, variable).numpy()[0]
+    for time, symbol in [(0, 1), (2, 0), (3, 2)]:
+        above, below = logits[0].astype(np.float64), logits[0].astype(np.float64)
+        above[time, symbol] += 1e-4
+        below[time, symbol] -= 1e-4
+        slope = (by_enumeration(above, [1, 2]) - by_enumeration(below, [1, 2])) / 2e-4
+        assert gradient[time, symbol] == pytest.approx(slope, abs=1e-4)
+
+
+def test_best_path_collapses_with_steps_and_probabilities():
+    path = [[0, 1, 1, 0, 1, 2, 2, 0], [2, 2, 2, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0, 0, 0], [1, 2, 0, 1, 0, 0, 2, 1]]
+    logits = random_logits(4, 8, 3)
+    for row, symbols in enumerate(path):
+        for time, symbol in enumerate(symbols):
+            logits[row, time, symbol] = logits[row, time].max() + 1
+    steps = np.array([8, 4, 8, 0])
+    found = {name: value.numpy() for name, value in best_path(logits, steps).items()}
+    assert found["tokens"].tolist() == [[1, 1, 2], [2, 1, 0], [0, 0, 0], [0, 0, 0]]
+    assert found["count"].tolist() == [3, 2, 0, 0]
+    assert found["first"].tolist() == [[1, 4, 5], [0, 3, 0], [0, 0, 0], [0, 0, 0]]
+    assert found["last"].tolist() == [[2, 4, 6], [2, 3, 0], [0, 0, 0], [0, 0, 0]]
+    best = np.exp(log_softmax(logits).max(-1))
+    np.testing.assert_allclose(found["probability"][0], [best[0, 1:3].max(), best[0, 4], best[0, 5:7].max()], rtol=1e-5)
+    np.testing.assert_allclose(
+        found["score"][:2], [best[0].prod() ** (1 / 8), best[1, :4].prod() ** (1 / 4)], rtol=1e-5
+    )
+    assert found["score"][3] == 0.0
+
+
+SMALL = {"rate": 8000, "bands": 20, "filters": 3, "units": 6, "layers": 1, "dropout": 0.0}
+
+
+def test_what_an_example_gets_does_not_depend_on_its_batch():
+    config = from_dict(Config, SMALL, "test")
+    model = speech_model.build(config, 5, None)
+    random = np.random.default_rng(0)
+    sounds = [random.normal(scale=0.1, size=size).astype(np.float32) for size in (900, 5000, 2600)]
+    samples = np.array([len(sound) for sound in sounds], np.int32)
+    batch = np.zeros((3, 6000), np.float32)
+    for row, sound in enumerate(sounds):
+        batch[row, : len(sound)] = sound
+        batch[row, len(sound) :] = random.normal(size=6000 - len(sound))
+    tokens, count = np.array([[1, 2], [3, 3], [1, 0]], np.int32), np.array([2, 2, 1], np.int32)
+    y = {"tokens": tokens, "count": count}
+    together = speech.loss(model, config, {"audio": batch, "samples": samples}, y)
+    outputs = model({"audio": batch, "samples": samples})
+    for row, sound in enumerate(sounds):
+        x = {"audio": sound[None], "samples": samples[row : row + 1]}
+        alone = speech.loss(model, config, x, {name: value[row : row + 1] for name, value in y.items()})
+        assert float(together[row]) == pytest.approx(float(alone[0]), rel=1e-4)
+        single = model(x)
+        steps = int(single["steps"][0])
+        assert int(outputs["steps"][row]) == steps == single["logits"].shape[1]
+        np.testing.assert_allclose(outputs["logits"][row, :steps], single["logits"][0], atol=1e-4)
+
+
+def test_augmentation_changes_training_only():
+    off = from_dict(Config, SMALL, "test")
+    on = from_dict(Config, SMALL | {"speed": 0.1, "gain_db": 6, "noise": 1, "band_masks": 2, "time_masks": 2}, "test")
+    assert speech.augmentation(off) is None
+    x = {"audio": tf.constant(random_logits(1, 2, 4000)[0] * 0.05), "samples": tf.constant([4000, 3000])}
+    changed, _ = speech.augmentation(on)(x, {}, tf.constant([1, 2]))
+    assert set(changed) == {"audio", "samples", "seed"}
+    assert changed["samples"].numpy().tolist() != [4000, 3000]
+    model = speech_model.build(on, 5, None)
+    y = {"tokens": np.array([[1], [2]], np.int32), "count": np.array([1, 1], np.int32)}
+    masked = speech.loss(model, on, x | {"seed": tf.constant([1, 2])}, y).numpy()
+    plain = speech.loss(model, on, x, y).numpy()
+    assert np.all(masked != plain)
+    quiet = speech.loss(model, off, x | {"seed": tf.constant([1, 2])}, y)
+    np.testing.assert_allclose(quiet, plain, rtol=1e-6)
+    for answer in (speech.decode(model, on, x), speech.decode(model, off, x)):
+        np.testing.assert_allclose(answer["score"], speech.decode(model, on, x)["score"])
