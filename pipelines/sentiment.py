@@ -46,12 +46,17 @@ COLUMNS = {"text": ("text", "review", "sentence", "transcript"), "label": ("labe
 
 
 def open_source(spec: str, config: Config) -> Source:
-    """Open ``synthetic``, a table file, a folder of tables, or a tree ``SPLIT/CLASS/*.txt`` such as aclImdb."""
+    """Open ``synthetic``, ``tfds:NAME``, a table file or folder of tables, or a tree ``SPLIT/CLASS/*.txt`` as aclImdb."""
     if spec == "synthetic":
         return builtin(synthetic.examples, {"train": 4000, "validation": 500, "test": 1000})
     given = {"text": config.text_column, "label": config.label_column}
     columns = {name: (given[name],) if given[name] else usual for name, usual in COLUMNS.items()}
-    source = folders.open_classes(spec) or files.open_tables(spec, columns)
+    if spec.startswith("tfds:"):
+        from pipelines.data.sources.tfds import open_named  # noqa: PLC0415  # slow to import, seldom needed
+
+        source = open_named(spec, columns)
+    else:
+        source = folders.open_classes(spec) or files.open_tables(spec, columns)
     return with_cuts(source, group=lambda example: str(example["text"]), share=config.validation_share)
 
 
