@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from pipelines import TASKS, __version__, load_settings
 from pipelines.config import nearest
+from pipelines.data.sources.tfds_folder import need_prepared
 from pipelines.quiet import import_tensorflow
 
 FORMATS = ("saved_model",)
@@ -159,6 +160,7 @@ def train(arguments: argparse.Namespace) -> int:
     if a.limit < 0:
         raise ValueError(f"--limit: expected a positive number of examples, came {a.limit}")
     resolve(module.Config, module.PRESETS, a.preset, Path(a.config) if a.config else None, a.settings)
+    need_prepared(a.data)
     import_tensorflow()
     from pipelines.training.train import train as run_training  # noqa: PLC0415
 
@@ -169,6 +171,8 @@ def train(arguments: argparse.Namespace) -> int:
 def validate(arguments: argparse.Namespace) -> int:
     """Report on data as training would read it."""
     a = arguments
+    load_settings(a.task)
+    need_prepared(a.data)
     import_tensorflow()
     from pipelines.delivery import validation  # noqa: PLC0415
 
@@ -179,6 +183,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     """Score a run and print the table."""
     a = arguments
     _need_folder(a.run)
+    need_prepared(a.data or "")
     import_tensorflow()
     from pipelines.training import evaluation  # noqa: PLC0415
 

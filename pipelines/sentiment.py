@@ -46,7 +46,7 @@ COLUMNS = {"text": ("text", "review", "sentence", "transcript"), "label": ("labe
 
 
 def open_source(spec: str, config: Config) -> Source:
-    """Open ``synthetic``, ``tfds:NAME``, a table file or folder of tables, or a tree ``SPLIT/CLASS/*.txt`` as aclImdb."""
+    """Open ``synthetic``, ``tfds:NAME``, a table file or folder of tables, or a tree ``SPLIT/CLASS/*.txt``."""
     if spec == "synthetic":
         return builtin(synthetic.examples, {"train": 4000, "validation": 500, "test": 1000})
     given = {"text": config.text_column, "label": config.label_column}

@@ -1,6 +1,8 @@
 """Named data sets without the network: small sets prepared on disk, mocked ones, and none at all."""
 
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -126,3 +128,14 @@ def test_a_task_reads_a_named_set(home):
     train, validation = (list(source.read(split)) for split in ("train", "validation"))
     assert len(train) + len(validation) == 40 and validation
     assert {row["label"] for row in train} == {"negative", "positive"}
+
+
+def test_the_command_line_refuses_before_tensorflow_is_imported(home):
+    program = (
+        "import sys; from pipelines.__main__ import main\n"
+        "assert main(['validate', 'sentiment', '--data', 'tfds:imdb_reviews']) == 2\n"
+        "assert main(['train', 'sentiment', '--data', 'tfds:imdb_reviews']) == 2\n"
+        "assert not {'tensorflow', 'tensorflow_datasets'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr.count("prepare it with: pipelines data tfds:imdb_reviews") == 2

@@ -4,7 +4,6 @@ Opening a set never reaches for the network: what is missing is said in a senten
 """
 
 import hashlib
-import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,16 +15,11 @@ from pipelines.config import nearest
 from pipelines.data.sources.files import Columns
 from pipelines.data.sources.folders import CLASS_NAMES
 from pipelines.data.sources.source import Example, OnProblem, Reader, Source
+from pipelines.data.sources.tfds_folder import PREFIX, folder, missing
 
-PREFIX = "tfds:"
 HIDDEN = -1
 """What tensorflow-datasets writes for a label that is not published."""
 _SPEC = re.compile(r"[A-Za-z0-9_]+(/[\w.\-]+)?(:\d+\.\d+\.\d+)?")
-
-
-def folder() -> Path:
-    """Return where prepared sets lie: ``TFDS_DATA_DIR``, or ``tensorflow_datasets`` in the home folder."""
-    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
 
 
 def find_builder(spec: str) -> Any:
@@ -67,10 +61,7 @@ def open_named(spec: str, columns: Columns, optional: tuple[str, ...] = ()) -> S
     """
     builder = find_builder(spec)
     if not builder.is_prepared():
-        command = f"pipelines data {spec}"
-        raise ValueError(
-            f"--data {spec}: is not prepared in {folder()}; prepare it with: {command} (needs the network)"
-        )
+        raise ValueError(missing(spec))
     chosen = _features(spec, builder.info.features, columns, optional)
     convert = {field: _converter(builder.info.features[name]) for field, name in chosen.items()}
 
