@@ -108,7 +108,7 @@ def _features(spec: str, features: Any, columns: Columns, optional: tuple[str, .
         if found is not None:
             chosen[field] = found
         elif field not in optional:
-            there = ", ".join(features)
+            there = ", ".join(sorted(features))
             raise ValueError(
                 f"--data {spec}: no feature for {field} (one of: {', '.join(candidates)}); there are: {there}"
             )
