@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 TASKS: dict[str, str] = {
     "sentiment": "a sentence or a text -> an opinion or another class",
+    "translation": "a sentence in one language -> the same in another, with the alignment of their pieces",
     "speech": "a recording -> its transcript, with the time of every word",
 }
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from models.decoders import AttentionDecoder
 from models.encoders import TextEncoder, token_embedding
+from models.kernels import portable
 from models.losses import sequence_loss
 from models.search import Hypotheses, Rules, beam
 from pipelines.data.sources import files
@@ -20,8 +21,9 @@ from pipelines.data.sources.parallel import open_parallel
 from pipelines.data.sources.source import Example, Source, with_cuts
 from pipelines.data.sources.synthetic import translation as synthetic
 from pipelines.data.sources.synthetic.builtin import builtin
-from pipelines.data.text import BOS, EOS
+from pipelines.data.text import BOS, EMPTY, EOS, PAD
 from pipelines.training import translation_metrics
+from pipelines.training.explanation import Explanation
 from pipelines.translation_baseline import baseline as baseline
 from pipelines.translation_config import PRESETS as PRESETS
 from pipelines.translation_config import Config as Config
@@ -29,6 +31,7 @@ from pipelines.translation_data import Preprocessor as Preprocessor
 from pipelines.translation_data import encode as encode
 from pipelines.translation_data import fit_preprocessor as fit_preprocessor
 from pipelines.translation_data import load_preprocessor as load_preprocessor
+from pipelines.translation_explain import alignment
 
 NAME = "translation"
 METRIC = "bleu"
@@ -95,13 +98,15 @@ def build(config: Config, preprocessor: Preprocessor) -> keras.Model:
 
 
 def loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Mapping[str, Any]) -> Any:
-    """Cross-entropy of each example [B], scaled so that their mean is the mean over the pieces of the batch."""
+    """Cross-entropy of each example [B] over the mean length of a target: their mean is the mean over all pieces.
+
+    Dividing each by its own length would make a piece of a short sentence count more.
+    """
     start = tf.fill([tf.shape(y["target"])[0], 1], BOS)
     seen = tf.concat([start, y["target"][:, :-1]], axis=1)
     lengths = y["target_lengths"]
     logits = model(dict(x) | {"target": seen, "target_lengths": lengths}, training=True)
-    mean_length = tf.reduce_mean(tf.cast(lengths, tf.float32))
-    return sequence_loss(y["target"], logits, config.label_smoothing) / mean_length
+    return sequence_loss(y["target"], logits, config.label_smoothing) / y["mean_length"]
 
 
 def augmentation(config: Config) -> None:
@@ -113,7 +118,8 @@ def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str
 
     Returns:
         ``tokens`` int32 [B, K, L], ``lengths`` int32 [B, K] and ``scores`` float32 [B, K] of the K best answers
-        (`models.search.Hypotheses`), and ``attention`` float32 [B, L, S] of the best one.
+        (`models.search.Hypotheses`), and ``attention`` float32 [B, L, S] of the best one. What holds no text is
+        translated as the empty text, with score 0.
     """
     encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
     lengths = x["source_lengths"]
@@ -123,15 +129,18 @@ def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str
     found: Hypotheses = beam(
         lambda tokens, state: decoder.step(tokens, state, memory),
         state,
-        Rules(BOS, EOS, config.max_tokens, no_repeat_ngram=config.no_repeat_ngram),
+        Rules(BOS, EOS, config.max_tokens, config.min_tokens, config.no_repeat_ngram),
         width=config.beam_width,
         length_penalty=config.length_penalty,
         limits=limits,
     )
-    best = found.tokens[:, 0]
-    seen = tf.concat([tf.fill([tf.shape(best)[0], 1], BOS), best[:, :-1]], axis=1)
-    attention = decoder.attend(seen, found.lengths[:, 0], keys, lengths, summary)
-    return {"tokens": found.tokens, "lengths": found.lengths, "scores": found.scores, "attention": attention}
+    blank = ((lengths == 1) & (x["source"][:, 0] == EMPTY))[:, None]
+    tokens, counts = tf.where(blank[:, :, None], PAD, found.tokens), tf.where(blank, 0, found.lengths)
+    seen = tf.concat([tf.fill([tf.shape(tokens)[0], 1], BOS), tokens[:, 0, :-1]], axis=1)
+    attention = decoder.attend(seen, counts[:, 0], keys, lengths, summary)
+    real = tf.sequence_mask(counts[:, 0], config.max_tokens, tf.float32)[:, :, None]
+    scores = tf.where(blank, 0.0, found.scores)
+    return {"tokens": tokens, "lengths": counts, "scores": scores, "attention": attention * real}
 
 
 # --------------------------------------------------------------------------------------------------- answers
@@ -215,14 +224,14 @@ class Serving(tf.Module):
         shape = tf.shape(found["tokens"])
         flat = self.preprocessor.target.decode(tf.reshape(found["tokens"], [-1, shape[2]]))
         texts = tf.reshape(flat, shape[:2])
-        best = tf.RaggedTensor.from_tensor(found["tokens"][:, 0], lengths=found["lengths"][:, 0])
+        best = found["tokens"][:, 0]
         return {
             "translation": texts[:, 0],
             "score": found["scores"][:, 0],
             "alternatives": texts,
             "alternative_scores": found["scores"],
             "source_pieces": self.preprocessor.source.pieces(ids).to_tensor(),
-            "target_pieces": self.preprocessor.target.pieces(best).to_tensor(shape=[None, shape[2]]),
+            "target_pieces": tf.where(best == PAD, "", self.preprocessor.target.pieces(best)),
             "attention": found["attention"],
             "cut": cut,
         }
@@ -231,3 +240,14 @@ class Serving(tf.Module):
 def serving(model: keras.Model, preprocessor: Preprocessor, config: Config) -> Serving:
     """Return the module to export."""
     return Serving(model, preprocessor, config)
+
+
+def explain(model: keras.Model, preprocessor: Preprocessor, config: Config, text: str) -> Explanation:
+    """Translate one sentence and show which piece of it each piece of the answer attended to."""
+    (example,) = raw([text])
+    encoded = encode(preprocessor, config, [example], labelled=False)
+    with portable():
+        found = decode(model, config, {**encoded.x, "source": encoded.x["source"].to_tensor()})
+    outputs = {name: value.numpy()[0] for name, value in found.items()}
+    prediction = answer(preprocessor, config, encoded.examples[0], outputs)
+    return alignment(preprocessor, encoded.x["source"][0], outputs, prediction)

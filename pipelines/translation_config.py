@@ -39,6 +39,7 @@ class Config(TrainingConfig):
     length_ratio: float = Field(
         3.0, gt=0, description="longest translation in pieces: this times the source's pieces, plus 10"
     )
+    min_tokens: int = Field(0, ge=0, description="fewest pieces of an answer, its end not counted")
     no_repeat_ngram: int = Field(0, ge=0, description="no run of so many pieces comes twice in an answer; 0 allows it")
 
 
@@ -55,9 +56,9 @@ PRESETS: dict[str, dict[str, object]] = {
         "units": 64,
         "decoder_units": 128,
         "dropout": 0.1,
-        "epochs": 6,
+        "epochs": 8,
         "batch_size": 64,
-        "learning_rate": 4e-3,
+        "learning_rate": 1e-2,
         "warmup": 0.05,
         "beam_width": 3,
     },

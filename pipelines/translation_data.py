@@ -91,7 +91,8 @@ def encode(
     if not labelled:
         return Encoded(x, {}, lengths.numpy(), kept, dropped)
     target_lengths = tf.cast(target.row_lengths(), tf.int32)
-    y = {"target": target, "target_lengths": target_lengths}
+    mean = tf.reduce_mean(tf.cast(target_lengths, tf.float32))
+    y = {"target": target, "target_lengths": target_lengths, "mean_length": tf.fill(tf.shape(target_lengths), mean)}
     return Encoded(x, y, np.maximum(lengths, target_lengths), kept, dropped)
 
 

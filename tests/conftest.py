@@ -21,6 +21,16 @@ SMALL: dict[str, dict[str, Any]] = {
         "units": 8,
         "dropout": 0.2,
     },
+    "translation": {
+        "epochs": 1,
+        "batch_size": 16,
+        "vocabulary_size": 400,
+        "max_tokens": 40,
+        "embedding_size": 12,
+        "units": 8,
+        "decoder_units": 16,
+        "beam_width": 2,
+    },
     "speech": {"epochs": 1, "batch_size": 16, "bands": 20, "filters": 4, "units": 12, "layers": 1, "dropout": 0.0},
 }
 """Settings of a network that trains in a second; a task that is not named here runs its ``demo`` preset."""
