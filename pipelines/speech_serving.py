@@ -9,8 +9,10 @@ import keras
 import tensorflow as tf
 
 from pipelines.data.audio_augment import resample
+from pipelines.data.audio_wav import decode_wavs
 from pipelines.speech_config import Config
 from pipelines.speech_model import mel_of
+from pipelines.speech_streaming import Streamer, can_stream
 from pipelines.speech_text import Alphabet
 
 
@@ -23,6 +25,7 @@ class Serving(tf.Module):
         self.model, self.alphabet, self.decode = model, alphabet, decode
         self.rate, mel = config.rate, mel_of(config)
         self.step = mel.hop * int(config.subsampling) / mel.rate
+        self.streamer = Streamer(model, config) if can_stream(config) else None
         self.signature = [
             tf.TensorSpec([None, None], tf.float32, name="waveform"),
             tf.TensorSpec([None], tf.int32, name="samples"),
@@ -40,6 +43,23 @@ class Serving(tf.Module):
         waveform, samples = self._at_own_rate(waveform, samples, rate)
         found = self.decode({"audio": waveform, "samples": samples})
         return {"text": self.alphabet.spell(found["tokens"]), "score": found["score"], **self._words(found)}
+
+    def further(self) -> dict[str, Any]:
+        """Other signatures: ``wav`` takes the bytes of files; ``stream`` is ``Streamer.step``, where it is possible."""
+        wav = tf.function(self.from_wav, input_signature=[tf.TensorSpec([None], tf.string, name="wav")])
+        found = {"wav": wav.get_concrete_function()}
+        if self.streamer is not None:
+            found["stream"] = tf.function(self.streamer.step).get_concrete_function(**self.streamer.signature())
+        return found
+
+    def from_wav(self, wav: Any) -> dict[str, Any]:
+        """Transcribe WAV files, tf.string [B], see ``audio_wav``; also ``problem`` string [B], "" where there is none.
+
+        A file with a problem has an empty text.
+        """
+        waveform, samples, rate, problem = decode_wavs(wav)
+        rate = tf.where(problem == "", rate, self.rate)
+        return {**self(waveform, samples, rate), "problem": problem}
 
     def _at_own_rate(self, waveform: Any, samples: Any, rate: Any) -> tuple[Any, Any]:
         def resampled() -> tuple[Any, Any]:

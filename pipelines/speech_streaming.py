@@ -24,6 +24,11 @@ from pipelines.speech_text import Alphabet
 State = dict[str, Any]
 
 
+def can_stream(config: Config) -> bool:
+    """Whether a model needs nothing of the future: it reads forwards and its features are measured by train."""
+    return not config.bidirectional and config.normalisation == "statistics"
+
+
 class Streamer(tf.Module):
     """One step of recognition as a graph with its state explicit."""
 
@@ -34,7 +39,7 @@ class Streamer(tf.Module):
             ValueError: the model needs the future, because it reads backwards or measures whole recordings.
         """
         super().__init__()
-        if config.bidirectional or config.normalisation == "utterance":
+        if not can_stream(config):
             raise ValueError(
                 "streaming needs a model trained with --preset streaming (bidirectional false, normalisation "
                 f"statistics); this one has bidirectional {config.bidirectional}, normalisation {config.normalisation}"

@@ -70,7 +70,9 @@ def _save(loaded: Loaded, folder: Path, inputs: dict[str, Any]) -> dict[str, np.
     with portable():
         function = tf.function(serving.__call__, input_signature=serving.signature)
         serving.serve = function  # tracked, so that tables and variables are saved with it
-        tf.saved_model.save(serving, str(folder), signatures=function.get_concrete_function())
+        more = serving.further() if hasattr(serving, "further") else {}  # other signatures, such as one for streams
+        signatures = {"serving_default": function.get_concrete_function(), **more}
+        tf.saved_model.save(serving, str(folder), signatures=signatures)
     card = {"task": loaded.task.NAME, "version": __version__, "answer": loaded.task.ANSWER}
     (folder / CARD).parent.mkdir(exist_ok=True)
     (folder / CARD).write_text(json.dumps(card | loaded.task.describe(loaded.preprocessor), indent=1) + "\n", "utf-8")
