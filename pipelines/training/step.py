@@ -15,7 +15,7 @@ class Average:
     """
 
     def __init__(self, weights: list[Any], decay: float) -> None:
-        self.decay = decay
+        self.decay = float(decay)
         self.weights = weights if decay else []
         self.shadow = [tf.Variable(w, trainable=False, dtype=w.dtype) for w in self.weights]
 
