@@ -91,6 +91,9 @@ def build_parser() -> Parser:
     formats = "saved_model (default), or run: a copy with float16 weights and without training state"
     command.add_argument("--format", default="saved_model", choices=[*FORMATS, "run"], help=formats)
     command.add_argument("--out", help="folder to write (default: RUN/export)")
+    command = add("data", data, "where to get the named data sets; fetch one")
+    command.add_argument("name", nargs="?", default="", help="a set of the list, or tfds:NAME; nothing prints the list")
+    command.add_argument("--out", default="data", help="folder to fetch into (default: data)")
     command = add("doctor", doctor, "versions, conflicts, devices, arithmetic, sound formats, room to work")
     command.add_argument("--json", action="store_true", help="one JSON array instead of lines")
     return parser
@@ -253,6 +256,13 @@ def export(arguments: argparse.Namespace) -> int:
 
     print(run_export(a.run, a.out))
     return 0
+
+
+def data(arguments: argparse.Namespace) -> int:
+    """Print the catalogue of data sets, or fetch one."""
+    from pipelines.data.catalogue import run as catalogue  # noqa: PLC0415
+
+    return catalogue(arguments.name, arguments.out)
 
 
 def doctor(arguments: argparse.Namespace) -> int:
