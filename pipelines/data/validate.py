@@ -23,7 +23,8 @@ from pipelines.data.sources.source import Example, Problem, Source
 
 NAMED = 5
 """How many duplicates and how many texts in another normal form are named by file and line."""
-_NO_TEXT = {"id", "where", "label", "path", "image", "speaker", "split"}
+_FILES = ("audio", "image")
+_NO_TEXT = {"id", "where", "label", "speaker", "split", *_FILES}
 _WORD = re.compile(r"\w+")
 _BITS = 27
 
@@ -56,7 +57,7 @@ def usual_facets(example: Example) -> Facets:
         if not isinstance(text, str) or not text.strip():
             return Facets({}, problem=f"the {name} is empty or no text ({value!r:.40})")
         texts[name] = text
-    for name in ("path", "image"):
+    for name in _FILES:
         if isinstance(example.get(name), str) and not Path(example[name]).is_file():
             return Facets({}, problem=f"there is no file {example[name]}")
     return Facets(texts, None if example.get("label") is None else str(example["label"]))

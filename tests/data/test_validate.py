@@ -107,9 +107,9 @@ def test_refusals(splits, refusal):
 
 def test_usual_facets(tmp_path):
     (tmp_path / "a.wav").touch()
-    example = {"id": "1", "where": "x", "path": str(tmp_path / "a.wav"), "text": "hello", "speaker": "s"}
+    example = {"id": "1", "where": "x", "audio": str(tmp_path / "a.wav"), "text": "hello", "speaker": "s"}
     assert usual_facets(example) == Facets({"text": "hello"})
-    assert "there is no file" in usual_facets(example | {"path": "/nowhere.wav"}).problem
+    assert "there is no file" in usual_facets(example | {"audio": "/nowhere.wav"}).problem
     assert usual_facets({"captions": ["a b", "c"]}).texts == {"captions": "a b c"}
     assert usual_facets({"captions": []}).problem
 
