@@ -64,12 +64,7 @@ def build_parser() -> Parser:
     command.add_argument("--out", default="demo", help="folder for the runs (default: demo)")
     command.add_argument("--task", action="append", default=[], help="only this task; may be repeated")
     _add_train(add("train", train, "train a task, or resume a run"))
-    command = add("validate", validate, "counts, lengths, duplicates, and every unusable example by file and line")
-    command.add_argument("task", help=f"one of: {', '.join(TASKS)}")
-    command.add_argument("--data", default="synthetic", help="synthetic (default), tfds:NAME, or a path")
-    command.add_argument("--config", metavar="FILE", help="JSON file of settings")
-    command.add_argument("--json", action="store_true", help="JSON lines: unusable examples, then the report")
-    command.epilog = "Settings of the task that say how data is read are options too, e.g. --text-column words."
+    _add_validate(add("validate", validate, "counts, lengths, duplicates, and every unusable example by file and line"))
     command = add("evaluate", evaluate, "decode and score a split")
     command.add_argument("run", help="run folder")
     command.add_argument("--data", help="data to evaluate on (default: the run's own)")
@@ -81,11 +76,7 @@ def build_parser() -> Parser:
     command.add_argument("input", nargs="*", help="inputs; - reads lines from standard input")
     command.add_argument("--file", help="file with one input a line")
     command.add_argument("--json", action="store_true", help="JSON lines instead")
-    command = add("explain", explain, "say where an answer comes from: a picture and the numbers in it")
-    command.add_argument("run", help="run folder")
-    command.add_argument("input", help="one input")
-    command.add_argument("--out", required=True, metavar="FILE.png", help="picture to write")
-    command.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    _add_explain(add("explain", explain, "say where an answer comes from: a picture and the numbers in it"))
     command = add("export", export, "write a SavedModel that takes the raw input, checked in a fresh process")
     command.add_argument("run", help="run folder")
     formats = "saved_model (default), or run: a copy with float16 weights and without training state"
@@ -97,6 +88,21 @@ def build_parser() -> Parser:
     command = add("doctor", doctor, "versions, conflicts, devices, arithmetic, sound formats, room to work")
     command.add_argument("--json", action="store_true", help="one JSON array instead of lines")
     return parser
+
+
+def _add_validate(command: Parser) -> None:
+    command.add_argument("task", help=f"one of: {', '.join(TASKS)}")
+    command.add_argument("--data", default="synthetic", help="synthetic (default), tfds:NAME, or a path")
+    command.add_argument("--config", metavar="FILE", help="JSON file of settings")
+    command.add_argument("--json", action="store_true", help="JSON lines: unusable examples, then the report")
+    command.epilog = "Settings of the task that say how data is read are options too, e.g. --text-column words."
+
+
+def _add_explain(command: Parser) -> None:
+    command.add_argument("run", help="run folder")
+    command.add_argument("input", help="one input")
+    command.add_argument("--out", required=True, metavar="FILE.png", help="picture to write")
+    command.add_argument("--json", action="store_true", help="one JSON object instead of a table")
 
 
 def _add_train(command: Parser) -> None:

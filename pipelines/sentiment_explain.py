@@ -50,9 +50,6 @@ def explain(model: Any, preprocessor: Preprocessor, config: Config, text: str) -
         )
     maps = recurrent_maps(classifier.get_layer("recurrent"), embedded)
     share = np.asarray(weights, np.float64)[0]
-    columns = zip(pieces, result.values, share, *(_summary(name, m) for name, m in maps.items()), strict=True)
-    names = ("piece", "attribution", "share", *(_column(name) for name in maps))
-    rows = [{n: v if isinstance(v, str) else float(v) for n, v in zip(names, row, strict=True)} for row in columns]
     numbers = {
         "answer": answer,
         "score": score,
@@ -61,17 +58,19 @@ def explain(model: Any, preprocessor: Preprocessor, config: Config, text: str) -
         "at_baseline": result.start,
         "gap": result.gap,
         "points": result.points,
-        "rows": rows,
+        "rows": _rows(pieces, {"attribution": result.values, "share": share} | _summaries(maps)),
     }
     title = f"{answer} ({score:.3f}): log-odds {result.start:+.2f} without content, {result.end:+.2f} with it"
     picture = plots.token_panels(pieces, result.values, share, maps, title)
     return Explanation(answer, score, numbers, {"attributions": result.values, "shares": share, **maps}, picture)
 
 
-def _column(name: str) -> str:
-    return name.replace("states", "state norm").replace(" ", "_")
+def _rows(pieces: list[str], columns: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Turn named columns [T] into one row a piece."""
+    return [{"piece": piece} | {n: float(v[t]) for n, v in columns.items()} for t, piece in enumerate(pieces)]
 
 
-def _summary(name: str, values: np.ndarray) -> np.ndarray:
-    """One number a step: the norm of a state, the mean of a gate."""
-    return np.linalg.norm(values, axis=-1) if name.endswith("states") else values.mean(axis=-1)
+def _summaries(maps: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """One number a step of each map [T, H]: the norm of a state, the mean of a gate."""
+    named = {name.replace("states", "state norm").replace(" ", "_"): values for name, values in maps.items()}
+    return {n: np.linalg.norm(v, axis=-1) if n.endswith("norm") else v.mean(axis=-1) for n, v in named.items()}
