@@ -15,6 +15,8 @@ from sklearn.pipeline import make_pipeline
 
 from models.attention import Pooling
 from models.recurrent import RecurrentStack
+from pipelines.data.cooccurrence import cooccurrence_vectors
+from pipelines.data.inputs import Encoded
 from pipelines.data.sources import files, folders
 from pipelines.data.sources.source import Example, Source, with_cuts
 from pipelines.data.sources.synthetic import sentiment as synthetic
@@ -40,6 +42,7 @@ SIGNATURES = {
     "roc_auc": "area under the ROC curve (scikit-learn; one-vs-rest macro mean for more than two classes)",
     "ece": "expected calibration error of the answer's probability, 15 equal-width bins (Guo et al. 2017)",
 }
+EMBEDDING_SCALE = 0.1  # standard deviation of an embedding that is not random
 THRESHOLD, MARGIN = 0.90, 0.15  # demonstration: least accuracy, and least lead over the baseline
 
 COLUMNS = {"text": ("text", "review", "sentence", "transcript"), "label": ("label", "sentiment", "class")}
@@ -97,6 +100,15 @@ def _classifier(config: Config, classes: int) -> keras.Model:
     pooled = keras.layers.Dropout(config.dropout, seed=config.seed + 4)(pooled)
     logits = keras.layers.Dense(classes, dtype="float32", name="logits")(pooled)
     return keras.Model([embedded, lengths], [logits, weights], name="classifier")
+
+
+def initialise(model: keras.Model, config: Config, preprocessor: Preprocessor, training: Encoded) -> None:
+    """Give the embedding its first values from the training text, when ``embedding_start`` asks for it."""
+    if config.embedding_start == "random":
+        return
+    tokens, size = training.x["tokens"], (preprocessor.vocabulary.size, config.embedding_size)
+    vectors = cooccurrence_vectors(tokens.values.numpy(), tokens.row_splits.numpy(), *size, seed=config.seed)
+    model.get_layer("embedding").embeddings.assign(vectors * EMBEDDING_SCALE)
 
 
 def loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Mapping[str, Any]) -> Any:

@@ -24,6 +24,9 @@ class Config(TrainingConfig):
     max_tokens: int = Field(400, ge=1, description="longest text in pieces; more is cut")
     keep: Literal["head", "tail", "both"] = Field("both", description="which end survives the cut")
     embedding_size: int = Field(64, ge=1, description="width of the embedding")
+    embedding_start: Literal["random", "neighbours"] = Field(
+        "random", description="first embedding: random, or from which pieces are neighbours in the training text"
+    )
     cell: Literal["lstm", "gru", "rnn"] = Field("lstm", description="kind of recurrent layer")
     units: int = Field(64, ge=1, description="width of each recurrent layer and direction")
     layers: int = Field(1, ge=1, description="recurrent layers")

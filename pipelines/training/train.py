@@ -16,7 +16,7 @@ from pipelines.data.sources.source import limited
 from pipelines.training.evaluation import Decoder, encode_split, indices
 from pipelines.training.fit import Trainer, say
 from pipelines.training.loading import Loaded
-from pipelines.training.runs import CONFIG, Run, create, open_run
+from pipelines.training.runs import CONFIG, STATE, Run, create, open_run
 
 
 def train(
@@ -56,6 +56,8 @@ def train(
     for sentence in source.cuts.values():
         say(sentence)
     say(f"{len(training)} training and {len(validation)} validation examples; run {folder}")
+    if not loaded.run.has(STATE) and hasattr(loaded.task, "initialise"):
+        loaded.task.initialise(loaded.model, chosen, loaded.preprocessor, training)
     decoder = Decoder(loaded)
 
     def validate() -> dict[str, float]:
