@@ -27,6 +27,7 @@ from pipelines.speech_data import fit_preprocessor as fit_preprocessor
 from pipelines.speech_data import heard, transcript
 from pipelines.speech_data import load_preprocessor as load_preprocessor
 from pipelines.speech_data import open_source as open_source
+from pipelines.speech_explain import explain as explain
 from pipelines.speech_serving import Serving
 
 NAME = "speech"
@@ -38,6 +39,7 @@ SIGNATURES = {
     "wer": "word error rate of the corpus (jiwer), on transcripts normalised as in training",
     "cer": "character error rate of the corpus (jiwer), spaces counted, on the same transcripts",
 }
+MOST_STEPS = 16000 * 200  # samples decoded together: one recording of half an hour must not make 64 of them
 THRESHOLD, MARGIN = 0.15, 0.3  # demonstration: largest word error rate, and least lead over the baseline
 DEFAULT = from_dict(Config, {}, "defaults")
 

@@ -57,7 +57,7 @@ def log_probabilities(loaded: Loaded, encoded: Encoded) -> list[Array]:
     function = tf.function(
         lambda x: loaded.model({"audio": x["audio"], "samples": x["samples"]}, training=False), reduce_retracing=True
     )
-    plan = sorted_plan(encoded.lengths, 16)
+    plan = sorted_plan(encoded.lengths, 16, loaded.task.MOST_STEPS)
     found: list[Array] = [np.zeros((0, 0), np.float32)] * len(encoded)
     for indices, (x, _) in zip(plan, batches(encoded, plan), strict=True):
         outputs = function(x)

@@ -110,10 +110,22 @@ def token_plan(lengths: np.ndarray, tokens: int, seed: int, epoch: int) -> Plan:
     return [batches[i] for i in random.permutation(len(batches))]
 
 
-def sorted_plan(lengths: np.ndarray, batch_size: int) -> Plan:
-    """Order for evaluation: longest first, so that a batch that does not fit in memory fails at once."""
+def sorted_plan(lengths: np.ndarray, batch_size: int, most: int = 0) -> Plan:
+    """Order for evaluation: longest first, so that a batch that does not fit in memory fails at once.
+
+    Args:
+        lengths: int32 [N] sizes of the examples.
+        batch_size: examples a batch.
+        most: steps a batch, padding included, where there is more than one example; 0 sets no limit.
+    """
     order = np.argsort(-lengths, kind="stable")
-    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    batches: Plan = []
+    start = 0
+    while start < len(order):
+        size = min(batch_size, max(1, most // int(lengths[order[start]]))) if most else batch_size
+        batches.append(order[start : start + size])
+        start += size
+    return batches
 
 
 def padding_share(encoded: Encoded, plan: Plan) -> float:

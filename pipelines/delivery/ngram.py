@@ -158,6 +158,25 @@ def _interpolated(
     return probabilities, weights
 
 
+def build(text: str | Path, out: str | Path, order: int = 3, spelled: bool = False) -> NGram:
+    """Estimate a model from a file with one sentence a line (.gz too) and write it as an ARPA file.
+
+    Empty lines are left out; ``spelled`` takes characters instead of words. Raises ValueError naming the file when it
+    cannot be read or holds nothing, RuntimeError when the model cannot be written.
+    """
+    cut = characters if spelled else words
+    sentences = (tokens for _, line in _lines(Path(text), "text") if (tokens := cut(line)))
+    try:
+        model = estimate(sentences, order)
+    except ValueError as error:
+        raise ValueError(str(error) if str(text) in str(error) else f"{text}: {error}") from None
+    try:
+        save(model, out)
+    except OSError as error:
+        raise RuntimeError(f"{out}: cannot be written: {error.strerror or error}") from None
+    return model
+
+
 def save(model: NGram, path: str | Path) -> None:
     """Write an ARPA file (gzip-compressed when the name ends in .gz)."""
     grams = [[gram for gram in model.logs if len(gram) == length] for length in range(1, model.order + 1)]
@@ -220,10 +239,10 @@ def _text(path: Path, mode: str) -> IO[str]:
     return gzip.open(path, mode, encoding="utf-8") if path.suffix == ".gz" else path.open(mode[0], encoding="utf-8")  # type: ignore[return-value]
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def _lines(path: Path, kind: str = "an ARPA file") -> Iterator[tuple[int, str]]:
     try:
         with _text(path, "rt") as file:
             for number, line in enumerate(file, 1):
                 yield number, line.strip()
     except (OSError, UnicodeDecodeError, EOFError) as error:
-        raise ValueError(f"{path}: cannot be read as an ARPA file: {error}") from None
+        raise ValueError(f"{path}: cannot be read as {kind}: {error}") from None

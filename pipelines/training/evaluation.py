@@ -61,7 +61,7 @@ class Decoder:
 
     def __call__(self, encoded: Encoded) -> list[dict[str, Any]]:
         """Decode every example, batched by length; predictions come in the order of ``encoded``."""
-        plan = sorted_plan(encoded.lengths, EVALUATION_BATCH)
+        plan = sorted_plan(encoded.lengths, EVALUATION_BATCH, getattr(self.loaded.task, "MOST_STEPS", 0))
         task, preprocessor, config = self.loaded.task, self.loaded.preprocessor, self.loaded.config
         predictions: list[dict[str, Any]] = [{}] * len(encoded)
         data = zip(plan, batches(encoded, plan), strict=True)

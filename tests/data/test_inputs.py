@@ -100,3 +100,5 @@ def test_evaluation_begins_with_the_longest_and_loses_nothing() -> None:
     lengths = np.array([5, 40, 7, 40, 1], np.int32)
     plan = sorted_plan(lengths, 2)
     assert [batch.tolist() for batch in plan] == [[1, 3], [2, 0], [4]]
+    limited = sorted_plan(lengths, 3, most=30)
+    assert [batch.tolist() for batch in limited] == [[1], [3], [2, 0, 4]]

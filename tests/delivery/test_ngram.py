@@ -9,6 +9,7 @@ from pipelines.delivery.ngram import (
     LN10,
     SPACE,
     UNKNOWN,
+    build,
     characters,
     estimate,
     load,
@@ -165,3 +166,20 @@ def test_characters_are_tokens_too():
     assert characters("ab  c") == ["a", "b", SPACE, "c"]
     model = estimate([characters("ab ab"), characters("ba")], 3)
     assert p(model, "b", SPACE, "a") > p(model, "a", SPACE, "a")
+
+
+@pytest.mark.parametrize(("spelled", "token"), [(False, "ab"), (True, "a")])
+def test_a_model_is_built_from_a_text_file(tmp_path, spelled, token):
+    (tmp_path / "text.txt").write_text("ab c\n\n  ab d \n", "utf-8")
+    model = build(tmp_path / "text.txt", tmp_path / "lm.arpa", 2, spelled)
+    assert (BEGIN, token) in model.logs and load(tmp_path / "lm.arpa").logs.keys() == model.logs.keys()
+    (tmp_path / "text.txt").write_text("\n")
+    for name, reason in [
+        ("text.txt", "a language model needs at least one sentence"),
+        ("none.txt", "cannot be read as text"),
+    ]:
+        with pytest.raises(ValueError, match=rf"{name}: {reason}"):
+            build(tmp_path / name, tmp_path / "lm.arpa")
+    (tmp_path / "text.txt").write_text("a\n")
+    with pytest.raises(RuntimeError, match="cannot be written"):
+        build(tmp_path / "text.txt", tmp_path / "none" / "lm.arpa")

@@ -1,0 +1,93 @@
+"""Why a recording got its transcript: the spectrogram, the probability of every symbol in time, the words beneath."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from models.kernels import portable
+from pipelines.speech_config import Config
+from pipelines.speech_data import Preprocessor, heard
+from pipelines.speech_model import best_path, mel_of
+from pipelines.speech_scores import words_in_time
+from pipelines.training.explanation import Explanation
+from pipelines.training.plots import Picture
+
+Array = np.ndarray[Any, Any]
+SHOWN_SECONDS = 12.0
+
+
+def explain(model: Any, preprocessor: Preprocessor, config: Config, audio: Any) -> Explanation:
+    """Explain the transcript of one recording (a path, the bytes of a file, or samples at the model's rate).
+
+    The rows of the numbers are the words with their start and end in seconds and their confidence.
+
+    Raises:
+        ValueError: the recording cannot be read.
+    """
+    sound, problem = heard({"audio": audio, "where": "the recording"}, config)
+    if problem:
+        raise ValueError(problem)
+    x = {"audio": tf.constant(sound[None]), "samples": tf.constant([len(sound)])}
+    with portable():
+        features, _ = model.get_layer("frontend")(x["audio"], x["samples"])
+        outputs = model(x, training=False)
+    found = {name: value.numpy()[0] for name, value in best_path(outputs["logits"], outputs["steps"]).items()}
+    numbers, first, last, sure = (found[name][: found["count"]] for name in ("tokens", "first", "last", "probability"))
+    mel = mel_of(config)
+    step = mel.hop * int(config.subsampling) / mel.rate
+    symbols = "".join(preprocessor.alphabet.symbols[number] for number in numbers)
+    words = words_in_time(symbols, first, last, sure, step)
+    posteriors = tf.nn.softmax(outputs["logits"][0]).numpy()
+    answer, score = preprocessor.alphabet.decode(numbers), round(float(found["score"]), 6)
+    arrays = {"features": features.numpy()[0], "posteriors": posteriors}
+    shown = {"answer": answer, "score": score, "seconds_per_step": step, "rows": words}
+    picture = _picture(
+        arrays, preprocessor.alphabet.symbols, words, (mel.hop / mel.rate, step), f"{answer} ({score:.3f})"
+    )
+    return Explanation(answer, score, shown, arrays, picture)
+
+
+def _picture(
+    arrays: dict[str, Array],
+    symbols: tuple[str, ...],
+    words: list[dict[str, Any]],
+    steps: tuple[float, float],
+    title: str,
+) -> Picture:
+    """Three panels over the same seconds; of a long recording the beginning is shown."""
+    features, posteriors = arrays["features"], arrays["posteriors"]
+    hop, step = steps
+    seconds = min(len(features) * hop, SHOWN_SECONDS)
+    figure = Picture(figsize=(max(6.0, 2.5 * seconds), 7.0), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels: Any = figure.subplots(3, 1, sharex=True, height_ratios=[3, 4, 1])
+    panels[0].imshow(
+        features.T, origin="lower", aspect="auto", extent=(0, len(features) * hop, 0, features.shape[1]), cmap="magma"
+    )
+    panels[0].set_ylabel("mel band")
+    heard_ever = [number for number in range(posteriors.shape[1]) if posteriors[:, number].max() > 0.05]
+    panels[1].imshow(
+        posteriors[:, heard_ever].T,
+        aspect="auto",
+        interpolation="nearest",
+        extent=(0, len(posteriors) * step, len(heard_ever) - 0.5, -0.5),
+        cmap="viridis",
+        vmin=0,
+        vmax=1,
+    )
+    names = [{"": "blank", " ": "space"}.get(symbols[number], symbols[number]) for number in heard_ever]
+    panels[1].set_yticks(range(len(names)), names, fontsize=8, parse_math=False)
+    panels[1].set_ylabel("symbol")
+    for word in words:
+        panels[2].axvspan(word["start"], word["end"], alpha=0.15 + 0.4 * word["confidence"], color="#7570b3")
+        middle = (word["start"] + word["end"]) / 2
+        if middle <= seconds:
+            panels[2].text(middle, 0.5, word["word"], ha="center", va="center", parse_math=False)
+    panels[2].set(xlabel="seconds", yticks=[], xlim=(0, seconds), ylim=(0, 1), ylabel="words")
+    note = f" (the first {seconds:g} s)" if len(features) * hop > seconds else ""
+    figure.suptitle(title[:150] + note, fontsize=10, parse_math=False)
+    return figure

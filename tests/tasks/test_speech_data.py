@@ -1,0 +1,103 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import soundfile
+
+from pipelines import speech_fusion
+from pipelines.config import from_dict
+from pipelines.data.sources.source import limited
+from pipelines.data.sources.synthetic.speech import examples
+from pipelines.speech_config import Config
+from pipelines.speech_data import encode, facets, fit_preprocessor, load_preprocessor, open_source
+from pipelines.speech_explain import explain
+from pipelines.speech_model import Frontend, mel_of
+from pipelines.training.loading import load_run
+from pipelines.training.plots import png
+
+CONFIG = from_dict(Config, {"bands": 20, "shortest": 0.15, "longest": 4.0}, "test")
+
+
+def tone(seconds, level=0.3):
+    return (level * np.sin(2 * np.pi * 440 * np.arange(int(16000 * seconds)) / 16000)).astype(np.float32)
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Six recordings, of which two can be used."""
+    soundfile.write(tmp_path / "good.wav", tone(1), 16000)
+    soundfile.write(tmp_path / "fast.flac", np.stack([tone(0.5)] * 2, 1), 44100)
+    soundfile.write(tmp_path / "short.wav", tone(0.1), 16000)
+    soundfile.write(tmp_path / "long.wav", tone(5), 16000)
+    soundfile.write(tmp_path / "silent.wav", 0 * tone(1), 16000)
+    (tmp_path / "words.wav").write_text("these are words")
+    names = ("good.wav", "fast.flac", "short.wav", "long.wav", "silent.wav", "words.wav", "none.wav")
+    rows = "".join(f"{name},Yes NO{number},s{number}\n" for number, name in enumerate(names))
+    (tmp_path / "train.csv").write_text("path,text,speaker\n" + rows)
+    return tmp_path
+
+
+def test_what_cannot_be_used_is_skipped_and_named(corpus):
+    source = open_source(str(corpus / "train.csv"), dataclasses.replace(CONFIG, validation_share=1e-9))
+    given = list(source.read("train"))
+    preprocessor = fit_preprocessor(CONFIG, given)
+    encoded = encode(preprocessor, CONFIG, given)
+    assert [example["speaker"] for example in encoded.examples] == ["s0", "s1"]
+    reasons = {sentence.split(": ")[0].rsplit(":", 1)[1]: sentence for sentence in encoded.dropped}
+    words = {"4": "too short", "5": "too long", "6": "silent", "7": "not a readable recording", "8": "no such file"}
+    assert reasons.keys() == words.keys()
+    for line, reason in words.items():
+        assert reason in reasons[line] and str(corpus / "train.csv") in reasons[line]
+        assert reason in facets(CONFIG, given[int(line) - 2]).problem
+    assert facets(CONFIG, given[0]).problem == "" and facets(CONFIG, given[0]).texts == {"text": "yes no0"}
+    spelled = preprocessor.alphabet.decode(encoded.y["tokens"][1].numpy())
+    assert spelled == "yes no1"
+    np.testing.assert_allclose(encoded.x["audio"][0], tone(1), atol=1e-4)
+    assert encoded.x["samples"].numpy().tolist() == encoded.lengths.tolist() == [16000, 2903]
+
+
+def test_transcripts_that_do_not_fit_are_named():
+    example = {"where": "x:1", "audio": tone(0.3), "text": "a very long sentence in no time at all"}
+    assert "needs 39 steps, the recording has 7" in facets(CONFIG, example).problem
+    assert "no letters" in facets(CONFIG, example | {"text": " ?! "}).problem
+
+
+def test_statistics_are_those_of_the_training_features(tmp_path):
+    config = dataclasses.replace(CONFIG, normalisation="statistics")
+    given = [example | {"where": "x"} for example in examples("train", 6)]
+    preprocessor = fit_preprocessor(config, given)
+    preprocessor.save(tmp_path)
+    again = load_preprocessor(config, tmp_path)
+    assert again.alphabet.symbols == preprocessor.alphabet.symbols
+    rows = []
+    for example in given:
+        sound = example["audio"][None]
+        features, _ = Frontend(mel_of(config), again.statistics)(sound, np.array([sound.shape[1]], np.int32))
+        rows.append(features[0])
+    joined = np.concatenate(rows)
+    np.testing.assert_allclose(joined.mean(0), 0, atol=1e-3)
+    np.testing.assert_allclose(joined.std(0), 1, atol=1e-3)
+
+
+def test_an_explanation_is_the_answer_with_its_reasons(small_run):
+    loaded = load_run(small_run("speech"))
+    sound = next(examples("test", 1))["audio"]
+    explanation = explain(loaded.model, loaded.preprocessor, loaded.config, sound)
+    assert explanation.answer == " ".join(row["word"] for row in explanation.numbers["rows"])
+    np.testing.assert_allclose(explanation.arrays["posteriors"].sum(1), 1, atol=1e-5)
+    assert png(explanation.picture).startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match="no such file"):
+        explain(loaded.model, loaded.preprocessor, loaded.config, "missing.wav")
+
+
+def test_a_language_model_is_tuned_and_scored(small_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(speech_fusion, "ALPHAS", (0.0, 0.5))
+    monkeypatch.setattr(speech_fusion, "BETAS", (0.0,))
+    run = small_run("speech")
+    loaded = load_run(run)
+    source = loaded.open_source()
+    monkeypatch.setattr(type(loaded), "open_source", lambda self, spec=None: limited(source, 6))
+    record = speech_fusion.evaluate_with_model(run, tmp_path / "out", order=2, width=4)
+    assert record["decode"].startswith("CTC prefix beam 4 with a 2-gram of words, alpha 0")
+    assert record["examples"] == 6 and set(record["metrics"]) == {"wer", "cer"}
+    assert len((tmp_path / "out" / "predictions.jsonl").read_text().splitlines()) == 6
