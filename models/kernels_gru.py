@@ -28,7 +28,7 @@ def _units(weights: Any) -> int:
 
 
 def _project(x: Tensor, weights: Any) -> Tensor:
-    kernel, recurrent, bias = weights
+    kernel, _, bias = weights
     units, scale = _units(weights), _halves(_units(weights))
     if len(bias.shape) == 2:
         # The recurrent bias of the gates only ever meets the input bias; that of the candidate is reset first.
@@ -62,17 +62,17 @@ def _coefficients(saved: Any, states: Any, before: Any) -> Any:
 
 def _back(grads: Any, factors: Any, transposed: Tensor) -> Any:
     (dh,), (gates, z) = grads, factors
-    record = gates * tf.tile(dh, [1, 4])
-    return record, (tf.matmul(record[:, : -dh.shape[-1]], transposed) + dh * z,)
+    units = dh.shape[-1]
+    return dh, (tf.matmul(gates[:, : 3 * units] * tf.tile(dh, [1, 3]), transposed) + dh * z,)
 
 
-def _gradients(x: Tensor, h: Tensor, record: Tensor, saved: Any, weights: Any) -> Any:
+def _gradients(x: Tensor, h: Tensor, dh: Tensor, factors: Any, weights: Any) -> Any:
     units = _units(weights)
-    recurrent_dz = record[:, :, : 3 * units]
-    dz = tf.concat([record[:, :, : 2 * units], record[:, :, 3 * units :]], axis=-1)
+    to_z, to_r, to_inner, to_candidate = tf.split(factors[0], 4, axis=-1)
+    dz = tf.concat([to_z * dh, to_r * dh, to_candidate * dh], axis=-1)
+    recurrent_dz = tf.concat([to_z * dh, to_r * dh, to_inner * dh], axis=-1)
     kernel, recurrent = weight_gradients(x, h, dz, recurrent_dz)
-    total = tf.reduce_sum(record, axis=[0, 1])
-    bias = tf.stack([tf.concat([total[: 2 * units], total[3 * units :]], axis=0), total[: 3 * units]])
+    bias = tf.stack([tf.reduce_sum(dz, axis=[0, 1]), tf.reduce_sum(recurrent_dz, axis=[0, 1])])
     return matmul(dz, tf.transpose(weights[0])), (kernel, recurrent, bias)
 
 
@@ -85,6 +85,7 @@ GRU_CELL = Cell(
     coefficients=_coefficients,
     transpose=lambda weights: tf.transpose(weights[1]),
     back=_back,
+    record=1,
     gradients=_gradients,
 )
 
@@ -124,11 +125,10 @@ def _back_before(grads: Any, factors: Any, transposed: Any) -> Any:
     return tf.concat([dz, candidate], axis=-1), (dh * z + reset * r + tf.matmul(dz, gates),)
 
 
-def _gradients_before(x: Tensor, h: Tensor, record: Tensor, saved: Any, weights: Any) -> Any:
+def _gradients_before(x: Tensor, h: Tensor, record: Tensor, factors: Any, weights: Any) -> Any:
     units = _units(weights)
-    _, r = _gates(saved[0])
     kernel, gates = weight_gradients(x, h, record, record[:, :, : 2 * units])
-    flat = [tf.reshape(a, [-1, units]) for a in (r * h, record[:, :, 2 * units :])]
+    flat = [tf.reshape(a, [-1, units]) for a in (factors[2] * h, record[:, :, 2 * units :])]
     recurrent = tf.concat([gates, tf.matmul(*flat, transpose_a=True)], axis=1)
     return matmul(record, tf.transpose(weights[0])), (kernel, recurrent, tf.reduce_sum(record, axis=[0, 1]))
 
@@ -142,5 +142,6 @@ RESET_BEFORE_CELL = Cell(
     coefficients=_coefficients_before,
     transpose=_transpose_before,
     back=_back_before,
+    record=3,
     gradients=_gradients_before,
 )

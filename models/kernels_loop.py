@@ -30,10 +30,11 @@ class Cell:
         step: (z_t [B, G], states, prepared) -> (new states, tensors that the backward pass needs).
         saved: widths of those tensors, in units of H.
         coefficients: (saved [B, T, .], states and previous states [B, T, H]) -> factors [B, T, .] of the
-            backward recurrence; the first is overwritten by the gradients of the projected inputs.
+            backward recurrence; the first holds all that leads to the weights, and is zeroed at masked steps.
         transpose: weights -> what the backward steps need of the recurrent weights.
         back: (gradients of the states, factors of the step, transposed) -> (record [B, .], gradients before it).
-        gradients: (x, previous h, record, saved [B, T, .], weights) -> gradients of x and of the weights.
+        record: width of that record, in units of H.
+        gradients: (x, previous h, record, factors, weights) -> gradients of x and of the weights.
     """
 
     states: int
@@ -44,6 +45,7 @@ class Cell:
     coefficients: Callable[..., Any]
     transpose: Callable[..., Any]
     back: Callable[..., Any]
+    record: int
     gradients: Callable[..., Any]
 
 
@@ -150,28 +152,30 @@ def factors(cell: Cell, chain: Chain, arrays: Any) -> tuple[Any, Tensor]:
     """
     states, saved = arrays[: cell.states], arrays[cell.states :]
     before = [previous(s, i, chain.backwards) for s, i in zip(states, chain.initial, strict=True)]
-    record, *rest = cell.coefficients(saved, states, before)
+    first, *rest = cell.coefficients(saved, states, before)
     if chain.mask is not None:
-        record = tf.where(chain.mask[:, :, None], record, tf.zeros_like(record))
-    return (record, *rest), before[0]
+        first = tf.where(chain.mask[:, :, None], first, tf.zeros_like(first))
+    return (first, *rest), before[0]
 
 
 def backward(cell: Cell, chain: Chain, factors: Any, upstream: Tensor, final: Any) -> tuple[Any, Any]:
     """Set up the backward pass of a chain: how it takes its n-th step, and what it carries.
 
-    It carries the gradients of the states and the record [B, T, .], which starts as the first of ``factors``;
-    ``upstream`` [B, T, H] and ``final`` (each state [B, H]) are the gradients of what the chain gave out.
+    It carries the gradients of the states and the record [B, T, .]; ``upstream`` [B, T, H] and ``final`` (each state
+    [B, H]) are the gradients of what the chain gave out. The record is an array of its own: writing it over the
+    factors would save memory, but XLA then copies all of it at every step unless it can prove the order of use.
     """
-    time, transposed = tf.shape(upstream)[1], cell.transpose(chain.weights)
+    rows, time, units = tf.shape(upstream)[0], tf.shape(upstream)[1], upstream.shape[-1]
+    transposed = cell.transpose(chain.weights)
 
     def step(n: Tensor, carry: Any) -> Any:
         (dh, *rest), record = carry
         t = n if chain.backwards else time - 1 - n
         grads = (dh + upstream[:, t], *rest)
-        value, new = cell.back(grads, (record[:, t], *(f[:, t] for f in factors[1:])), transposed)
+        value, new = cell.back(grads, tuple(f[:, t] for f in factors), transposed)
         return chain.choose(t, new, grads), put(record, value, t)
 
-    return step, (tuple(final), factors[0])
+    return step, (tuple(final), tf.zeros([rows, time, cell.record * units]))
 
 
 def run(chains: list[tuple[Any, Any]], time: Tensor) -> list[Any]:

@@ -54,7 +54,7 @@ def _back(grads: Any, factors: Any, transposed: Tensor) -> Any:
     return dz, (tf.matmul(dz, transposed), dc * forget)
 
 
-def _gradients(x: Tensor, h: Tensor, dz: Tensor, saved: Any, weights: Any) -> Any:
+def _gradients(x: Tensor, h: Tensor, dz: Tensor, factors: Any, weights: Any) -> Any:
     dx = matmul(dz, tf.transpose(weights[0]))
     kernel, recurrent = weight_gradients(x, h, dz, dz)
     return dx, (kernel, recurrent, tf.reduce_sum(dz, axis=[0, 1]))
@@ -69,5 +69,6 @@ LSTM_CELL = Cell(
     coefficients=_coefficients,
     transpose=lambda weights: tf.transpose(weights[1]),
     back=_back,
+    record=4,
     gradients=_gradients,
 )

@@ -106,23 +106,22 @@ def backward(plan: Plan) -> Any:
             upstream = [dy * plan.kept(inputs, d) for d, dy in enumerate(upstream)]
         upstream = [part for dy in upstream for part in loop.cut(dy, plan.parts)]
         final = [s for states in final for s in zip(*(loop.cut(s, plan.parts) for s in states), strict=True)]
-        steps, before = [], []
-        for chain, saved, dy, states in zip(chains, arrays, upstream, final, strict=True):
-            factors, h = loop.factors(cell, chain, saved)
-            steps.append(loop.backward(cell, chain, factors, dy, states))
-            before.append(h)
-        carries = loop.run(steps, tf.shape(inputs["x"])[1])
-        return _collect(plan, chains, before, arrays, carries)
+        ready = [loop.factors(cell, chain, saved) for chain, saved in zip(chains, arrays, strict=True)]
+        steps = [
+            loop.backward(cell, chain, factors, dy, states)
+            for chain, (factors, _), dy, states in zip(chains, ready, upstream, final, strict=True)
+        ]
+        return _collect(plan, chains, ready, loop.run(steps, tf.shape(inputs["x"])[1]))
 
     return tf.function(run, jit_compile=True, autograph=False)
 
 
-def _collect(plan: Plan, chains: list[loop.Chain], before: list[Tensor], arrays: Any, carries: list[Any]) -> Any:
+def _collect(plan: Plan, chains: list[loop.Chain], ready: list[Any], carries: list[Any]) -> Any:
     """Turn what the backward loop recorded into gradients of x, of the weights and of the initial states."""
     cell = CELLS[plan.cell]
     grads = [
-        cell.gradients(chain.x, h, record, saved[cell.states :], chain.weights)
-        for chain, h, saved, (_, record) in zip(chains, before, arrays, carries, strict=True)
+        cell.gradients(chain.x, h, record, factors, chain.weights)
+        for chain, (factors, h), (_, record) in zip(chains, ready, carries, strict=True)
     ]
     dx = tf.add_n(plan.join([g[0] for g in grads]))
     weights = [g[1] for g in grads]

@@ -40,5 +40,6 @@ SIMPLE_CELL = Cell(
     coefficients=_coefficients,
     transpose=lambda weights: tf.transpose(weights[1]),
     back=_back,
+    record=1,
     gradients=_gradients,
 )
