@@ -36,6 +36,12 @@ SMALL: dict[str, dict[str, Any]] = {
 """Settings of a network that trains in a second; a task that is not named here runs its ``demo`` preset."""
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep encoded examples of tests out of the user's cache."""
+    os.environ["PIPELINES_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let sockets reach this machine only."""

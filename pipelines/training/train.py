@@ -1,5 +1,6 @@
 """Training from a specification to a finished run: the function behind ``pipelines train``."""
 
+import dataclasses
 import os
 import platform
 import time
@@ -12,11 +13,13 @@ import tensorflow as tf
 
 from pipelines import __version__, load_settings, load_task
 from pipelines import config as configuration
-from pipelines.data.sources.source import limited
+from pipelines.data.cache import cached, key
+from pipelines.data.sources.source import Source, limited
 from pipelines.training.evaluation import Decoder, encode_split, indices
 from pipelines.training.fit import Trainer, say
-from pipelines.training.loading import Loaded
-from pipelines.training.runs import CONFIG, STATE, Run, create, open_run
+from pipelines.training.loading import Loaded, load_run
+from pipelines.training.runs import CONFIG, STATE, Run, create, open_run, sha256
+from pipelines.training.warm_start import adopt_preprocessor, fingerprint, settings_of, take_weights
 
 
 def train(
@@ -26,6 +29,7 @@ def train(
     preset: str = "default",
     config: str | Path | None = None,
     limit: int = 0,
+    init: str | Path | None = None,
     **settings: Any,
 ) -> Path:
     """Train a task; on an existing run, resume it.
@@ -37,6 +41,7 @@ def train(
         preset: named settings of the task, or ``default``.
         config: JSON file of settings.
         limit: use at most this many examples of each split; 0 uses all.
+        init: run whose settings, vocabulary and weights are the beginning.
         **settings: single settings, which win over preset and file.
 
     Returns:
@@ -47,17 +52,20 @@ def train(
         TrainingStopped: interrupted, or the loss was not finite; the run can be resumed.
     """
     module = load_settings(task)
-    chosen = configuration.resolve(module.Config, module.PRESETS, preset, Path(config) if config else None, settings)
+    base = settings_of(init, task) if init else None
+    file = Path(config) if config else None
+    chosen = configuration.resolve(module.Config, module.PRESETS, preset, file, settings, base)
     folder = Path(run).expanduser() if run else Path("runs") / f"{task}-{time.strftime('%Y%m%d-%H%M%S')}"
+    other = load_run(init) if init else None
     _set_up(chosen)
-    loaded, source = _prepare(task, chosen, data, folder, limit)
-    training = encode_split(loaded, source, "train", keep_raw=False)
+    loaded, source = _prepare(task, chosen, data, folder, limit, other)
+    training = cached(_cache_key(loaded, source), lambda: encode_split(loaded, source, "train", keep_raw=False))
     validation = encode_split(loaded, source, "validation")
     for sentence in source.cuts.values():
         say(sentence)
     say(f"{len(training)} training and {len(validation)} validation examples; run {folder}")
-    if not loaded.run.has(STATE) and hasattr(loaded.task, "initialise"):
-        loaded.task.initialise(loaded.model, chosen, loaded.preprocessor, training)
+    if not loaded.run.has(STATE):
+        _begin(loaded, training, other)
     decoder = Decoder(loaded)
 
     def validate() -> dict[str, float]:
@@ -83,6 +91,21 @@ def train(
     return folder
 
 
+def _cache_key(loaded: Loaded, source: Source) -> str:
+    shared = {field.name for field in dataclasses.fields(configuration.TrainingConfig)} - {"validation_share"}
+    settings = {name: v for name, v in configuration.to_dict(loaded.config).items() if name not in shared}
+    files = [sha256(loaded.run.path / name) for name in loaded.task.Preprocessor.FILES]
+    return key(data=source.fingerprint, task=loaded.task.NAME, split="train", settings=settings, files=files)
+
+
+def _begin(loaded: Loaded, training: Encoded, other: Loaded | None) -> None:
+    if other is not None:
+        left = take_weights(loaded.model, other, loaded.config, loaded.preprocessor)
+        say(f"beginning with the weights of {other.run.path}{': without ' + ', '.join(left) if left else ''}")
+    elif hasattr(loaded.task, "initialise"):
+        loaded.task.initialise(loaded.model, loaded.config, loaded.preprocessor, training)
+
+
 def _set_up(config: Any) -> None:
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
@@ -90,11 +113,14 @@ def _set_up(config: Any) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def _prepare(task: str, config: Any, data: str, folder: Path, limit: int) -> tuple[Loaded, Any]:
+def _prepare(
+    task: str, config: Any, data: str, folder: Path, limit: int, other: Loaded | None
+) -> tuple[Loaded, Source]:
     module = load_task(task)
     source = module.open_source(data, config)
     source = limited(source, limit) if limit else source
     record = {"spec": data, "fingerprint": source.fingerprint, "limit": limit}
+    record |= {"init": fingerprint(other)} if other else {}
     if (folder / CONFIG).exists():
         run = _same(folder, task, config, record)
     else:
@@ -105,7 +131,11 @@ def _prepare(task: str, config: Any, data: str, folder: Path, limit: int) -> tup
         preprocessor = module.load_preprocessor(config, run.path)
     else:
         say("learning the preprocessing from the training split")
-        preprocessor = module.fit_preprocessor(config, source.read("train", lambda problem: None))
+        examples = source.read("train", lambda problem: None)
+        if other:
+            preprocessor = adopt_preprocessor(module, config, other, examples)
+        else:
+            preprocessor = module.fit_preprocessor(config, examples)
         _keep(run, preprocessor)
     return Loaded(module, config, preprocessor, module.build(config, preprocessor), run, record), source
 
