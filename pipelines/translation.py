@@ -29,6 +29,7 @@ from pipelines.translation_config import PRESETS as PRESETS
 from pipelines.translation_config import Config as Config
 from pipelines.translation_data import Preprocessor as Preprocessor
 from pipelines.translation_data import encode as encode
+from pipelines.translation_data import facets as facets
 from pipelines.translation_data import fit_preprocessor as fit_preprocessor
 from pipelines.translation_data import load_preprocessor as load_preprocessor
 from pipelines.translation_explain import alignment
@@ -44,11 +45,16 @@ COLUMNS = {"source": ("source", "src"), "target": ("target", "tgt", "translation
 
 
 def open_source(spec: str, config: Config) -> Source:
-    """Open ``synthetic``, a folder of parallel files, a table file, or a folder of tables."""
+    """Open ``synthetic``, ``tfds:NAME``, a folder of parallel files, a table file, or a folder of tables."""
     if spec == "synthetic":
         return builtin(synthetic.examples, {"train": 8000, "validation": 500, "test": 1000})
-    columns = {name: (getattr(config, name), *usual) for name, usual in COLUMNS.items()}
-    source = open_parallel(spec, config.source, config.target) or files.open_tables(spec, columns)
+    columns = {name: tuple(dict.fromkeys((getattr(config, name), *usual))) for name, usual in COLUMNS.items()}
+    if spec.startswith("tfds:"):
+        from pipelines.data.sources.tfds import open_named  # noqa: PLC0415  # slow to import, seldom needed
+
+        source = open_named(spec, columns)
+    else:
+        source = open_parallel(spec, config.source, config.target) or files.open_tables(spec, columns)
     return with_cuts(source, group=lambda example: str(example["source"]), share=config.validation_share)
 
 

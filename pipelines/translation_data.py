@@ -12,9 +12,12 @@ from pipelines.data.inputs import Encoded
 from pipelines.data.sources.source import Example
 from pipelines.data.text import EOS, SubwordVocabulary, ensure_min_length, normalise
 from pipelines.data.text_learning import learn_vocabulary
+from pipelines.data.validate import Facets
 from pipelines.translation_config import Config
 
 CHUNK = 512
+COPIED_WORDS = 3  # up to so many words may be the same in both languages: names, numbers
+SHORT, EXTREME = 60, 9  # beyond so many characters, one side may be at most so many times as long as the other
 
 
 class Preprocessor(tf.Module):
@@ -67,7 +70,7 @@ def encode(
     labelled: bool = True,
     keep_raw: bool = True,
 ) -> Encoded:
-    """Segment examples once, ``CHUNK`` at a time; drop pairs with an empty side, by name.
+    """Segment examples once, ``CHUNK`` at a time; drop pairs that are ``unusable``, by name.
 
     ``lengths``, by which batches are made, is the longer side of each pair.
     """
@@ -76,7 +79,7 @@ def encode(
     sides: dict[str, list[tf.RaggedTensor]] = {"source": [], "target": []}
     iterator = iter(examples)
     while chunk := list(itertools.islice(iterator, CHUNK)):
-        reasons = [_unusable(example) if labelled else "" for example in chunk]
+        reasons = [unusable(example) if labelled else "" for example in chunk]
         dropped += [f"{e['where']}: {reason}" for e, reason in zip(chunk, reasons, strict=True) if reason]
         good = [e for e, reason in zip(chunk, reasons, strict=True) if not reason]
         ids, cut = preprocessor.source_ids(tf.constant([str(e["source"]) for e in good], tf.string))
@@ -100,8 +103,22 @@ def _joined(parts: list[tf.RaggedTensor]) -> tf.RaggedTensor:
     return tf.concat(parts, axis=0) if parts else tf.RaggedTensor.from_row_splits(tf.zeros([0], tf.int32), [0])
 
 
-def _unusable(example: Example) -> str:
-    for side in ("source", "target"):
-        if not isinstance(example[side], str) or not example[side].strip():
-            return f"the {side} is empty or no text ({example[side]!r})"
+def facets(config: Config, example: Example) -> Facets:
+    """View a pair as validation does: both texts, and why training would leave it out."""
+    problem = unusable(example)
+    return Facets({} if problem else {side: example[side] for side in ("source", "target")}, problem=problem)
+
+
+def unusable(example: Example) -> str:
+    """Say why a pair cannot be used, or nothing: an empty side, a copy, lengths that cannot belong together."""
+    source, target = (example[side] for side in ("source", "target"))
+    for side, text in (("source", source), ("target", target)):
+        if not isinstance(text, str) or not text.strip():
+            return f"the {side} is empty or no text ({text!r})"
+    source, target = source.strip(), target.strip()
+    if source == target and len(source.split()) > COPIED_WORDS:
+        return "the target is a copy of the source"
+    short, long = sorted((len(source), len(target)))
+    if long > SHORT and long > EXTREME * short:
+        return f"the sides cannot belong together: {len(source)} and {len(target)} characters"
     return ""

@@ -24,13 +24,13 @@ pytestmark = pytest.mark.parametrize("name", list(TASKS))
 OVERFIT: dict[str, dict[str, Any]] = {
     "sentiment": {"epochs": 40, "batch_size": 8, "dropout": 0.0, "word_dropout": 0.0, "learning_rate": 5e-3},
     "translation": {
-        "epochs": 60,
-        "batch_size": 4,
+        "epochs": 25,
+        "batch_size": 1,
         "embedding_size": 32,
         "decoder_units": 48,
         "dropout": 0.0,
         "label_smoothing": 0.0,
-        "learning_rate": 1e-2,
+        "learning_rate": 1.5e-2,
         "beam_width": 1,
     },
     "speech": {"epochs": 30, "batch_size": 4, "units": 48, "learning_rate": 1e-2},

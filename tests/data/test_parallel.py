@@ -1,0 +1,78 @@
+import gzip
+
+import pytest
+
+from pipelines.data.sources.parallel import open_parallel
+from pipelines.data.sources.source import Problem
+
+
+def write(folder, **files):
+    for name, content in files.items():
+        (folder / name.replace("_", ".")).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return str(folder)
+
+
+def test_pairs_come_in_either_direction_with_their_line(tmp_path):
+    spec = write(tmp_path, train_en="a\nb\n", train_de="x\ny\n", val_en="c\n", val_de="z\n")
+    there, back = open_parallel(spec, "en", "de"), open_parallel(spec, "de", "en")
+    assert [(e["source"], e["target"], e["id"]) for e in there.read("train")] == [
+        ("a", "x", "train:1"),
+        ("b", "y", "train:2"),
+    ]
+    assert [(e["source"], e["target"]) for e in back.read("validation")] == [("z", "c")]
+    assert next(iter(there.read("train")))["where"] == f"{tmp_path}/train.en:1"
+    assert there.fingerprint == back.fingerprint != open_parallel(write(tmp_path, val_en="d\n"), "en", "de").fingerprint
+
+
+def test_only_a_line_feed_ends_a_line(tmp_path):
+    spec = write(tmp_path, train_en="a\rb\u2028c\nd\r\n", train_de="x\ny")
+    assert [(e["source"], e["target"]) for e in open_parallel(spec, "en", "de").read("train")] == [
+        ("a\rb\u2028c", "x"),
+        ("d", "y"),
+    ]
+
+
+def test_packed_files_and_a_byte_order_mark(tmp_path):
+    (tmp_path / "train.en.gz").write_bytes(gzip.compress(b"\xef\xbb\xbfa\n"))
+    spec = write(tmp_path, train_de="x\n")
+    assert [(e["source"], e["target"]) for e in open_parallel(spec, "en", "de").read("train")] == [("a", "x")]
+
+
+def test_invalid_bytes_cost_their_pair_and_no_other(tmp_path):
+    spec = write(tmp_path, train_en="a\nb\nc\n", train_de=b"x\n\xff\nz\n")
+    problems: list[Problem] = []
+    pairs = [(e["source"], e["target"]) for e in open_parallel(spec, "en", "de").read("train", problems.append)]
+    assert pairs == [("a", "x"), ("c", "z")]
+    assert problems[0].where.endswith("train.en:2") and "UTF-8" in problems[0].reason
+
+
+def test_uneven_files_are_refused_with_both_counts(tmp_path):
+    spec = write(tmp_path, train_en="a\nb\nc\n", train_de="x\ny\n")
+    with pytest.raises(ValueError, match=r"train\.en 3 and train\.de 2"):
+        list(open_parallel(spec, "en", "de").read("train"))
+
+
+@pytest.mark.parametrize(
+    ("languages", "message"),
+    [
+        (("en", "fr"), r"--target fr: .* has files in de, en"),
+        (("source", "de"), r"--source source: .* has files in de, en"),
+        (("de", "de"), "two different languages"),
+    ],
+)
+def test_a_wrong_language_is_named(tmp_path, languages, message):
+    with pytest.raises(ValueError, match=message):
+        open_parallel(write(tmp_path, train_en="a\n", train_de="x\n"), *languages)
+
+
+def test_a_split_without_partner_is_named(tmp_path):
+    spec = write(tmp_path, train_en="a\n", train_de="x\n", val_de="y\n")
+    with pytest.raises(ValueError, match=r"val\.de has no partner val\.en"):
+        open_parallel(spec, "en", "de")
+
+
+def test_what_is_no_parallel_folder_is_left_to_others(tmp_path):
+    assert (
+        open_parallel(write(tmp_path, train_csv="source,target\na,b\n", test_csv="source,target\n"), "a", "b") is None
+    )
+    assert open_parallel(str(tmp_path / "nowhere"), "a", "b") is None
