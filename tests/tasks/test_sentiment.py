@@ -1,0 +1,90 @@
+"""Sentiment: the loss by its formula, the adversarial step by what it does, every option by a short training."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipelines import sentiment, train
+from pipelines.sentiment_config import Config
+from pipelines.sentiment_text import Preprocessor, encode, fit_preprocessor
+from pipelines.training.loading import load_run
+from tests.conftest import SMALL
+
+PLAIN = Config(
+    vocabulary_size=300, embedding_size=6, units=5, dropout=0.0, max_tokens=12, labels=("bad", "good", "mixed")
+)
+EXAMPLES = [
+    {"id": str(i), "where": f"x:{i}", "text": text, "label": label}
+    for i, (text, label) in enumerate([("fine film", 1), ("dull", 0), ("long and dull film", 0), ("so so", "mixed")])
+]
+
+
+def made(config: Config) -> tuple[Any, Preprocessor, dict[str, Any], dict[str, Any]]:
+    preprocessor = fit_preprocessor(config, iter(EXAMPLES))
+    encoded = encode(preprocessor, config, EXAMPLES)
+    tf.keras.utils.set_random_seed(3)
+    x = {"tokens": encoded.x["tokens"].to_tensor(), "lengths": encoded.x["lengths"]}
+    return sentiment.build(config, preprocessor), preprocessor, x, dict(encoded.y)
+
+
+def test_loss_is_smoothed_weighted_cross_entropy() -> None:
+    config = dataclasses.replace(PLAIN, label_smoothing=0.3, class_weights=True)
+    model, preprocessor, x, y = made(config)
+    assert preprocessor.labels == ("bad", "good", "mixed")
+    assert preprocessor.counts == (2, 1, 1)
+    logits = np.asarray(model(x)["logits"], np.float64)
+    log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    target = np.eye(3)[[1, 0, 0, 2]] * 0.7 + 0.1
+    weights = np.array([4 / 3, 2 / 3, 2 / 3, 4 / 3])  # N / (C n_c)
+    np.testing.assert_allclose(sentiment.loss(model, config, x, y), -(target * log_p).sum(1) * weights, rtol=1e-5)
+
+
+def test_the_adversarial_step_has_its_norm_and_raises_the_loss() -> None:
+    config = dataclasses.replace(PLAIN, adversarial=0.2)
+    model, _, x, y = made(config)
+    clean = sentiment.loss(model, PLAIN, x, y)
+    both = sentiment.loss(model, config, x, y)
+    assert (both - clean > clean).numpy().all(), "the perturbed loss must exceed the clean one"
+    embedded = model.get_layer("embedding")(x["tokens"])
+    step = sentiment._worst_direction(tf.random.normal(embedded.shape, seed=1), embedded, config)
+    size = 0.2 * np.linalg.norm(embedded.numpy(), axis=-1).mean()
+    np.testing.assert_allclose(np.sqrt((step.numpy() ** 2).sum((1, 2))), size, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"precision": "mixed_bfloat16"},
+        {"precision": "mixed_float16"},
+        {"batch_tokens": 400, "ema": 0.9, "embedding_start": "neighbours"},
+        {"cell": "gru", "layers": 2, "pooling": "attention", "adversarial": 0.3, "class_weights": True},
+        {"cell": "rnn", "bidirectional": False, "pooling": "last", "pieces": "word", "keep": "tail"},
+    ],
+    ids=lambda settings: ",".join(map(str, settings.values())),
+)
+def test_every_option_trains_and_is_loaded_again(settings: dict[str, Any], tmp_path: Path) -> None:
+    run = train("sentiment", run=tmp_path / "run", limit=48, **(SMALL["sentiment"] | settings))
+    loaded = load_run(run)
+    try:
+        encoded = sentiment.encode(loaded.preprocessor, loaded.config, sentiment.raw(["a fine film", ""]), False)
+        x = {"tokens": encoded.x["tokens"].to_tensor(), "lengths": encoded.x["lengths"]}
+        outputs = sentiment.decode(loaded.model, loaded.config, x)
+        assert outputs["probabilities"].dtype == tf.float32
+        np.testing.assert_allclose(outputs["probabilities"].numpy().sum(1), 1, rtol=1e-5)
+        np.testing.assert_allclose(outputs["weights"].numpy().sum(1), 1, rtol=1e-2)
+    finally:
+        tf.keras.config.set_dtype_policy("float32")
+
+
+def test_a_first_embedding_from_neighbours_is_not_the_random_one(tmp_path: Path) -> None:
+    config = dataclasses.replace(PLAIN, embedding_start="neighbours")
+    model, preprocessor, *_ = made(config)
+    before = model.get_layer("embedding").embeddings.numpy().copy()
+    sentiment.initialise(model, config, preprocessor, encode(preprocessor, config, EXAMPLES))
+    after = model.get_layer("embedding").embeddings.numpy()
+    assert not np.allclose(before, after)
+    assert after.std() == pytest.approx(sentiment.EMBEDDING_SCALE, rel=1e-4)
