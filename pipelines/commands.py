@@ -111,6 +111,7 @@ def _add_train(command: Parser) -> None:
     command.add_argument("--data", default="synthetic", help="synthetic (default), tfds:NAME, or a path")
     command.add_argument("--run", help="run folder; an existing run is resumed (default: runs/TASK-TIME)")
     command.add_argument("--config", metavar="FILE", help="JSON file of settings")
+    command.add_argument("--init", metavar="RUN", help="begin with the settings, vocabulary and weights of this run")
     command.add_argument("--limit", type=int, default=0, help="at most this many examples of each split")
     command.epilog = "Every setting of the task is an option too, e.g. --epochs 3; pipelines tasks lists them."
 
@@ -128,7 +129,9 @@ def read_settings(task: str, rest: list[str], prog: str) -> dict[str, str]:
         parser.add_argument(option, dest=field.name, default=argparse.SUPPRESS)
     known, unknown = parser.parse_known_args(rest)
     if unknown:
-        hint = nearest(unknown[0].partition("=")[0], [*options, "--preset", "--data", "--run", "--config", "--limit"])
+        hint = nearest(
+            unknown[0].partition("=")[0], [*options, "--preset", "--data", "--run", "--config", "--init", "--limit"]
+        )
         raise ValueError(f"{prog} {task}: unknown argument {unknown[0]}{hint}")
     return dict(vars(known))
 
@@ -163,17 +166,19 @@ def demo(arguments: argparse.Namespace) -> int:
 def train(arguments: argparse.Namespace) -> int:
     """Train or resume."""
     from pipelines.config import resolve  # noqa: PLC0415
+    from pipelines.training.warm_start import settings_of  # noqa: PLC0415
 
     a = arguments
     module = load_settings(a.task)
     if a.limit < 0:
         raise ValueError(f"--limit: expected a positive number of examples, came {a.limit}")
-    resolve(module.Config, module.PRESETS, a.preset, Path(a.config) if a.config else None, a.settings)
+    base = settings_of(a.init, a.task) if a.init else None
+    resolve(module.Config, module.PRESETS, a.preset, Path(a.config) if a.config else None, a.settings, base)
     need_prepared(a.data)
     import_tensorflow()
     from pipelines.training.train import train as run_training  # noqa: PLC0415
 
-    print(run_training(a.task, a.data, a.run, a.preset, a.config, a.limit, **a.settings))
+    print(run_training(a.task, a.data, a.run, a.preset, a.config, a.limit, a.init, **a.settings))
     return 0
 
 

@@ -61,15 +61,16 @@ def resolve(
     preset: str = "default",
     file: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
+    base: Mapping[str, Any] | None = None,
 ) -> C:
-    """Build a configuration: the class's defaults, then the preset, then the file, then ``overrides``.
+    """Build a configuration: the class's defaults, then ``base``, the preset, the file, and ``overrides``.
 
     Raises:
         ValueError: an unknown preset or field (with the nearest name), or a value of the wrong kind or range.
     """
     if preset != "default" and preset not in presets:
         raise ValueError(f"--preset {preset}: expected one of {', '.join(['default', *presets])}")
-    values = dict(presets.get(preset, {}))
+    values = dict(base or {}) | dict(presets.get(preset, {}))
     if file is not None:
         values |= read_file(config_class, file)
     given = dict(overrides or {})

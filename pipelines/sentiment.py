@@ -25,6 +25,7 @@ from pipelines.sentiment_config import PRESETS as PRESETS
 from pipelines.sentiment_config import Config as Config
 from pipelines.sentiment_explain import explain as explain
 from pipelines.sentiment_text import Preprocessor as Preprocessor
+from pipelines.sentiment_text import adopt as adopt
 from pipelines.sentiment_text import encode as encode
 from pipelines.sentiment_text import facets as facets
 from pipelines.sentiment_text import fit_preprocessor as fit_preprocessor
@@ -44,6 +45,8 @@ SIGNATURES = {
 }
 EMBEDDING_SCALE = 0.1  # standard deviation of an embedding that is not random
 THRESHOLD, MARGIN = 0.90, 0.15  # demonstration: least accuracy, and least lead over the baseline
+
+HEAD = ("logits",)  # what another set of labels replaces
 
 COLUMNS = {"text": ("text", "review", "sentence", "transcript"), "label": ("label", "sentiment", "class")}
 

@@ -62,10 +62,28 @@ def fit_preprocessor(config: Config, examples: Iterable[Example]) -> Preprocesso
     pieces = learn_vocabulary(
         texts(), config.vocabulary_size, config.lowercase, markup=config.markup, kind=config.pieces
     )
-    del raw[""]
-    if len(raw) < 2:
-        raise ValueError(f"the training data has the labels {sorted(raw)}: expected at least two")
-    return Preprocessor(SubwordVocabulary(pieces), dict(sorted(raw.items())), config)
+    return Preprocessor(SubwordVocabulary(pieces), _labels(raw), config)
+
+
+def adopt(config: Config, other: Preprocessor, examples: Iterable[Example]) -> Preprocessor:
+    """Take over the pieces of another run and learn the labels from the training examples.
+
+    The order of the labels is the other run's when they are the same.
+
+    Raises:
+        ValueError: fewer than two labels.
+    """
+    counts = _labels(Counter(label_name(example["label"], config.labels) for example in examples))
+    same = set(counts) == set(other.labels)
+    return Preprocessor(other.vocabulary, {name: counts[name] for name in (other.labels if same else counts)}, config)
+
+
+def _labels(counts: Counter[str]) -> dict[str, int]:
+    """Sort the labels; raise ValueError for fewer than two."""
+    del counts[""]
+    if len(counts) < 2:
+        raise ValueError(f"the training data has the labels {sorted(counts)}: expected at least two")
+    return dict(sorted(counts.items()))
 
 
 def load_preprocessor(config: Config, folder: Path) -> Preprocessor:

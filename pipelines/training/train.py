@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import platform
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import tensorflow as tf
 from pipelines import __version__, load_settings, load_task
 from pipelines import config as configuration
 from pipelines.data.cache import cached, key
+from pipelines.data.inputs import Encoded
 from pipelines.data.sources.source import Source, limited
 from pipelines.training.evaluation import Decoder, encode_split, indices
 from pipelines.training.fit import Trainer, say
@@ -100,7 +102,12 @@ def _cache_key(loaded: Loaded, source: Source) -> str:
 
 def _begin(loaded: Loaded, training: Encoded, other: Loaded | None) -> None:
     if other is not None:
-        left = take_weights(loaded.model, other, loaded.config, loaded.preprocessor)
+        try:
+            left = take_weights(loaded.model, other, loaded.config, loaded.preprocessor)
+        except ValueError:
+            # Nothing was trained in it yet, and the corrected command shall find the name free.
+            shutil.rmtree(loaded.run.path)
+            raise
         say(f"beginning with the weights of {other.run.path}{': without ' + ', '.join(left) if left else ''}")
     elif hasattr(loaded.task, "initialise"):
         loaded.task.initialise(loaded.model, loaded.config, loaded.preprocessor, training)
