@@ -18,6 +18,7 @@ from pipelines.data import audio_augment
 from pipelines.data.audio import frame_log_mel
 from pipelines.data.inputs import Transform
 from pipelines.data.sources.source import Example
+from pipelines.speech_beam import beam_path
 from pipelines.speech_config import PRESETS as PRESETS
 from pipelines.speech_config import Config as Config
 from pipelines.speech_data import Preprocessor as Preprocessor
@@ -72,12 +73,15 @@ loss = speech_model.loss
 
 
 def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the best path's symbols with their steps and probabilities, see ``speech_model.best_path``.
+    """Return the symbols with their steps and probabilities, see ``speech_model.best_path`` and ``beam_path``.
 
     A recording without samples has no steps: no symbols, score 0.
     """
     outputs = model({"audio": x["audio"], "samples": x["samples"]}, training=False)
-    return speech_model.best_path(outputs["logits"], tf.where(x["samples"] > 0, outputs["steps"], 0))
+    steps = tf.where(x["samples"] > 0, outputs["steps"], 0)
+    if config.beam_width > 1:
+        return beam_path(outputs["logits"], steps, config.beam_width)
+    return speech_model.best_path(outputs["logits"], steps)
 
 
 # --------------------------------------------------------------------------------------------------- answers
@@ -99,6 +103,12 @@ def answer(
         "score": round(float(outputs["score"]), 6),
         "words": speech_scores.words_in_time(symbols, first, last, probability, step),
     }
+    if "alternatives" in outputs:
+        pairs = zip(outputs["alternatives"], outputs["alternative_scores"], strict=True)
+        prediction["alternatives"] = [
+            {"answer": preprocessor.alphabet.decode(numbers), "score": round(float(score), 6)}
+            for numbers, score in pairs
+        ]
     if "speaker" in example:
         prediction["speaker"] = example["speaker"]
     if "error" in example:
@@ -114,7 +124,7 @@ def seconds_per_step(config: Config) -> float:
 
 def decode_name(config: Config) -> str:
     """Say how answers are decoded."""
-    return "CTC best path"
+    return "CTC best path" if config.beam_width == 1 else f"CTC prefix beam {config.beam_width}"
 
 
 scorer = speech_scores.scorer

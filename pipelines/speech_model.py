@@ -162,25 +162,37 @@ def best_path(logits: Any, steps: Any) -> dict[str, Any]:
     path = tf.where(real, path, 0)
     before = tf.pad(path, [[0, 0], [1, 0]])[:, :-1]
     begins = (path != before) & (path != 0)
-    place = tf.broadcast_to(tf.range(tf.shape(path)[1]), tf.shape(path))
     count = tf.reduce_sum(tf.cast(begins, tf.int32), axis=1)
     longest = tf.maximum(1, tf.reduce_max(count))
-    # every step of a symbol gets that symbol's number; blanks and padding go to a column that is cut off
     number = tf.where(path != 0, tf.cumsum(tf.cast(begins, tf.int32), axis=1) - 1, longest)
-    segment = number + tf.range(tf.shape(path)[0])[:, None] * (longest + 1)
+    tokens = tf.RaggedTensor.from_row_lengths(tf.boolean_mask(path, begins), count).to_tensor(shape=[None, None])
+    tokens = tf.pad(tokens, [[0, 0], [0, longest - tf.shape(tokens)[1]]])
+    total = tf.reduce_sum(tf.where(real, best, 0.0), axis=1)
+    score = tf.where(steps > 0, tf.exp(total / tf.cast(tf.maximum(steps, 1), tf.float32)), 0.0)
+    return gathered_symbols(number, tokens, count, best) | {"score": score}
+
+
+def gathered_symbols(number: Any, tokens: Any, count: Any, log_probs: Any) -> dict[str, Any]:
+    """What the steps of each symbol say about it.
+
+    Args:
+        number: int32 [B, T], which symbol of its recording a step belongs to; U for none.
+        tokens: int32 [B, U], padded with 0.
+        count: int32 [B], symbols of each recording.
+        log_probs: float32 [B, T], of each step's symbol.
+
+    Returns:
+        ``tokens``, ``count``, and ``first``, ``last``, ``probability`` [B, U], see ``best_path``.
+    """
+    rows, longest = tf.unstack(tf.shape(tokens))
+    segment = tf.reshape(number + tf.range(rows)[:, None] * (longest + 1), [-1])
+    place = tf.broadcast_to(tf.range(tf.shape(number)[1]), tf.shape(number))
 
     def gathered(function: Any, values: Any) -> Any:
-        flat = function(tf.reshape(values, [-1]), tf.reshape(segment, [-1]), tf.shape(path)[0] * (longest + 1))
+        flat = function(tf.reshape(values, [-1]), segment, rows * (longest + 1))
         kept = tf.reshape(flat, [-1, longest + 1])[:, :longest]
         return tf.where(tf.sequence_mask(count, longest), kept, tf.zeros_like(kept))
 
-    total = tf.reduce_sum(tf.where(real, best, 0.0), axis=1)
-    return {
-        "tokens": gathered(tf.math.unsorted_segment_max, path),
-        "count": count,
-        "first": gathered(tf.math.unsorted_segment_min, place),
-        "last": gathered(tf.math.unsorted_segment_max, place),
-        "probability": tf.exp(gathered(tf.math.unsorted_segment_max, best))
-        * tf.sequence_mask(count, longest, tf.float32),
-        "score": tf.where(steps > 0, tf.exp(total / tf.cast(tf.maximum(steps, 1), tf.float32)), 0.0),
-    }
+    sure = gathered(tf.math.unsorted_segment_max, tf.exp(log_probs))
+    first, last = (gathered(f, place) for f in (tf.math.unsorted_segment_min, tf.math.unsorted_segment_max))
+    return {"tokens": tokens, "count": count, "first": first, "last": last, "probability": sure}

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from pipelines import speech, speech_model
 from pipelines.config import from_dict
+from pipelines.speech_beam import align, beam_path
 from pipelines.speech_config import Config
 from pipelines.speech_model import best_path, ctc
 
@@ -136,3 +137,59 @@ def test_augmentation_changes_training_only():
     np.testing.assert_allclose(quiet, plain, rtol=1e-6)
     for answer in (speech.decode(model, on, x), speech.decode(model, off, x)):
         np.testing.assert_allclose(answer["score"], speech.decode(model, on, x)["score"])
+
+
+def every_path(logits, tokens):
+    """The best path among those that collapse to the tokens, and the log-probability of all of them."""
+    values = log_softmax(logits)
+    scores = {
+        path: sum(values[time, symbol] for time, symbol in enumerate(path))
+        for path in itertools.product(range(values.shape[1]), repeat=len(values))
+        if collapse(path) == tuple(tokens)
+    }
+    return max(scores, key=scores.get), np.logaddexp.reduce(list(scores.values()))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_alignment_is_the_best_path_of_a_transcript(seed):
+    steps, count = np.array([6, 4, 5, 3]), np.array([2, 2, 3, 0])
+    tokens = tf.constant([[1, 2, 0], [2, 2, 0], [1, 2, 1], [0, 0, 0]])
+    logits = random_logits(4, 6, 3, seed)
+    found = {name: value.numpy() for name, value in align(logits, steps, tokens, count).items()}
+    for row in range(4):
+        path, _ = every_path(logits[row, : steps[row]], tokens[row, : count[row]].numpy())
+        runs = [(key, list(group)) for key, group in itertools.groupby(enumerate(path), lambda pair: pair[1]) if key]
+        places = [[time for time, _ in group] for _, group in runs]
+        assert found["first"][row, : count[row]].tolist() == [run[0] for run in places]
+        assert found["last"][row, : count[row]].tolist() == [run[-1] for run in places]
+        values = np.exp(log_softmax(logits[row]))
+        sure = [max(values[time, symbol] for time, symbol in group) for _, group in runs]
+        np.testing.assert_allclose(found["probability"][row, : count[row]], sure, rtol=1e-5)
+        assert not found["first"][row, count[row] :].any() and not found["probability"][row, count[row] :].any()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_wide_beam_finds_the_most_probable_transcripts(seed):
+    logits, steps = random_logits(3, 5, 3, seed), np.array([5, 3, 0])
+    found = {name: value.numpy() for name, value in beam_path(tf.constant(logits), tf.constant(steps), 200).items()}
+    for row in (0, 1):
+        paths = itertools.product(range(3), repeat=int(steps[row]))
+        exact = {tokens: every_path(logits[row, : steps[row]], tokens)[1] for tokens in {collapse(p) for p in paths}}
+        ranked = sorted(exact, key=exact.get, reverse=True)[:3]
+        heard = [tuple(int(token) for token in one if token) for one in found["alternatives"][row]]
+        assert heard == ranked
+        expected = [np.exp(exact[tokens] / steps[row]) for tokens in ranked]
+        np.testing.assert_allclose(found["alternative_scores"][row], expected, rtol=1e-4)
+        assert tuple(found["tokens"][row, : found["count"][row]]) == ranked[0]
+    shortest = beam_path(tf.constant(logits[:, :1]), tf.constant([1, 1, 1]), 4)
+    best = logits[:, 0].argmax(-1)
+    np.testing.assert_array_equal(shortest["tokens"][:, 0], best)
+    assert found["count"][2] == 0 and found["score"][2] == 0 and not found["alternatives"][2].any()
+
+
+def test_narrow_and_wide_beams_are_decoded_by_configuration():
+    config = from_dict(Config, SMALL | {"beam_width": 8}, "test")
+    model = speech_model.build(config, 5, None)
+    x = {"audio": tf.constant(random_logits(1, 2, 3000)[0] * 0.05), "samples": tf.constant([3000, 0])}
+    found = tf.function(lambda x: speech.decode(model, config, x))(x)
+    assert found["alternatives"].shape[:2] == (2, 5) and speech.decode_name(config) == "CTC prefix beam 8"
