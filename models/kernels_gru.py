@@ -67,7 +67,6 @@ def _back(grads: Any, factors: Any, transposed: Tensor) -> Any:
 
 
 def _gradients(x: Tensor, h: Tensor, dh: Tensor, factors: Any, weights: Any) -> Any:
-    units = _units(weights)
     to_z, to_r, to_inner, to_candidate = tf.split(factors[0], 4, axis=-1)
     dz = tf.concat([to_z * dh, to_r * dh, to_candidate * dh], axis=-1)
     recurrent_dz = tf.concat([to_z * dh, to_r * dh, to_inner * dh], axis=-1)

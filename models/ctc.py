@@ -1,0 +1,121 @@
+"""Connectionist temporal classification with true lengths (Graves et al. 2006). The blank is class 0.
+
+``keras.losses.CTC`` scores padding frames as speech and gives finite numbers for impossible labels; the functions
+here are told both lengths, and say ``inf`` where no alignment exists.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+if keras.config.backend() == "tensorflow":
+    from models import kernels_ctc
+
+BLANK = 0
+
+
+def frames_needed(labels: Any, label_lengths: Any) -> Any:
+    """Count the frames that the shortest alignment takes: one a symbol, and a blank between equal neighbours.
+
+    Args:
+        labels: integers [B, U], right-padded.
+        label_lengths: integers [B].
+
+    Returns:
+        int32 [B].
+    """
+    later = labels[:, 1:]
+    inside = ops.arange(ops.shape(later)[1], dtype="int32")[None, :] + 1 < label_lengths[:, None]
+    repeats = ops.logical_and(later == labels[:, :-1], inside)
+    return ops.cast(label_lengths, "int32") + ops.sum(ops.cast(repeats, "int32"), axis=1)
+
+
+def ctc_loss(logits: Any, lengths: Any, labels: Any, label_lengths: Any) -> Any:
+    """Give minus the log probability of each label sequence, summed over its alignments (eq. 3 and 5 of the paper).
+
+    Neither padding frames nor padding labels count. The gradient of a row whose label is impossible is zero.
+
+    Args:
+        logits: [B, T, V], before any softmax; computed in single precision.
+        lengths: integers [B], real frames of each row, at most T.
+        labels: integers [B, U], symbols 1 to V - 1, right-padded with anything.
+        label_lengths: integers [B], real symbols of each row; 0 is an empty label, whose only alignment is blanks.
+
+    Returns:
+        float32 [B], in nats; inf where the label needs more frames than the row has.
+
+    Raises:
+        ValueError: the ranks are wrong, or V < 2.
+        tf.errors.InvalidArgumentError: a symbol is outside the alphabet (TensorFlow, when the graph runs).
+    """
+    if len(logits.shape) != 3 or len(labels.shape) != 2 or (logits.shape[-1] or 0) < 2:
+        raise ValueError(
+            "expected logits [B, T, V] with V >= 2 and labels [B, U], "
+            f"got logits {tuple(logits.shape)} and labels {tuple(labels.shape)}"
+        )
+    logits = ops.cast(logits, "float32")
+    lengths, labels, label_lengths = (ops.cast(a, "int32") for a in (lengths, labels, label_lengths))
+    possible, empty = frames_needed(labels, label_lengths) <= lengths, label_lengths == 0
+    if keras.config.backend() == "tensorflow":
+        value = kernels_ctc.loss(logits, lengths, labels, label_lengths)
+    else:
+        value = ops.ctc_loss(labels, logits, label_lengths, lengths, mask_index=BLANK)
+    value = ops.where(ops.logical_and(possible, ops.logical_not(empty)), value, 0.0)
+    value = ops.where(empty, _all_blank(logits, lengths), value)
+    return ops.where(possible, value, float("inf"))
+
+
+def _all_blank(logits: Any, lengths: Any) -> Any:
+    """Give minus the log probability that every real frame is blank, [B]."""
+    blank = ops.logsumexp(logits, axis=-1) - logits[:, :, BLANK]
+    real = ops.arange(ops.shape(logits)[1], dtype="int32")[None, :] < lengths[:, None]
+    return ops.sum(ops.where(real, blank, 0.0), axis=1)
+
+
+def greedy_decode(logits: Any, lengths: Any) -> tuple[Any, Any, Any]:
+    """Take the best class of each frame, join repeats, drop blanks (section 3.2 of the paper).
+
+    Args:
+        logits: [B, T, V].
+        lengths: integers [B], real frames of each row.
+
+    Returns:
+        tokens int32 [B, T], 0 after the last symbol; their number int32 [B]; and the log probability of the best
+        alignment, float32 [B].
+    """
+    logits = ops.cast(logits, "float32")
+    time = ops.shape(logits)[1]
+    steps = ops.arange(time, dtype="int32")[None, :]
+    real = steps < ops.cast(lengths, "int32")[:, None]
+    best = ops.where(real, ops.cast(ops.argmax(logits, axis=-1), "int32"), BLANK)
+    before = ops.pad(best[:, :-1], [[0, 0], [1, 0]], constant_values=BLANK)
+    kept = ops.logical_and(best != BLANK, best != before)
+    # Sorting by step, with the dropped frames behind all others, moves the kept ones to the front in order.
+    order = ops.argsort(ops.where(kept, steps, steps + time), axis=1)
+    tokens = ops.take_along_axis(ops.where(kept, best, BLANK), order, axis=1)
+    score = ops.max(logits, axis=-1) - ops.logsumexp(logits, axis=-1)
+    return tokens, ops.sum(ops.cast(kept, "int32"), axis=1), ops.sum(ops.where(real, score, 0.0), axis=1)
+
+
+def beam_decode(logits: Any, lengths: Any, width: int = 16, paths: int = 1) -> tuple[Any, Any, Any]:
+    """Search label prefixes, summing over alignments (Hannun et al. 2014 without a language model).
+
+    Args:
+        logits: [B, T, V].
+        lengths: integers [B], real frames of each row.
+        width: prefixes kept at each frame.
+        paths: K, how many answers to return, at most ``width``.
+
+    Returns:
+        tokens int32 [B, K, U], best first, 0 after the last symbol; their number int32 [B, K]; and the log
+        probability found for each, float32 [B, K].
+
+    Raises:
+        ValueError: ``paths`` exceeds ``width``, or the backend is not TensorFlow.
+    """
+    if not 1 <= paths <= width:
+        raise ValueError(f"expected 1 <= paths <= width, got paths={paths}, width={width}")
+    if keras.config.backend() != "tensorflow":
+        raise ValueError(f"beam_decode needs the tensorflow backend, this is {keras.config.backend()}")
+    return kernels_ctc.beam(logits, ops.cast(lengths, "int32"), width, paths)
