@@ -1,0 +1,185 @@
+"""What is special about translation: both languages, the length rules of the search, alignment, bad sentences."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from pipelines import Predictor, load_task, train
+from pipelines.data.inputs import batches
+from pipelines.data.text import BOS, EMPTY, EOS, RESERVED, SubwordVocabulary
+from pipelines.delivery import explain as explanation
+from pipelines.delivery import validation
+from pipelines.training.loading import load_run
+from pipelines.translation import Config, Preprocessor, answer, baseline, build, decode, encode, loss, open_source
+from pipelines.translation_data import fit_preprocessor, unusable
+
+VOCABULARY = SubwordVocabulary([*RESERVED, "the", "dog", "cat", "der", "die", "Hund", "Katze", "sieht", "sees", "##."])
+CONFIG = Config(units=6, decoder_units=10, embedding_size=8, max_tokens=12, beam_width=3, dropout=0.0)
+SPLITS = ("train", "validation", "test")
+PAIRS = [("the dog sees the cat.", "der Hund sieht die Katze."), ("the cat.", "die Katze."), ("dog", "Hund")]
+
+
+def made(pairs=PAIRS):
+    return [{"id": str(i), "where": f"x:{i}", "source": s, "target": t} for i, (s, t) in enumerate(pairs)]
+
+
+@pytest.fixture(scope="module")
+def small():
+    preprocessor = Preprocessor(VOCABULARY, VOCABULARY, CONFIG)
+    model = build(CONFIG, preprocessor)
+    random = np.random.default_rng(0)
+    for weight in model.trainable_weights:
+        weight.assign(random.normal(size=weight.shape) * 0.5)
+    return preprocessor, model
+
+
+def test_targets_end_with_eos_and_long_ones_do_not_teach_to_stop(small):
+    ids = small[0].target_ids(tf.constant(["die Katze.", "die " * 12, "die " * 11])).to_list()
+    assert ids[0][-1] == EOS and len(ids[0]) == 4
+    assert len(ids[1]) == len(ids[2]) == 12
+    assert EOS not in ids[1] and ids[2][-1] == EOS
+
+
+def test_long_sources_are_cut_and_say_so(small):
+    ids, cut = small[0].source_ids(tf.constant(["dog " * 12, "dog " * 13, ""]))
+    assert ids.row_lengths().numpy().tolist() == [12, 12, 1] and cut.numpy().tolist() == [False, True, False]
+    assert ids.to_list()[2] == [EMPTY]
+
+
+def test_vocabularies_are_joint_or_separate_and_round_trip():
+    text = [s for pair in PAIRS * 3 for s in pair]
+    joint = fit_preprocessor(Config(vocabulary_size=300), made(PAIRS * 3))
+    assert joint.source.vocabulary == joint.target.vocabulary
+    assert [t.decode() for t in joint.target.decode(joint.target.encode(tf.constant(text))).numpy()] == text
+    apart = fit_preprocessor(Config(vocabulary_size=300, vocabulary="separate"), made(PAIRS * 3))
+    learned = [set(v.vocabulary[len(RESERVED) :]) for v in (apart.source, apart.target)]
+    assert "Hund" in learned[1] - learned[0] and "dog" in learned[0] - learned[1]
+
+
+def test_pairs_that_cannot_be_used_are_dropped_by_name(small):
+    bad = [("", "x"), ("x", " "), (None, "x"), ("a b c d", "a b c d"), ("dog", "Hund " * 40)]
+    encoded = encode(small[0], CONFIG, made([*PAIRS, *bad, ("Anna 37", "Anna 37")]))
+    assert [e["id"] for e in encoded.examples] == ["0", "1", "2", "8"]
+    assert [line.split(":")[1] for line in encoded.dropped] == ["3", "4", "5", "6", "7"]
+    assert "copy" in encoded.dropped[3] and "3 and 199 characters" in encoded.dropped[4]
+    assert unusable(made([("好 " * 30, "a good sentence of many more letters " * 4)])[0]) == ""
+
+
+def test_loss_is_the_mean_over_pieces_of_the_step_by_step_probabilities(small):
+    preprocessor, model = small
+    config = dataclasses.replace(CONFIG, label_smoothing=0.0)
+    encoded = encode(preprocessor, config, made())
+    (x, y), *_ = batches(encoded, [np.arange(3)])
+    decoder, total, count = model.get_layer("decoder"), 0.0, 0
+    for row, ids in enumerate(encoded.y["target"].to_list()):
+        source = encoded.x["source"][row : row + 1].to_tensor()
+        length = encoded.x["source_lengths"][row : row + 1]
+        keys, summary = model.get_layer("encoder")(source, length)
+        state, memory = decoder.start(keys, length, summary)
+        last = BOS
+        for token in ids:
+            logits, state = decoder.step(tf.constant([last]), state, memory)
+            total -= float(tf.nn.log_softmax(logits)[0, token])
+            last, count = token, count + 1
+    assert float(tf.reduce_mean(loss(model, config, x, y))) == pytest.approx(total / count, rel=1e-4)
+
+
+def test_the_search_obeys_the_length_rules(small):
+    preprocessor, model = small
+    encoded = encode(
+        preprocessor, CONFIG, made([("dog", "x"), ("the dog sees the cat.", "x"), ("", "x")]), labelled=False
+    )
+    x = {**encoded.x, "source": encoded.x["source"].to_tensor()}
+    model.get_layer("decoder").bias.assign(tf.one_hot(EOS, VOCABULARY.size) * -50.0)
+    try:
+        config = dataclasses.replace(CONFIG, length_ratio=1.0, max_tokens=60)
+        found = decode(model, config, x)
+        assert found["lengths"][:, 0].numpy().tolist() == [11, 16, 0]  # one piece and 6 pieces, each plus 10
+        assert found["scores"][2, 0] == 0 and not np.any(found["tokens"][2])
+        shares = tf.reduce_sum(found["attention"], axis=2).numpy()
+        np.testing.assert_allclose(shares, np.arange(60) < found["lengths"][:, :1].numpy(), atol=1e-5)
+    finally:
+        model.get_layer("decoder").bias.assign(tf.zeros([VOCABULARY.size]))
+
+
+def test_an_answer_lists_its_alternatives_best_first(small):
+    preprocessor, model = small
+    encoded = encode(preprocessor, CONFIG, made(PAIRS[:1]))
+    found = decode(model, CONFIG, {**encoded.x, "source": encoded.x["source"].to_tensor()})
+    prediction = answer(preprocessor, CONFIG, encoded.examples[0], {k: v.numpy()[0] for k, v in found.items()})
+    scores = [score for _, score in prediction["alternatives"]]
+    assert len(scores) == 3 and scores == sorted(scores, reverse=True)
+    assert prediction["alternatives"][0] == [prediction["answer"], prediction["score"]]
+    assert prediction["references"] == [PAIRS[0][1]] and not prediction["cut"]
+
+
+def test_word_for_word_knows_words_but_no_order():
+    pairs = [("the dog", "der Hund"), ("a dog", "ein Hund"), ("the man", "der Mann"), ("a man sees", "ein Mann sieht")]
+    name, score = baseline(made(pairs * 3), made([("the man sees a dog", "der Mann sieht ein Hund")]))
+    assert name == "word for word" and score == pytest.approx(100)
+    assert baseline(made(pairs * 3), made([("the man sees a dog", "ein Hund der Mann sieht")]))[1] < 50
+    assert baseline(made(pairs * 3), made([("the Zork sees a dog", "der Zork sieht ein Hund")]))[1] == pytest.approx(
+        100
+    )
+
+
+def test_every_kind_of_data_opens(tmp_path):
+    (tmp_path / "train.en").write_text("a\nb\n")
+    (tmp_path / "train.de").write_text("x\ny\n")
+    source = open_source(str(tmp_path), Config(source="en", target="de", validation_share=0.5))
+    assert {e["source"] for split in ("train", "validation") for e in source.read(split)} == {"a", "b"}
+    table = tmp_path / "pairs.tsv"
+    table.write_text("en\tde\na\tx\n")
+    (example,) = open_source(str(table), Config(source="de", target="en", validation_share=0.01)).read("train")
+    assert (example["source"], example["target"]) == ("x", "a")
+    (tmp_path / "j.jsonl").write_text(json.dumps({"source": "a", "target": "x", "split": "test"}) + "\n")
+    (example,) = open_source(str(tmp_path / "j.jsonl"), Config()).read("test")
+    assert example["target"] == "x"
+
+
+def test_named_pairs_open_offline(monkeypatch):
+    with tfds.testing.mock_data(num_examples=3):
+        monkeypatch.setattr(tfds.core.DatasetBuilder, "is_prepared", lambda self: True)
+        splits = {name: tfds.core.SplitInfo(name=name, shard_lengths=[3], num_bytes=3) for name in SPLITS}
+        monkeypatch.setattr(tfds.core.DatasetInfo, "splits", tfds.core.SplitDict(splits.values()))
+        source = open_source("tfds:ted_hrlr_translate/pt_to_en", Config(source="pt", target="en"))
+        pairs = list(source.read("validation"))
+    assert len(pairs) == 3 and all(isinstance(e["source"], str) and e["target"] for e in pairs)
+
+
+def test_validation_names_bad_pairs(tmp_path, capsys):
+    (tmp_path / "train.en").write_text("good morning to you all\n\na b c d e\n")
+    (tmp_path / "train.de").write_text("guten Morgen\nx\na b c d e\n")
+    assert validation.run("translation", str(tmp_path), {"source": "en", "target": "de"}) == 1
+    out = capsys.readouterr().out
+    assert "train.en:2: the source is empty" in out and "train.en:3: the target is a copy" in out
+
+
+def test_explain_gives_the_alignment(small_run):
+    found = explanation.explain(small_run("translation"), "The old dog has seen 37 quiet queens.")
+    (prediction,) = Predictor(small_run("translation"))("The old dog has seen 37 quiet queens.")
+    assert found.answer == prediction["answer"]
+    weights = found.arrays["attention"]
+    assert weights.shape == (len(found.numbers["target_pieces"]), len(found.numbers["source_pieces"]))
+    np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-5)
+    assert explanation.explain(small_run("translation"), "").answer == ""
+
+
+def test_bad_sentences_are_answered_in_order(small_run):
+    lines = ["", "🦊🦊", "A dog. " * 700, "собака dog 犬", "\x00\x07", "The dog sees the cat."]
+    predictions = Predictor(small_run("translation"))(lines)
+    assert [p["input"] for p in predictions] == lines
+    assert [p["cut"] for p in predictions] == [False, False, True, False, False, False]
+    assert predictions[0]["answer"] == predictions[4]["answer"] == ""
+
+
+def test_a_separate_vocabulary_without_tying_trains(tmp_path):
+    settings = {"vocabulary": "separate", "tied": False, "attention": "additive", "context_recurrence": True}
+    sizes = {"units": 8, "decoder_units": 12, "embedding_size": 8, "epochs": 1, "batch_size": 16, "beam_width": 1}
+    loaded = load_run(train("translation", run=tmp_path / "r", preset="demo", limit=16, **settings, **sizes))
+    assert loaded.preprocessor.source.vocabulary != loaded.preprocessor.target.vocabulary
+    assert load_task("translation").decode_name(loaded.config) == "greedy"
