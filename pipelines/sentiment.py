@@ -21,6 +21,7 @@ from pipelines.data.sources import files, folders
 from pipelines.data.sources.source import Example, Source, with_cuts
 from pipelines.data.sources.synthetic import sentiment as synthetic
 from pipelines.data.sources.synthetic.builtin import builtin
+from pipelines.data.vectors import pieces_by_word, read_vectors
 from pipelines.sentiment_config import PRESETS as PRESETS
 from pipelines.sentiment_config import Config as Config
 from pipelines.sentiment_explain import explain as explain
@@ -32,6 +33,7 @@ from pipelines.sentiment_text import fit_preprocessor as fit_preprocessor
 from pipelines.sentiment_text import label_name
 from pipelines.sentiment_text import load_preprocessor as load_preprocessor
 from pipelines.training import metrics
+from pipelines.training.fit import say
 
 NAME = "sentiment"
 METRIC = "accuracy"
@@ -106,7 +108,16 @@ def _classifier(config: Config, classes: int) -> keras.Model:
 
 
 def initialise(model: keras.Model, config: Config, preprocessor: Preprocessor, training: Encoded) -> None:
-    """Give the embedding its first values from the training text, when ``embedding_start`` asks for it."""
+    """Give the embedding its first values from a file or from the training text, when the configuration asks for it."""
+    if config.embeddings:
+        ids, rows = read_vectors(
+            config.embeddings, pieces_by_word(preprocessor.vocabulary.vocabulary), config.embedding_size
+        )
+        say(f"{len(ids)} of {preprocessor.vocabulary.size} pieces are in {config.embeddings}")
+        first = model.get_layer("embedding").embeddings.numpy()
+        first[ids] = rows / max(rows.std(), 1e-12) * EMBEDDING_SCALE
+        model.get_layer("embedding").embeddings.assign(first)
+        return
     if config.embedding_start == "random":
         return
     tokens, size = training.x["tokens"], (preprocessor.vocabulary.size, config.embedding_size)

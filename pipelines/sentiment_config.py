@@ -27,6 +27,7 @@ class Config(TrainingConfig):
     embedding_start: Literal["random", "neighbours"] = Field(
         "random", description="first embedding: random, or from which pieces are neighbours in the training text"
     )
+    embeddings: str = Field("", description="file of word vectors (word2vec or GloVe text) to begin the embedding with")
     cell: Literal["lstm", "gru", "rnn"] = Field("lstm", description="kind of recurrent layer")
     units: int = Field(64, ge=1, description="width of each recurrent layer and direction")
     layers: int = Field(1, ge=1, description="recurrent layers")

@@ -50,8 +50,10 @@ def fit_preprocessor(config: Config, examples: Iterable[Example]) -> Preprocesso
     """Learn the subword pieces and the set of labels from the training examples.
 
     Raises:
-        ValueError: fewer than two labels.
+        ValueError: fewer than two labels, or the file of word vectors is not there.
     """
+    if config.embeddings and not Path(config.embeddings).expanduser().is_file():
+        raise ValueError(f"--embeddings {config.embeddings}: there is no such file")
     raw: Counter[str] = Counter()
 
     def texts() -> Iterator[str]:
