@@ -28,15 +28,10 @@ LARGEST = float(np.finfo(np.float16).max)
 Picture = bytes | str | Path
 
 
-def default_folder() -> Path:
-    """Return where features are kept: ``$XDG_CACHE_HOME`` or ``~/.cache``, then ``recurrent-pipelines/features``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recurrent-pipelines" / "features"
-
-
-def folder_of(network: PictureNetwork, root: Path | None = None) -> Path:
+def folder_of(network: PictureNetwork, root: Path) -> Path:
     """Return the folder within ``root`` that holds the features of ``network``."""
     key = [network.network, str(network.size), network.layer or "last", network.sha256[:16]]
-    return (root or default_folder()) / "-".join(key)
+    return root / "features" / "-".join(key)
 
 
 def compute(network: PictureNetwork, contents: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
@@ -58,27 +53,32 @@ def compute(network: PictureNetwork, contents: Sequence[bytes]) -> tuple[np.ndar
     return features, status
 
 
+def as_kept(network: PictureNetwork, pixels: Any, status: Any) -> Any:
+    """In graph: pixels uint8 [B, size, size, 3] -> the features that are kept, float16 [B, S, D], zeros unless OK."""
+    grid = tf.where((status == OK)[:, None, None], network(pixels), 0.0)
+    return tf.cast(tf.clip_by_value(grid, -LARGEST, LARGEST), tf.float16)
+
+
 def _function(network: PictureNetwork) -> Callable[[Any], tuple[Any, Any]]:
     """The traced way from bytes to features; one trace a network."""
     if not hasattr(network, "from_bytes"):
 
         def from_bytes(contents: Any) -> tuple[Any, Any]:
             pixels, status = decode(contents, network.size)
-            grid = tf.where((status == OK)[:, None, None], network(pixels), 0.0)
-            return tf.cast(tf.clip_by_value(grid, -LARGEST, LARGEST), tf.float16), status
+            return as_kept(network, pixels, status), status
 
         network.from_bytes = tf.function(from_bytes, input_signature=[tf.TensorSpec([None], tf.string)])
     function: Callable[[Any], tuple[Any, Any]] = network.from_bytes
     return function
 
 
-def load(network: PictureNetwork, pictures: Sequence[Picture], root: Path | None = None) -> tuple[Any, np.ndarray]:
+def load(network: PictureNetwork, pictures: Sequence[Picture], root: Path | None) -> tuple[Any, np.ndarray]:
     """Return the features of pictures, computing and keeping those that are not on disk yet.
 
     Args:
         network: the network.
         pictures: N pictures, each the bytes or the path of a JPEG or PNG file.
-        root: where features are kept; `default_folder` when left out.
+        root: the folder of what is kept (`cache.folder`); None keeps nothing.
 
     Returns:
         features float16 [M, S, D] of the M usable pictures, in order; status int32 [N], see `images.decode`.
@@ -86,6 +86,9 @@ def load(network: PictureNetwork, pictures: Sequence[Picture], root: Path | None
     Raises:
         RuntimeError: the disk refused.
     """
+    if root is None:
+        rows, found = compute(network, [contents(picture) for picture in pictures])
+        return rows[found == OK], found
     folder = folder_of(network, root)
     digests = [_digest(picture) for picture in pictures]
     known = _index(folder, network)
@@ -99,6 +102,14 @@ def load(network: PictureNetwork, pictures: Sequence[Picture], root: Path | None
         raise RuntimeError(f"{folder}: picture features cannot be kept: {error.strerror or error}") from None
     usable = [digest for digest in digests if digest in known]
     return _gather(known, usable, network), np.array([refused.get(digest, OK) for digest in digests], np.int32)
+
+
+def contents(picture: Picture) -> bytes:
+    """Return a picture's bytes; none where the file cannot be read, which the status of decoding them then tells."""
+    try:
+        return read(picture)
+    except ValueError:
+        return b""
 
 
 def _digest(picture: Picture) -> str:

@@ -47,6 +47,29 @@ def read(picture: bytes | str | Path) -> bytes:
         raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
+def pictures_in(path: str | Path) -> list[str]:
+    """Return the path of one picture as it is; for a folder, the JPEG and PNG files in it, sorted by name.
+
+    A file counts by its first bytes, whatever it is called, or by its ending, so that broken ones are not passed over.
+
+    Raises:
+        ValueError: a folder without pictures.
+    """
+    path = Path(path).expanduser()
+    if not path.is_dir():
+        return [str(path)]
+    files = [p for p in sorted(path.iterdir()) if p.is_file() and not p.name.startswith(".")]
+    found = [str(p) for p in files if p.suffix.lower() in ENDINGS or _begins_a_picture(p)]
+    if not found:
+        raise ValueError(f"{path}: expected a folder with JPEG or PNG pictures, found none among {len(files)} files")
+    return found
+
+
+def _begins_a_picture(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(8).startswith((b"\xff\xd8\xff", b"\x89PNG"))
+
+
 def inspect(content: bytes, whole: bool = True, max_pixels: int = MAX_PIXELS) -> Finding:
     """Look at the bytes of a picture file, with Pillow, independently of the decoder in the graph.
 

@@ -20,6 +20,20 @@ ORDER = 4
 ROUGE_BETA = 1.2
 CIDER_SIGMA = 6.0
 
+SIGNATURES = {
+    **{
+        f"bleu{n}": f"corpus BLEU-{n}, all references, closest length, no smoothing (as pycocoevalcap)"
+        for n in range(1, 5)
+    },
+    "rouge_l": "mean ROUGE-L, best precision and best recall over the references, beta 1.2 (as pycocoevalcap)",
+    "cider_d": "mean CIDEr-D x 100, document frequencies of the scored references (as pycocoevalcap)",
+    "unique_share": "distinct captions over all captions",
+    "repetition_rate": "share of bigrams that came earlier in the same caption",
+    "vocabulary_used": "distinct words in all captions",
+}
+"""What each score is; all are on lower-cased words without punctuation (Penn Treebank tokenisation in Python)."""
+
+Scorer = Callable[[np.ndarray], dict[str, float]]
 Words = Sequence[str]
 Counts = Counter[tuple[str, ...]]
 
@@ -72,7 +86,7 @@ class Statistics:
     vocabulary: np.ndarray
 
 
-def scorer(answers: Sequence[str], references: Sequence[Sequence[str]]) -> Callable[[np.ndarray], dict[str, float]]:
+def scorer(answers: Sequence[str], references: Sequence[Sequence[str]]) -> Scorer:
     """Prepare the scores of ``answers`` (N captions) against ``references`` (N lists of captions).
 
     Returns:
@@ -86,6 +100,19 @@ def scorer(answers: Sequence[str], references: Sequence[Sequence[str]]) -> Calla
     """
     values = statistics([tokenise(a) for a in answers], [[tokenise(r) for r in group] for group in references])
     return lambda indices: corpus_scores(values, indices)
+
+
+def report(predictions: Sequence[Mapping[str, Any]], count: int = 5) -> str:
+    """List the commonest captions, and the ones with the lowest CIDEr-D with one reference each."""
+    values = statistics(
+        [tokenise(p["answer"]) for p in predictions], [[tokenise(r) for r in p["references"]] for p in predictions]
+    )
+    common = Counter(p["answer"] for p in predictions).most_common(count)
+    lines = ["commonest captions:", *(f"  {n:5d}  {caption}" for caption, n in common), "worst by CIDEr-D:"]
+    for i in np.argsort(values.cider, kind="stable")[:count]:
+        one = predictions[i]
+        lines.append(f"  {100 * values.cider[i]:6.1f}  {one['id']}: {one['answer']!r}, e.g. {one['references'][0]!r}")
+    return "\n".join(lines)
 
 
 def statistics(captions: Sequence[Words], references: Sequence[Sequence[Words]]) -> Statistics:

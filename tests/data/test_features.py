@@ -86,6 +86,14 @@ def test_unusable_pictures_leave_no_row(network: PictureNetwork, counted: list[i
     assert len(nothing) == 0 and status.tolist() == [UNREADABLE]
 
 
+def test_nothing_is_kept_without_a_folder(network: PictureNetwork, counted: list[int], tmp_path: Path) -> None:
+    pictures = [png(0), b"junk", png(1)]
+    found, status = features.load(network, pictures, None)
+    kept, same = features.load(network, pictures, tmp_path)
+    np.testing.assert_array_equal(found, kept)
+    assert status.tolist() == same.tolist() == [OK, UNREADABLE, OK]
+
+
 def test_resumes_after_a_kill(
     network: PictureNetwork, counted: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -187,12 +187,17 @@ def test_wrong_requests(tmp_path: Path) -> None:
             open_pictures(str(write(tmp_path / "x.json", text)))
 
 
-def test_fingerprint_follows_the_captions(tmp_path: Path) -> None:
+def test_fingerprint_follows_captions_and_pictures(tmp_path: Path) -> None:
     root = flickr(tmp_path)
     before = open_pictures(str(root)).fingerprint
     assert before == open_pictures(str(root)).fingerprint
+    picture(root / "Flicker8k_Dataset" / "unlisted.jpg")
+    assert before == open_pictures(str(root)).fingerprint
+    with open(root / "Flicker8k_Dataset" / "a.jpg", "ab") as file:
+        file.write(b"more")
+    replaced = open_pictures(str(root)).fingerprint
     write(root / "Flickr_8k.devImages.txt", "a.jpg\n")
-    assert before != open_pictures(str(root)).fingerprint
+    assert len({before, replaced, open_pictures(str(root)).fingerprint}) == 3
 
 
 def test_review(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ An example is one picture with all its captions: ``id`` (the file's name as the 
 path), ``captions`` and ``where``. A picture is also the group by which missing splits are cut.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -69,7 +70,12 @@ def _with_pictures(spec: str, folder: Path, rows: Mapping[str, Rows], fingerprin
     first = [row for reader in rows.values() for row, _ in zip(reader(lambda _: None), range(50), strict=False)]
     if first and not any(find(row.name) for row in first):
         raise ValueError(f"--data {spec}: names pictures such as {first[0].name}, but none is in {folder} or near it")
-    return Source(spec, {name: _reader(reader, find, folder) for name, reader in rows.items()}, fingerprint)
+    names = sorted({row.name for reader in rows.values() for row in reader(lambda _: None)})
+    total = hashlib.sha256(fingerprint.encode())
+    for name in names:  # captions alone would not tell that a picture was replaced
+        path = find(name)
+        total.update(f"{name} {path.stat().st_size if path else None}\n".encode())
+    return Source(spec, {name: _reader(reader, find, folder) for name, reader in rows.items()}, total.hexdigest())
 
 
 class Finder:

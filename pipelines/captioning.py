@@ -1,0 +1,276 @@
+"""Captioning, top to bottom: a picture in, a sentence that describes it out.
+
+picture -> grid of features -> attention decoder -> beam search -> text. The grid comes from a small convolutional
+network that is trained with the decoder, or from a frozen one. Any set of pictures with captions will do.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.decoders import AttentionDecoder
+from models.encoders import GridEncoder
+from models.losses import sequence_loss
+from models.pictures import ConvolutionalGrid
+from models.search import Hypotheses, Rules, beam
+from pipelines import captioning_cases, captioning_explain
+from pipelines.captioning_config import PRESETS as PRESETS
+from pipelines.captioning_config import Config as Config
+from pipelines.captioning_data import Preprocessor as Preprocessor
+from pipelines.captioning_data import encode as encode
+from pipelines.captioning_data import fit_preprocessor as fit_preprocessor
+from pipelines.captioning_data import load_preprocessor as load_preprocessor
+from pipelines.captioning_serving import Serving, written
+from pipelines.data.images import OK, STATUS_NAMES
+from pipelines.data.images_files import pictures_in
+from pipelines.data.inputs import Transform
+from pipelines.data.sources import pictures
+from pipelines.data.sources.source import Example, Source, with_cuts
+from pipelines.data.sources.synthetic import captioning as synthetic
+from pipelines.data.sources.synthetic.builtin import builtin
+from pipelines.data.text import BOS, EOS, PAD
+from pipelines.training import caption_metrics
+from pipelines.training.explanation import Explanation
+
+NAME = "captioning"
+METRIC = "bleu4"
+BETTER = "higher"
+RAW, ANSWER = "image", "caption"
+SIGNATURES = caption_metrics.SIGNATURES
+THRESHOLD, MARGIN = 80.0, 15.0  # demonstration: least BLEU-4, and least lead over the baseline
+
+
+def open_source(spec: str, config: Config) -> Source:
+    """Open ``synthetic``, or captioned pictures in a known layout; missing splits are cut by picture."""
+    if spec == "synthetic":
+        return builtin(synthetic.examples, {"train": 4000, "validation": 300, "test": 600})
+    given = {"image": config.image_column, "caption": config.caption_column}
+    columns = {name: (given[name],) if given[name] else usual for name, usual in pictures.COLUMNS.items()}
+    source = pictures.open_pictures(spec, columns)
+    return with_cuts(source, group=lambda example: str(example["id"]), share=config.validation_share)
+
+
+# ------------------------------------------------------------------------------------------------------ model
+
+
+def build(config: Config, preprocessor: Preprocessor) -> keras.Model:
+    """Build the network: picture and captions so far -> logits of every next piece and the attention behind them.
+
+    ``picture`` is uint8 [B, Y, X, 3] or features float16 [B, S, D]; ``target`` int32 [B, U] begins with BOS and is
+    padded with 0, ``target_lengths`` int32 [B]. Training and search call the layers ``conv`` (without a frozen
+    network), ``encoder`` and ``decoder``.
+    """
+    if config.encoder == "conv":
+        picture = keras.Input([config.picture_size, config.picture_size, 3], dtype="uint8", name="picture")
+        grid = ConvolutionalGrid(name="conv")(picture)
+    else:
+        shape = [preprocessor.record["cells"], preprocessor.record["features"]]
+        grid = picture = keras.Input(shape, dtype="float16", name="picture")
+    keys, cells = GridEncoder(config.grid_units, dropout=config.dropout, seed=config.seed + 1, name="encoder")(grid)
+    decoder = AttentionDecoder(
+        preprocessor.vocabulary.size,
+        config.embedding_size,
+        config.units,
+        cell=config.cell,
+        layers=config.layers,
+        attention=config.attention,
+        tied=config.tied,
+        context_gate=config.context_gate,
+        context_recurrence=config.context_recurrence,
+        dropout=config.dropout,
+        seed=config.seed + 2,
+        name="decoder",
+    )
+    target = keras.Input([None], dtype="int32", name="target")
+    lengths = keras.Input([], dtype="int32", name="target_lengths")
+    logits, attention = decoder(target, lengths, keys, cells)
+    inputs = {"picture": picture, "target": target, "target_lengths": lengths}
+    return keras.Model(inputs, {"logits": logits, "attention": attention}, name=NAME)
+
+
+def see(model: keras.Model, picture: Any, training: bool) -> tuple[Any, Any]:
+    """Return what the decoder attends to: keys [B, S, D] and lengths int32 [B], all S."""
+    names = {layer.name for layer in model.layers}
+    grid = model.get_layer("conv")(picture) if "conv" in names else tf.cast(picture, tf.float32)
+    return model.get_layer("encoder")(grid, training=training)
+
+
+def loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Mapping[str, Any]) -> Any:
+    """Mean cross-entropy of the pieces of each picture's captions [B], plus the penalty on unattended cells.
+
+    All R captions of a picture are learnt at once, with one look at it.
+    """
+    captions = tf.transpose(y["captions"], [0, 2, 1])  # [B, R, U]
+    shape = tf.shape(captions)
+    target = tf.reshape(captions, [-1, shape[2]])
+    pieces = tf.reduce_sum(tf.cast(target != PAD, tf.int32), axis=1)
+    seen = tf.concat([tf.fill([tf.shape(target)[0], 1], BOS), target[:, :-1]], axis=1)
+    keys, cells = see(model, x["picture"], training=True)
+    # A missing caption is read as one step, which the loss then leaves out.
+    logits, attention = model.get_layer("decoder")(seen, tf.maximum(pieces, 1), keys, cells, training=True)
+    losses = tf.reshape(sequence_loss(target, logits, config.label_smoothing), shape[:2])
+    pieces = tf.cast(tf.reshape(pieces, shape[:2]), tf.float32)
+    mean = tf.reduce_sum(losses, axis=1) / tf.reduce_sum(pieces, axis=1)
+    if not config.attention_penalty:
+        return mean
+    unattended = _unattended(attention, target)
+    real = tf.cast(pieces > 0, tf.float32)
+    penalty = tf.reduce_sum(tf.reshape(unattended, shape[:2]) * real, axis=1) / tf.reduce_sum(real, axis=1)
+    return mean + config.attention_penalty * penalty
+
+
+def _unattended(attention: Any, target: Any) -> Any:
+    """Mean over the cells of (1 - sum over a caption's pieces of their attention)^2, float32 [N].
+
+    Xu et al. 2015 (arXiv 1502.03044), equation 14, with a mean for the sum over cells, so that the weight means the
+    same on every grid.
+    """
+    real = tf.cast(target != PAD, attention.dtype)[:, :, None]
+    return tf.reduce_mean((1.0 - tf.reduce_sum(attention * real, axis=1)) ** 2, axis=1)
+
+
+def augmentation(config: Config) -> Transform | None:
+    """Return the choice of ``captions_per_step`` captions a picture, another one in every epoch; None takes all.
+
+    Pictures are not changed: a mirrored one would make its captions wrong.
+    """
+    if not config.captions_per_step:
+        return None
+
+    def transform(x: dict[str, Any], y: dict[str, Any], seed: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        captions = y["captions"]  # [B, U, R]
+        there = captions[:, 0] != PAD
+        order = tf.where(there, tf.random.stateless_uniform(tf.shape(there), seed), -1.0)
+        count = tf.minimum(config.captions_per_step, tf.shape(captions)[2])
+        return x, y | {"captions": tf.gather(captions, tf.math.top_k(order, count).indices, axis=2, batch_dims=1)}
+
+    return transform
+
+
+def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe pictures by beam search.
+
+    Returns:
+        ``tokens`` int32 [B, K, L], ``lengths`` int32 [B, K] and ``scores`` float32 [B, K] of the K best captions
+        (`models.search.Hypotheses`), ``attention`` float32 [B, L, S] of the best one, and ``status`` int32 [B].
+    """
+    decoder = model.get_layer("decoder")
+    keys, cells = see(model, x["picture"], training=False)
+    state, memory = decoder.start(keys, cells)
+    rules = Rules(BOS, EOS, config.max_tokens, config.min_tokens, config.no_repeat_ngram)
+    found: Hypotheses = beam(
+        lambda tokens, state: decoder.step(tokens, state, memory),
+        state,
+        rules,
+        width=config.beam_width,
+        length_penalty=config.length_penalty,
+    )
+    best = found.tokens[:, 0]
+    seen = tf.concat([tf.fill([tf.shape(best)[0], 1], BOS), best[:, :-1]], axis=1)
+    attention = decoder.attend(seen, found.lengths[:, 0], keys, cells)
+    return {
+        "tokens": found.tokens,
+        "lengths": found.lengths,
+        "scores": found.scores,
+        "attention": attention,
+        "status": x["status"],
+    }
+
+
+# --------------------------------------------------------------------------------------------------- answers
+
+
+def answer(
+    preprocessor: Preprocessor, config: Config, example: Example, outputs: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    """Turn one row of ``decode`` into a prediction; ``score`` is the normalised log-probability of the answer.
+
+    ``alternatives`` holds the K best captions with their scores, best first. A picture that could not be used has an
+    empty answer of score 0, a ``status`` other than ``ok``, and the reason under ``error``.
+    """
+    status = int(outputs["status"])
+    alternatives: list[list[Any]] = []
+    if status == OK:
+        texts = [text.decode("utf-8") for text in written(preprocessor.vocabulary, outputs["tokens"]).numpy()]
+        scores = [round(float(score), 6) for score in outputs["scores"]]
+        alternatives = [[text, score] for text, score, n in zip(texts, scores, outputs["lengths"], strict=True) if n]
+    prediction = {
+        "id": example["id"],
+        "input": example["image"],
+        "references": list(example.get("captions", [])),
+        "answer": alternatives[0][0] if alternatives else "",
+        "score": alternatives[0][1] if alternatives else 0.0,
+        "status": STATUS_NAMES[status],
+        "alternatives": alternatives,
+    }
+    return prediction | ({"error": example["error"]} if "error" in example else {})
+
+
+def decode_name(config: Config) -> str:
+    """Say how answers are decoded."""
+    return "greedy" if config.beam_width == 1 else f"beam {config.beam_width}, alpha {config.length_penalty}"
+
+
+def scorer(predictions: list[dict[str, Any]]) -> caption_metrics.Scorer:
+    """Prepare BLEU, ROUGE-L, CIDEr-D and the rest of ``SIGNATURES`` against all references."""
+    return caption_metrics.scorer([p["answer"] for p in predictions], [p["references"] for p in predictions])
+
+
+report = caption_metrics.report
+
+
+def raw(inputs: list[Any]) -> list[Example]:
+    """Wrap paths or the bytes of JPEG and PNG files; a folder stands for the pictures in it. Ids count from 0.
+
+    Raises:
+        ValueError: an input is something else, or a folder without pictures.
+    """
+    images: list[Any] = []
+    for number, given in enumerate(inputs):
+        if not isinstance(given, str | Path | bytes):
+            raise ValueError(f"input {number + 1}: expected a path or the bytes of a picture, came {type(given)}")
+        images += [given] if isinstance(given, bytes) else pictures_in(given)
+    return [{"id": str(i), "where": f"input {i + 1}", "image": image} for i, image in enumerate(images)]
+
+
+def serving_inputs(examples: list[Example]) -> dict[str, Any]:
+    """Return the arguments of ``Serving`` for raw examples: ``image``, string [B], the bytes of the files."""
+    return {"image": tf.constant([captioning_cases.contents(example["image"]) for example in examples], tf.string)}
+
+
+def explain(model: keras.Model, preprocessor: Preprocessor, config: Config, image: bytes | str | Path) -> Explanation:
+    """Caption one picture and show where each word looked, see `captioning_explain`."""
+    example = {"id": "0", "image": str(image) if not isinstance(image, bytes) else ""}
+    return captioning_explain.explain(
+        preprocessor,
+        image,
+        lambda x: decode(model, config, x),
+        lambda outputs: answer(preprocessor, config, example, outputs),
+    )
+
+
+def hard_cases() -> list[Example]:
+    """Return pictures that an export must answer as the run does, see `captioning_cases`."""
+    return raw(captioning_cases.files())
+
+
+def describe(preprocessor: Preprocessor) -> dict[str, Any]:
+    """Return what a client of the export may want to know."""
+    config = preprocessor.config
+    return {"status": list(STATUS_NAMES), "picture_size": config.picture_size, "encoder": preprocessor.record}
+
+
+def serving(model: keras.Model, preprocessor: Preprocessor, config: Config) -> Serving:
+    """Return the module to export."""
+    return Serving(preprocessor, lambda x: decode(model, config, x), model)
+
+
+def baseline(train: list[Example], test: list[Example]) -> tuple[str, float]:
+    """Score the caption of the training picture whose words are most alike; it is told the words, not their order."""
+    answers = synthetic.bag_of_attributes(train, test)
+    score = caption_metrics.scorer(answers, [example["captions"] for example in test])
+    return "bag of attributes", score(np.arange(len(test)))[METRIC]

@@ -1,0 +1,93 @@
+"""What can be set about captioning, and the presets. Imports no keras."""
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from pipelines.config import STRICT, TrainingConfig
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class Config(TrainingConfig):
+    """Captioning: picture -> grid of features -> attention decoder -> beam search -> sentence.
+
+    ``batch_size`` counts pictures.
+    """
+
+    image_column: str = Field("", description="column with the picture, where its name is not a usual one")
+    caption_column: str = Field("", description="column with the caption, where its name is not a usual one")
+    encoder: str = Field(
+        "conv", description="a small network trained with the decoder, or a frozen one of keras.applications by name"
+    )
+    encoder_weights: str = Field(
+        "", description="file with the frozen network's weights; empty: Keras's cache or download; none: untrained"
+    )
+    encoder_layer: str = Field("", description="layer of the frozen network whose output is the grid; empty: the last")
+    picture_size: int = Field(224, ge=16, description="height and width, in pixels, to which pictures are stretched")
+    captions_per_step: int = Field(
+        0, ge=0, description="captions of a picture that are learnt in one step, drawn anew in every epoch; 0: all"
+    )
+    vocabulary_size: int = Field(4000, ge=300, description="pieces of the captions, special ones included")
+    vocabulary: Literal["word", "subword"] = Field("word", description="pieces are frequent words, or learned merges")
+    max_tokens: int = Field(40, ge=2, description="longest caption in pieces; more is cut")
+    embedding_size: int = Field(256, ge=1, description="width of the embedding")
+    grid_units: int = Field(512, ge=1, description="width of a projected cell of the grid")
+    cell: Literal["lstm", "gru", "rnn"] = Field("lstm", description="kind of recurrent layer")
+    units: int = Field(512, ge=1, description="width of each decoder layer")
+    layers: int = Field(1, ge=1, description="decoder layers below the attention")
+    attention: Literal["additive", "general", "scaled_dot"] = Field(
+        "general", description="Bahdanau's score, Luong's, or a scaled dot product (needs units = grid_units)"
+    )
+    tied: bool = Field(True, description="the embedding is also the output matrix")
+    context_gate: bool = Field(
+        False, description="weigh what is seen by one number a word (Xu et al. 2015, section 4.2.1)"
+    )
+    context_recurrence: bool = Field(
+        False, description="a decoder layer above the attention, so that a word knows what was attended to before"
+    )
+    attention_penalty: float = Field(
+        0.0, ge=0, description="weight of the penalty on cells that no word attends to (Xu et al. 2015, equation 14)"
+    )
+    dropout: float = Field(
+        0.3, ge=0, lt=1, description="dropout on the grid, after the embedding and before the output"
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="probability mass moved to all pieces")
+    beam_width: int = Field(5, ge=1, description="partial captions kept by the search; 1 is greedy")
+    length_penalty: float = Field(1.0, ge=0, description="exponent of the length normalisation of the search")
+    min_tokens: int = Field(0, ge=0, description="shortest caption in pieces")
+    no_repeat_ngram: int = Field(0, ge=0, description="no run of so many pieces comes twice in an answer; 0 allows it")
+
+
+FORMATS = (
+    "Flickr8k (*.token.txt, split lists, pictures), COCO captions_*.json, Karpathy's dataset_*.json; CSV, TSV or JSON "
+    "lines with image and caption, also .gz, .xz, .bz2; pictures are JPEG or PNG"
+)
+
+PRESETS: dict[str, dict[str, object]] = {
+    "demo": {
+        "picture_size": 64,
+        "vocabulary_size": 600,
+        "max_tokens": 20,
+        "embedding_size": 64,
+        "grid_units": 96,
+        "units": 128,
+        "dropout": 0.0,
+        "epochs": 8,
+        "batch_size": 32,
+        "learning_rate": 3e-3,
+        "warmup": 0.05,
+        "beam_width": 3,
+    },
+    "base": {
+        "encoder": "MobileNetV2",
+        "vocabulary_size": 3500,
+        "dropout": 0.5,
+        "label_smoothing": 0.1,
+        "epochs": 16,
+        "batch_size": 16,
+        "learning_rate": 1e-3,
+        "warmup": 0.05,
+        "ema": 0.998,
+    },
+}

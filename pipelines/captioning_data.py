@@ -1,0 +1,208 @@
+"""Captioned pictures to tensors: what the network sees of a picture, and the pieces of its captions."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines.captioning_config import Config
+from pipelines.data import cache, features
+from pipelines.data.images import OK, STATUS_NAMES, decode
+from pipelines.data.images_files import inspect, read
+from pipelines.data.images_network import PictureNetwork
+from pipelines.data.inputs import Encoded
+from pipelines.data.sources.source import Example
+from pipelines.data.text import EOS, SubwordVocabulary
+from pipelines.data.text_learning import learn_vocabulary
+from pipelines.training.caption_metrics import tokenise
+from pipelines.training.fit import say
+
+CHUNK = 256
+
+
+class Preprocessor(tf.Module):
+    """The pieces of the captions, and the frozen picture network where there is one.
+
+    Attributes:
+        vocabulary: the pieces.
+        record: what the picture network is: name, size, layer, SHA-256 of its weights, and the shape of its grid;
+            empty when the network is trained with the decoder.
+        config: the task's settings.
+    """
+
+    FILES = ("vocabulary.txt", "encoder.json")
+
+    def __init__(
+        self,
+        vocabulary: SubwordVocabulary,
+        config: Config,
+        record: dict[str, Any],
+        network: PictureNetwork | None = None,
+    ) -> None:
+        super().__init__()
+        self.vocabulary, self.config = vocabulary, config
+        self._record = json.dumps(record)  # a dict attribute of a tf.Module is wrapped, and would be exported
+        self._network = network
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """See above."""
+        return dict(json.loads(self._record))
+
+    @property
+    def network(self) -> PictureNetwork:
+        """The frozen network, built when it is first needed; warns when its weights are not those of the training.
+
+        Raises:
+            ValueError: there are no such weights, see `PictureNetwork`.
+        """
+        if self._network is None:
+            self._network = open_network(self.config)
+            expected, found = self.record["weights_sha256"], self._network.sha256
+            if expected != found:
+                say(
+                    f"warning: the run was trained with other weights of {self.config.encoder} (SHA-256 "
+                    f"{expected[:16]}...) than these ({found[:16]}...); expect worse captions"
+                )
+        return self._network
+
+    def save(self, folder: Path) -> None:
+        """Write ``FILES``."""
+        self.vocabulary.save(folder / "vocabulary.txt")
+        (folder / "encoder.json").write_text(json.dumps(self.record, indent=1) + "\n", "utf-8")
+
+    def see(self, images: Sequence[bytes | str | Path], keep: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the model reads of N pictures, for the usable ones only, and the status int32 [N] of all.
+
+        With a frozen network features float16 [M, S, D], which are kept on disk if ``keep`` is set; else pixels
+        uint8 [M, picture_size, picture_size, 3].
+        """
+        if self.config.encoder != "conv":
+            return features.load(self.network, images, cache.folder() if keep else None)
+        size = self.config.picture_size
+        pixels, status = np.zeros((len(images), size, size, 3), np.uint8), np.zeros(len(images), np.int32)
+        for start in range(0, len(images), CHUNK):
+            part = slice(start, start + CHUNK)
+            found = decode(tf.constant([features.contents(image) for image in images[part]]), size)
+            pixels[part], status[part] = (tensor.numpy() for tensor in found)
+        return pixels[status == OK], status
+
+    def seen(self, contents: Any) -> tuple[Any, Any]:
+        """In graph: files tf.string [B] -> what the model reads, zeros for unusable ones, and the status int32 [B]."""
+        pixels, status = decode(contents, self.config.picture_size)
+        return (pixels if self.config.encoder == "conv" else features.as_kept(self.network, pixels, status)), status
+
+    def tokens(self, captions: Sequence[str]) -> list[np.ndarray]:
+        """Segment N captions into int32 [U] each, 1 <= U <= max_tokens; the last piece is EOS unless it was cut."""
+        limit = self.config.max_tokens
+        ids = self.vocabulary.encode(tf.constant([" ".join(tokenise(caption)) for caption in captions], tf.string))
+        ids = tf.concat([ids, tf.fill([ids.nrows(), 1], EOS)], axis=1)[:, :limit]
+        return np.split(ids.values.numpy(), ids.row_splits.numpy()[1:-1]) if len(captions) else []
+
+
+def open_network(config: Config) -> PictureNetwork:
+    """Build the frozen network of ``config``."""
+    return PictureNetwork(config.encoder, config.encoder_weights, config.picture_size, config.encoder_layer)
+
+
+def fit_preprocessor(config: Config, examples: Iterable[Example]) -> Preprocessor:
+    """Learn the pieces from the training captions, in lower case and without punctuation, and open the network.
+
+    Raises:
+        ValueError: the network or its weights are not there.
+    """
+    network = None if config.encoder == "conv" else open_network(config)
+    record = network.record() | {"cells": network.cells, "features": network.features} if network else {}
+    texts = (" ".join(tokenise(caption)) for example in examples for caption in example["captions"])
+    pieces = learn_vocabulary(texts, config.vocabulary_size, kind=config.vocabulary)
+    return Preprocessor(SubwordVocabulary(pieces), config, record, network)
+
+
+def load_preprocessor(config: Config, folder: Path) -> Preprocessor:
+    """Read back what ``save`` wrote; the network is opened when a picture comes."""
+    record = json.loads((folder / "encoder.json").read_text("utf-8"))
+    return Preprocessor(SubwordVocabulary.load(folder / "vocabulary.txt"), config, record)
+
+
+def encode(
+    preprocessor: Preprocessor,
+    config: Config,
+    examples: Iterable[Example],
+    labelled: bool = True,
+    keep_raw: bool = True,
+) -> Encoded:
+    """Look at every picture once and segment its captions.
+
+    With references, a picture that cannot be used is dropped by name; without, it stays: its answer will be empty,
+    and its example says why under ``error``. ``lengths`` are those of each picture's longest caption.
+
+    Returns:
+        x: ``picture`` [N, ...] (see `Preprocessor.see`) and ``status`` int32 [N]; y: ``captions`` int32
+        [N, (U), R], the R captions of a picture side by side, PAD where there is none.
+    """
+    every = list(examples)
+    found, status = preprocessor.see([example["image"] for example in every], keep=labelled)
+    texts = [[c for c in e["captions"] if tokenise(c)] if labelled else [] for e in every]
+    reasons = [_unusable(e, int(code), group, labelled) for e, code, group in zip(every, status, texts, strict=True)]
+    dropped = [f"{e['where']}: {reason}" for e, reason in zip(every, reasons, strict=True) if reason and labelled]
+    usable = np.array([not (reason and labelled) for reason in reasons], bool)
+    picture = _rows(found, status, usable)
+    kept = [_slim(e, reason, keep_raw) for e, reason, ok in zip(every, reasons, usable, strict=True) if ok]
+    x = {"picture": tf.constant(picture), "status": tf.constant(status[usable])}
+    if not labelled:
+        return Encoded(x, {}, np.ones(len(kept), np.int32), kept, dropped)
+    captions = _captions(preprocessor, [group for group, ok in zip(texts, usable, strict=True) if ok])
+    lengths = captions.row_lengths().numpy().astype(np.int32)
+    return Encoded(x, {"captions": captions}, lengths, kept, dropped)
+
+
+def _unusable(example: Example, status: int, captions: list[str], labelled: bool) -> str:
+    """Why an example cannot be used, in words; empty when it can."""
+    if status != OK:
+        try:
+            problem = inspect(read(example["image"])).problem
+        except ValueError as error:
+            return str(error)
+        return f"{name_of(example)} {problem or f'cannot be decoded ({STATUS_NAMES[status]})'}"
+    return "" if captions or not labelled else f"{name_of(example)} has no caption with a word in it"
+
+
+def name_of(example: Example) -> str:
+    """How a picture is called: its path, or where its bytes came from."""
+    image = example["image"]
+    return str(example["where"]) if isinstance(image, bytes) else str(image)
+
+
+def _rows(found: np.ndarray, status: np.ndarray, usable: np.ndarray) -> np.ndarray:
+    """Give the M pictures that were seen and are usable their rows; unusable ones that stay get zeros."""
+    if usable.all() and (status == OK).all():
+        return found  # may be a gigabyte: no copy
+    if (status[usable] == OK).all():
+        return found[usable[status == OK]]
+    rows = np.zeros((len(status), *found.shape[1:]), found.dtype)
+    rows[status == OK] = found
+    return rows[usable]
+
+
+def _slim(example: Example, reason: str, keep_raw: bool) -> Example:
+    """What a prediction needs of an example: never the bytes of its picture."""
+    slim = {key: value for key, value in example.items() if keep_raw or key in ("id", "where")}
+    return slim | {"image": name_of(example)} | ({"error": reason} if reason else {})
+
+
+def _captions(preprocessor: Preprocessor, groups: list[list[str]]) -> tf.RaggedTensor:
+    """Captions of N pictures -> int32 [N, (U), R]."""
+    flat = iter(preprocessor.tokens([caption for group in groups for caption in group]))
+    most = max((len(group) for group in groups), default=1)
+    blocks = []
+    for group in groups:
+        tokens = [next(flat) for _ in group]
+        block = np.zeros((max(len(row) for row in tokens), most), np.int32)
+        for column, row in enumerate(tokens):
+            block[: len(row), column] = row
+        blocks.append(block)
+    values = np.concatenate(blocks) if blocks else np.zeros((0, most), np.int32)
+    return tf.RaggedTensor.from_row_lengths(values, [len(block) for block in blocks])

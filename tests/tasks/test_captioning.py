@@ -1,0 +1,238 @@
+"""Captioning beyond the contract: encoding, loss, attention penalty, explanation, and a frozen network end to end."""
+
+import dataclasses
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from pipelines import Predictor, captioning, config, evaluate, train
+from pipelines.captioning_cases import files
+from pipelines.captioning_config import Config
+from pipelines.captioning_data import Preprocessor
+from pipelines.captioning_explain import by_word
+from pipelines.data.inputs import batches
+from pipelines.data.sources.synthetic import captioning as synthetic
+from pipelines.data.text import EOS, PAD
+from pipelines.delivery.explain import explain as explain_run
+from pipelines.delivery.export import export, run_fresh
+
+TINY: dict[str, Any] = {
+    "picture_size": 32,
+    "vocabulary_size": 400,
+    "embedding_size": 12,
+    "grid_units": 10,
+    "units": 14,
+    "max_tokens": 16,
+    "dropout": 0.0,
+    "beam_width": 2,
+}
+EXAMPLES = [e | {"where": f"t:{i}"} for i, e in enumerate(synthetic.examples("train", 40, 0))]
+
+
+def made(**settings: Any) -> tuple[Config, Preprocessor, Any]:
+    chosen = config.resolve(Config, {}, overrides=TINY | settings)
+    tf.keras.utils.set_random_seed(1)
+    preprocessor = captioning.fit_preprocessor(chosen, EXAMPLES)
+    return chosen, preprocessor, captioning.build(chosen, preprocessor)
+
+
+def one_batch(encoded: Any, rows: list[int]) -> tuple[dict[str, Any], dict[str, Any]]:
+    (batch,) = batches(encoded, [np.array(rows)])
+    return batch
+
+
+def test_encode_keeps_every_caption() -> None:
+    chosen, preprocessor, _ = made()
+    uneven = [EXAMPLES[0], EXAMPLES[1] | {"captions": EXAMPLES[1]["captions"][:2]}]
+    encoded = captioning.encode(preprocessor, chosen, uneven)
+    captions = encoded.y["captions"]
+    assert captions.shape == (2, None, 5) and captions.dtype == tf.int32
+    for row, example in zip(captions, uneven, strict=True):
+        columns = row.numpy().T
+        texts = [preprocessor.vocabulary.decode(c[None]).numpy()[0].decode() for c in columns]
+        assert texts == example["captions"] + [""] * (5 - len(example["captions"]))
+        assert all((c == EOS).sum() == 1 for c in columns[: len(example["captions"])])
+    assert encoded.lengths.tolist() == [len(row) for row in captions]
+    assert encoded.x["picture"].shape == (2, 32, 32, 3) and encoded.x["picture"].dtype == tf.uint8
+    assert not any(isinstance(value, bytes) for e in encoded.examples for value in e.values())
+
+
+def test_bad_pictures_are_dropped_with_references_and_answered_without(tmp_path: Path) -> None:
+    chosen, preprocessor, _ = made()
+    gone = {"id": "x", "where": "list:7", "image": str(tmp_path / "gone.jpg"), "captions": ["a dog"]}
+    mute = EXAMPLES[2] | {"captions": [" . "], "where": "list:9"}
+    mixed = [EXAMPLES[0], gone, EXAMPLES[1] | {"image": b"junk", "where": "list:8"}, mute, EXAMPLES[3]]
+    encoded = captioning.encode(preprocessor, chosen, mixed)
+    assert [e["id"] for e in encoded.examples] == ["train-0", "train-3"]
+    assert [reason.split(":")[0] + reason.split(":")[1][:2] for reason in encoded.dropped] == [
+        "list7",
+        "list8",
+        "list9",
+    ]
+    for words, reason in zip(("no such picture", "no picture", "no caption"), encoded.dropped, strict=True):
+        assert words in reason
+    whole = captioning.encode(preprocessor, chosen, mixed, labelled=False)
+    assert whole.x["status"].numpy().tolist() == [0, 1, 1, 0, 0] and len(whole.examples) == 5
+    assert not whole.x["picture"].numpy()[1].any() and "gone.jpg" in whole.examples[1]["error"]
+    np.testing.assert_array_equal(whole.x["picture"][4], encoded.x["picture"][1])
+
+
+def test_loss_is_the_mean_over_the_pieces_of_all_captions() -> None:
+    """Against the model called for each caption alone."""
+    chosen, preprocessor, model = made()
+    uneven = [EXAMPLES[0], EXAMPLES[1] | {"captions": EXAMPLES[1]["captions"][:3]}]
+    encoded = captioning.encode(preprocessor, chosen, uneven)
+    x, y = one_batch(encoded, [0, 1])
+    found = captioning.loss(model, chosen, x, y).numpy()
+    for row, example in enumerate(uneven):
+        total, pieces = 0.0, 0
+        for tokens in preprocessor.tokens(example["captions"]):
+            seen = np.concatenate([[1], tokens[:-1]])[None].astype(np.int32)
+            inputs = {"picture": x["picture"][row : row + 1], "target": seen, "target_lengths": [len(tokens)]}
+            chances = tf.nn.log_softmax(model({k: tf.constant(v) for k, v in inputs.items()})["logits"])[0].numpy()
+            total -= chances[np.arange(len(tokens)), tokens].sum()
+            pieces += len(tokens)
+        assert found[row] == pytest.approx(total / pieces, rel=1e-4)
+
+
+def test_attention_penalty_by_hand() -> None:
+    attention = tf.constant([[[0.7, 0.3], [0.2, 0.8], [0.5, 0.5]]])
+    target = tf.constant([[7, EOS, PAD]])
+    expected = ((1 - 0.9) ** 2 + (1 - 1.1) ** 2) / 2
+    np.testing.assert_allclose(captioning._unattended(attention, target), [expected], rtol=1e-5)
+    chosen, preprocessor, model = made()
+    x, y = one_batch(captioning.encode(preprocessor, chosen, EXAMPLES[:3]), [0, 1, 2])
+    plain = captioning.loss(model, chosen, x, y).numpy()
+    more = captioning.loss(model, dataclasses.replace(chosen, attention_penalty=2.0), x, y).numpy()
+    most = captioning.loss(model, dataclasses.replace(chosen, attention_penalty=4.0), x, y).numpy()
+    assert (more > plain).all()
+    np.testing.assert_allclose(most - plain, 2 * (more - plain), rtol=1e-4)
+
+
+def test_captions_per_step_draws_real_captions() -> None:
+    chosen, preprocessor, _ = made(captions_per_step=2)
+    uneven = [EXAMPLES[0], EXAMPLES[1] | {"captions": EXAMPLES[1]["captions"][:1]}]
+    x, y = one_batch(captioning.encode(preprocessor, chosen, uneven), [0, 1])
+    transform = captioning.augmentation(chosen)
+    assert transform is not None and captioning.augmentation(dataclasses.replace(chosen, captions_per_step=0)) is None
+    whole, drawn = y["captions"].numpy(), []
+    for seed in range(20):
+        part = transform(x, y, tf.constant([seed, 0]))[1]["captions"].numpy()
+        assert part.shape == (2, whole.shape[1], 2)
+        columns = [next(r for r in range(5) if (part[0, :, c] == whole[0, :, r]).all()) for c in range(2)]
+        assert len(set(columns)) == 2 and (part[1, :, 0] == whole[1, :, 0]).all() and not part[1, :, 1].any()
+        drawn += columns
+    assert set(drawn) == set(range(5))
+
+
+@pytest.mark.parametrize("option", ["context_gate", "context_recurrence"])
+def test_options_reach_the_network(option: str) -> None:
+    assert made(**{option: True})[2].count_params() > made()[2].count_params()
+
+
+def test_minimum_length_is_obeyed() -> None:
+    chosen, preprocessor, model = made(min_tokens=7)
+    x, _ = one_batch(captioning.encode(preprocessor, chosen, EXAMPLES[:4]), [0, 1, 2, 3])
+    assert captioning.decode(model, chosen, x)["lengths"].numpy().min() > 7
+
+
+def test_words_and_maps_from_pieces() -> None:
+    _, preprocessor, _ = made()
+    names = {name: i for i, name in enumerate(preprocessor.vocabulary.vocabulary)}
+    tail = next(name for name in names if name.startswith("##"))
+    tokens = np.array([names["red"], names["circle"], names[tail], EOS])
+    attention = np.eye(9, dtype=np.float32)[[0, 4, 5, 6, 8]]
+    words, maps = by_word(preprocessor, tokens, attention)
+    assert words == ["red", "circle" + tail[2:]] and maps.shape == (2, 3, 3)
+    assert maps[0, 0, 0] == 1 and maps[1, 1, 1] == maps[1, 1, 2] == 0.5
+    assert by_word(preprocessor, tokens[:0], attention)[1].shape == (0, 3, 3)
+
+
+def test_written_joins_clitics() -> None:
+    _, preprocessor, _ = made()
+    ids = preprocessor.vocabulary.encode(tf.constant(["a dog 's ball is n't his", "they 're in 'sight"]))
+    texts = captioning.written(preprocessor.vocabulary, ids.to_tensor()).numpy()
+    assert [t.decode() for t in texts] == ["a dog's ball isn't his", "they're in 'sight"]
+
+
+def test_a_folder_stands_for_its_pictures(tmp_path: Path) -> None:
+    for name in ("b.png", "a.txt", "c.jpg"):
+        (tmp_path / name).write_bytes(EXAMPLES[0]["image"] if name != "c.jpg" else b"broken")
+    (tmp_path / "notes.txt").write_text("no picture")
+    raw = captioning.raw([tmp_path, b"bytes", str(tmp_path / "b.png")])
+    assert [Path(e["image"]).name if isinstance(e["image"], str) else e["image"] for e in raw] == [
+        "a.txt",
+        "b.png",
+        "c.jpg",
+        b"bytes",
+        "b.png",
+    ]
+    assert [e["id"] for e in raw] == ["0", "1", "2", "3", "4"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="expected a folder with JPEG or PNG pictures, found none among 0 files"):
+        captioning.raw([str(tmp_path / "empty")])
+    with pytest.raises(ValueError, match="input 1: expected a path or the bytes"):
+        captioning.raw([7])
+
+
+@pytest.fixture(scope="module")
+def frozen_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A run with an untrained frozen network on a folder of drawn pictures, and that folder."""
+    root = tmp_path_factory.mktemp("frozen")
+    rows = ["image,caption,split"]
+    for split, count in (("train", 24), ("validation", 6), ("test", 6)):
+        for example in synthetic.examples(split, count, 0):
+            (root / f"{example['id']}.png").write_bytes(example["image"])
+            rows += [f"{example['id']}.png,{caption},{split}" for caption in example["captions"][:3]]
+    (root / "captions.csv").write_text("\n".join(rows) + "\n")
+    settings = TINY | {"encoder": "MobileNet", "encoder_weights": "none", "picture_size": 64, "epochs": 1}
+    return train("captioning", data=str(root), run=root / "run", **settings), root
+
+
+def test_frozen_network_from_folder_to_export(frozen_run: tuple[Path, Path], tmp_path: Path) -> None:
+    run, root = frozen_run
+    record = json.loads((run / "encoder.json").read_text())
+    assert record["network"] == "MobileNet" and (record["cells"], record["features"]) == (4, 1024)
+    assert evaluate(run, out=tmp_path / "scores")["examples"] == 6
+    predictor = Predictor(run)
+    answers = predictor([str(root / "test-0.png"), str(root / "gone.png"), b"junk", (root / "test-1.png").read_bytes()])
+    assert [a["status"] for a in answers] == ["ok", "unreadable", "unreadable", "ok"]
+    assert answers[0]["answer"] and answers[1]["answer"] == "" and "gone.png" in answers[1]["error"]
+    json.dumps(answers)
+    buffer = io.BytesIO()
+    Image.new("RGB", (300, 200), "red").save(buffer, "JPEG")
+    contents = [(root / "test-0.png").read_bytes(), b"junk", buffer.getvalue(), *files()]
+    found = run_fresh(export(run, tmp_path / "export"), {"image": tf.constant(contents)})
+    expected = predictor(contents)
+    assert [c.decode() for c in found["caption"]] == [p["answer"] for p in expected]
+    np.testing.assert_allclose(found["score"], [p["score"] for p in expected], atol=1e-4)
+    assert found["status"].tolist()[:3] == [0, 1, 0] and found["attention"].shape[2] == 4
+    assert not found["attention"][1].any() and found["attention"][0].sum() > 1
+
+
+def test_explanation(frozen_run: tuple[Path, Path]) -> None:
+    run, root = frozen_run
+    explanation = explain_run(run, str(root / "test-0.png"))
+    assert explanation.answer == Predictor(run)([str(root / "test-0.png")])[0]["answer"]
+    assert [row["word"] for row in explanation.numbers["rows"]] == explanation.answer.split()
+    np.testing.assert_allclose(explanation.arrays["attention"].sum((1, 2)), 1, rtol=1e-4)
+    assert len(explanation.picture.axes) >= 1 + len(explanation.numbers["rows"])
+    with pytest.raises(ValueError, match=r"captions\.csv: is no picture"):
+        explain_run(run, str(root / "captions.csv"))
+
+
+def test_other_weights_are_noticed(frozen_run: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    run, _ = frozen_run
+    chosen = config.resolve(Config, {}, overrides=TINY | {"encoder": "MobileNet", "encoder_weights": "none"})
+    chosen = dataclasses.replace(chosen, picture_size=64)
+    preprocessor = captioning.load_preprocessor(chosen, run)
+    assert preprocessor.network.cells == 4 and "warning" not in capsys.readouterr().err
+    record = preprocessor.record | {"weights_sha256": "0" * 64}
+    assert Preprocessor(preprocessor.vocabulary, chosen, record).network.cells == 4
+    assert "trained with other weights of MobileNet (SHA-256 0000000000000000...)" in capsys.readouterr().err
