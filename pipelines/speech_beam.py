@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from models.ctc import beam_decode
 from pipelines.speech_model import gathered_symbols
 
 NEVER = -1e30
@@ -27,13 +28,8 @@ def beam_path(logits: Any, steps: Any, width: int) -> dict[str, Any]:
         first, K = min(width, V, 5), with their ``alternative_scores`` float32 [B, K].
     """
     kept, steps = min(width, KEPT, logits.shape[2]), tf.cast(steps, tf.int32)  # one step has no more than V transcripts
-    blank_last = tf.concat([logits[:, :, 1:], logits[:, :, :1]], axis=-1)
-    paths, log_probs = tf.nn.ctc_beam_search_decoder(
-        tf.transpose(blank_last, [1, 0, 2]), tf.maximum(steps, 1), beam_width=width, top_paths=kept
-    )
-    dense = [tf.cast(tf.sparse.to_dense(path, default_value=-1), tf.int32) + 1 for path in paths]
-    longest = tf.reduce_max(tf.stack([tf.shape(path)[1] for path in dense] + [1]))
-    stacked = tf.stack([tf.pad(path, [[0, 0], [0, longest - tf.shape(path)[1]]]) for path in dense], axis=1)
+    stacked, _, log_probs = beam_decode(logits, steps, width, kept)
+    stacked = tf.pad(stacked, [[0, 0], [0, 0], [0, tf.maximum(0, 1 - tf.shape(stacked)[2])]])
     heard = (steps > 0)[:, None]
     stacked = tf.where(heard[:, :, None], stacked, 0)
     scores = tf.where(heard, tf.exp(log_probs / tf.cast(tf.maximum(steps, 1), tf.float32)[:, None]), 0.0)

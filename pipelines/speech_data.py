@@ -1,9 +1,10 @@
 """Recordings into tensors: where they come from, what is learned from them, and what cannot be used."""
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from pipelines import speech_model
 from pipelines.data.audio import frame_log_mel
 from pipelines.data.audio_files import faults, mono, read
 from pipelines.data.inputs import Encoded
+from pipelines.data.sources.files import Columns
 from pipelines.data.sources.recordings import open_recordings
-from pipelines.data.sources.source import Example, Source, with_cuts
+from pipelines.data.sources.source import Example, OnProblem, Reader, Source, with_cuts
 from pipelines.data.sources.synthetic import speech as synthetic
 from pipelines.data.sources.synthetic.builtin import builtin
 from pipelines.data.validate import Facets
@@ -23,16 +25,51 @@ from pipelines.speech_config import Config
 from pipelines.speech_text import Alphabet, frames_needed, normalise
 
 READERS = 4
+NAMED: dict[str, tuple[str, ...]] = {
+    "audio": ("speech", "audio", "voice"),
+    "text": ("text_normalized", "text", "sentence"),
+    "speaker": ("speaker_id", "client_id", "speaker"),
+}
+"""Features of TensorFlow datasets."""
 STATISTICS_FROM = 500
 
 
 def open_source(spec: str, config: Config) -> Source:
-    """Open ``synthetic``, a manifest, or the tree of a known corpus; missing splits are cut by speaker."""
+    """Open ``synthetic``, ``tfds:NAME``, a manifest, or a known corpus tree; missing splits are cut by speaker."""
     if spec == "synthetic":
         return builtin(synthetic.utterances, {"train": 2000, "validation": 150, "test": 300})
     given = {"audio": config.audio_column, "text": config.text_column, "speaker": config.speaker_column}
-    source = open_recordings(spec, {name: (column,) for name, column in given.items() if column})
+    columns: dict[str, tuple[str, ...]] = {name: (column,) for name, column in given.items() if column}
+    source = _named(spec, NAMED | columns) if spec.startswith("tfds:") else open_recordings(spec, columns)
     return with_cuts(source, lambda example: str(example.get("speaker") or example["id"]), config.validation_share)
+
+
+def _named(spec: str, columns: Columns) -> Source:
+    """Open a TensorFlow dataset; parts of train (LibriSpeech has three) are one split, dev_clean is validation."""
+    from pipelines.data.sources.tfds import find_builder, open_named  # noqa: PLC0415  # slow to import, seldom needed
+
+    source = open_named(spec, columns, optional=("speaker",))
+    features = find_builder(spec).info.features
+    rate = getattr(features[next(name for name in columns["audio"] if name in features)], "sample_rate", None)
+    if not rate:
+        raise ValueError(f"--data {spec}: does not say at which rate its sound was sampled; use its files")
+    readers = {name: _with_rate(reader, int(rate)) for name, reader in source.readers.items()}
+    parts = [reader for name, reader in readers.items() if name.startswith("train")]
+    if "train" not in readers and parts:
+        readers["train"] = lambda on_problem: chain.from_iterable(part(on_problem) for part in parts)
+    if "dev_clean" in readers:
+        readers["validation"] = readers["dev_clean"]
+    return dataclasses.replace(source, readers=readers)
+
+
+def _with_rate(reader: Reader, rate: int) -> Reader:
+    def read(on_problem: OnProblem) -> Iterator[Example]:
+        for example in reader(on_problem):
+            audio = np.asarray(example["audio"])
+            wide = np.issubdtype(audio.dtype, np.integer)  # 16 bits, whatever the type they are stored in
+            yield example | {"audio": audio.astype(np.int16) if wide else audio, "rate": rate}
+
+    return read
 
 
 class Preprocessor:

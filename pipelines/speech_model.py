@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from models.ctc import ctc_loss
 from models.encoders import ConvolutionalSubsampling
 from models.recurrent import RecurrentStack
 from pipelines.data.audio import Mel, log_mel, normalise_statistics, normalise_utterance
@@ -116,31 +117,12 @@ def loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Mapping[st
 
 
 def ctc(logits: Any, steps: Any, tokens: Any, count: Any) -> Any:
-    """-log p(tokens | logits), float32 [B], blank 0 (Graves et al. 2006, equation 8).
+    """``ctc_loss`` float32 [B], but 0 instead of infinity for a transcript that does not fit into its recording.
 
-    TensorFlow's kernel for sparse labels, which refuses empty transcripts and gives infinity for impossible ones: an
-    empty transcript costs minus the sum of log p(blank), an impossible one 0.
-
-    Args:
-        logits: float32 [B, T, V].
-        steps: int32 [B], the real steps.
-        tokens: int32 [B, U], padded with 0.
-        count: int32 [B], the real symbols of each transcript.
+    Validation names such a transcript; here it must not stop a training.
     """
-    log_probs = tf.nn.log_softmax(logits)
-    steps, count = tf.cast(steps, tf.int32), tf.cast(count, tf.int32)
-    tokens = tf.pad(tokens, [[0, 0], [0, 1]])
-    spelled = tf.sequence_mask(tf.maximum(count, 1), tf.shape(tokens)[1])
-    repeats = tf.reduce_sum(tf.cast((tokens[:, 1:] == tokens[:, :-1]) & (tokens[:, 1:] != 0), tf.int32), axis=1)
-    possible = (count + repeats <= steps) & (count > 0)
-    safe = tf.where(possible[:, None], tokens, tf.one_hot(0, tf.shape(tokens)[1], 1, 0, dtype=tf.int32))
-    spelled &= possible[:, None] | (tf.range(tf.shape(tokens)[1]) == 0)
-    places = tf.where(spelled)
-    sparse = tf.SparseTensor(places, tf.gather_nd(safe, places), tf.cast(tf.shape(tokens), tf.int64))
-    value = tf.nn.ctc_loss(sparse, logits, None, tf.maximum(steps, 1), logits_time_major=False, blank_index=0)
-    real = tf.sequence_mask(steps, tf.shape(logits)[1], tf.float32)
-    silent = -tf.reduce_sum(log_probs[:, :, 0] * real, axis=1)
-    return tf.where(possible, value, tf.where(count == 0, silent, 0.0))
+    value = ctc_loss(logits, steps, tokens, count)
+    return tf.where(tf.math.is_inf(value), 0.0, value)
 
 
 def best_path(logits: Any, steps: Any) -> dict[str, Any]:

@@ -3,6 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 import soundfile
+import tensorflow as tf
+import tensorflow_datasets as tfds
 
 from pipelines import speech_fusion
 from pipelines.config import from_dict
@@ -101,3 +103,35 @@ def test_a_language_model_is_tuned_and_scored(small_run, tmp_path, monkeypatch):
     assert record["decode"].startswith("CTC prefix beam 4 with a 2-gram of words, alpha 0")
     assert record["examples"] == 6 and set(record["metrics"]) == {"wer", "cer"}
     assert len((tmp_path / "out" / "predictions.jsonl").read_text().splitlines()) == 6
+
+
+def stored(folder, name, splits, **audio):
+    """A data set as tensorflow-datasets prepares LibriSpeech, of one recording a split."""
+    features = {
+        "speech": tfds.features.Audio(dtype=np.int64, **audio),
+        "text": tfds.features.Text(),
+        "speaker_id": np.int64,
+    }
+    rows = {"speech": [(tone(1.0) * 32767).astype(np.int64)], "text": ["YES"], "speaker_id": [19]}
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name=name,
+        version="1.0.0",
+        data_dir=folder,
+        split_datasets={split: tf.data.Dataset.from_tensor_slices(rows) for split in splits},
+        features=tfds.features.FeaturesDict(features),
+        disable_shuffling=True,
+    )
+
+
+def test_named_data_sets_are_opened(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    stored(tmp_path, "our_speech", ["train_clean100", "train_other500", "dev_clean"], sample_rate=16000)
+    source = open_source("tfds:our_speech", CONFIG)
+    given = list(source.read("train"))
+    assert len(given) == 2 and len(list(source.read("validation"))) == 1
+    assert given[0]["rate"] == 16000 and (given[0]["text"], int(given[0]["speaker"])) == ("YES", 19)
+    encoded = encode(fit_preprocessor(CONFIG, given), CONFIG, given)
+    np.testing.assert_allclose(encoded.x["audio"][0], tone(1.0), atol=1e-4)
+    stored(tmp_path, "of_no_rate", ["train"])
+    with pytest.raises(ValueError, match="tfds:of_no_rate: does not say at which rate"):
+        open_source("tfds:of_no_rate", CONFIG)
