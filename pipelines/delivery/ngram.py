@@ -158,8 +158,8 @@ def _interpolated(
     return probabilities, weights
 
 
-def build(text: str | Path, out: str | Path, order: int = 3, spelled: bool = False) -> NGram:
-    """Estimate a model from a file with one sentence a line (.gz too) and write it as an ARPA file.
+def build(text: str | Path, out: str | Path, order: int = 3, spelled: bool = False) -> Path:
+    """Estimate a model from a file with one sentence a line (.gz too), write it as an ARPA file and return its path.
 
     Empty lines are left out; ``spelled`` takes characters instead of words. Raises ValueError naming the file when it
     cannot be read or holds nothing, RuntimeError when the model cannot be written.
@@ -174,7 +174,13 @@ def build(text: str | Path, out: str | Path, order: int = 3, spelled: bool = Fal
         save(model, out)
     except OSError as error:
         raise RuntimeError(f"{out}: cannot be written: {error.strerror or error}") from None
-    return model
+    return Path(out)
+
+
+def run(text: str, out: str, order: int, spelled: bool) -> int:
+    """Build a model as ``pipelines lm`` does and print its path; exit status 0."""
+    print(build(text, out, order, spelled))
+    return 0
 
 
 def save(model: NGram, path: str | Path) -> None:
