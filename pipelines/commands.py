@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from pipelines import TASKS, __version__, load_settings
 from pipelines.config import nearest
 from pipelines.data.sources.tfds_folder import need_prepared
+from pipelines.delivery import ngram
 from pipelines.quiet import import_tensorflow
 
 FORMATS = ("saved_model",)
@@ -82,11 +83,7 @@ def build_parser() -> Parser:
     formats = "saved_model (default), or run: a copy with float16 weights and without training state"
     command.add_argument("--format", default="saved_model", choices=[*FORMATS, "run"], help=formats)
     command.add_argument("--out", help="folder to write (default: RUN/export)")
-    command = add("lm", lm, "estimate an n-gram language model for speech from a text, one sentence a line")
-    command.add_argument("text", help="text file, also .gz")
-    command.add_argument("--order", type=int, default=3, help="longest n-gram (default: 3)")
-    command.add_argument("--characters", action="store_true", help="of characters instead of words")
-    command.add_argument("--out", required=True, metavar="FILE.arpa", help="ARPA file to write, also .gz")
+    ngram.add_arguments(add("lm", ngram.run, "estimate an n-gram language model for speech, one sentence a line"))
     command = add("data", data, "where to get the named data sets; fetch one")
     command.add_argument("name", nargs="?", default="", help="a set of the list, or tfds:NAME; nothing prints the list")
     command.add_argument("--out", default="data", help="folder to fetch into (default: data)")
@@ -253,13 +250,6 @@ def explain(arguments: argparse.Namespace) -> int:
     from pipelines.delivery import explain as explanation  # noqa: PLC0415
 
     return explanation.run(a.run, a.input, a.out, a.json)
-
-
-def lm(arguments: argparse.Namespace) -> int:
-    """Estimate a language model and print where it is."""
-    from pipelines.delivery import ngram  # noqa: PLC0415
-
-    return ngram.run(arguments.text, arguments.out, arguments.order, arguments.characters)
 
 
 def export(arguments: argparse.Namespace) -> int:

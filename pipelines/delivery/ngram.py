@@ -7,6 +7,7 @@ with `SPACE` for the blank between words.
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import math
 from collections import Counter, defaultdict
@@ -177,9 +178,17 @@ def build(text: str | Path, out: str | Path, order: int = 3, spelled: bool = Fal
     return Path(out)
 
 
-def run(text: str, out: str, order: int, spelled: bool) -> int:
-    """Build a model as ``pipelines lm`` does and print its path; exit status 0."""
-    print(build(text, out, order, spelled))
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Describe the arguments of ``pipelines lm``."""
+    command.add_argument("text", help="text file, also .gz")
+    command.add_argument("--order", type=int, default=3, help="longest n-gram (default: 3)")
+    command.add_argument("--characters", action="store_true", help="of characters instead of words")
+    command.add_argument("--out", required=True, metavar="FILE.arpa", help="ARPA file to write, also .gz")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carry out ``pipelines lm``: build a model and print its path."""
+    print(build(arguments.text, arguments.out, arguments.order, arguments.characters))
     return 0
 
 

@@ -3,6 +3,7 @@ import math
 
 import pytest
 
+from pipelines.__main__ import main
 from pipelines.delivery.ngram import (
     BEGIN,
     END,
@@ -183,3 +184,12 @@ def test_a_model_is_built_from_a_text_file(tmp_path, spelled, token):
     (tmp_path / "text.txt").write_text("a\n")
     with pytest.raises(RuntimeError, match="cannot be written"):
         build(tmp_path / "text.txt", tmp_path / "none" / "lm.arpa")
+
+
+def test_the_command(tmp_path, capsys):
+    (tmp_path / "text.txt").write_text("one two\n")
+    assert main(["lm", str(tmp_path / "text.txt"), "--order", "2", "--out", str(tmp_path / "lm.arpa")]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "lm.arpa")
+    assert load(tmp_path / "lm.arpa").order == 2
+    assert main(["lm", str(tmp_path / "none.txt"), "--out", str(tmp_path / "lm.arpa")]) == 2
+    assert "none.txt" in capsys.readouterr().err
