@@ -10,7 +10,7 @@ import numpy as np
 from pipelines.training.loading import load_run
 from pipelines.training.runs import CONFIG, HISTORY, WEIGHTS, Run
 
-COPIED = (HISTORY, "environment.json", "learning_curves.png")
+COPIED = (HISTORY, "environment.json", "learning_curves.png", "metrics.json")
 
 
 def slim(run: str | Path, out: str | Path) -> Path:
