@@ -80,17 +80,21 @@ class Plan:
 
 @functools.cache
 def forward(plan: Plan, save: bool) -> Any:
-    """Compile the forward pass: inputs -> outputs [B, T, H] and final states per direction, arrays per chain."""
+    """Compile the forward pass: inputs -> outputs [B, T, H] and final states per direction, arrays per chain.
+
+    The arrays are for ``backward``, and only with ``save``.
+    """
     cell = CELLS[plan.cell]
 
     def run(inputs: dict[str, Any]) -> Any:
         chains = plan.chains(inputs)
         carries = loop.run([loop.forward(cell, c, save) for c in chains], tf.shape(inputs["x"])[1])
-        outputs = plan.join([arrays[0] for _, arrays in carries])
+        outputs = plan.join([arrays[0] for _, arrays, _ in carries])
         if plan.masked:
             outputs = [y * plan.kept(inputs, d) for d, y in enumerate(outputs)]
-        states = [plan.join([states[n] for states, _ in carries]) for n in range(cell.states)]
-        return outputs, list(zip(*states, strict=True)), [arrays for _, arrays in carries] if save else []
+        states = [plan.join([c[0][n] for c in carries]) for n in range(cell.states)]
+        rest = [arrays if save else spare for _, arrays, spare in carries]
+        return outputs, list(zip(*states, strict=True)), rest
 
     return tf.function(run, jit_compile=True, autograph=False, input_signature=[plan.signature()])
 
