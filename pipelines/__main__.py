@@ -9,7 +9,8 @@ import signal
 import sys
 import traceback
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
+from typing import Any
 
 # A user's own folder named models must not be taken for ours when python -m puts their directory first.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -21,6 +22,7 @@ from pipelines import commands
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status; ``PIPELINES_DEBUG=1`` shows where an error came from."""
     signal.signal(signal.SIGTERM, _interrupt)
+    sys.unraisablehook, sys.excepthook = _quiet, _without_destructors
     try:
         return commands.run(sys.argv[1:] if arguments is None else arguments)
     except ValueError as error:
@@ -29,9 +31,25 @@ def main(arguments: list[str] | None = None) -> int:
         return _failed(1, str(error))
     except KeyboardInterrupt:
         return _failed(1, "interrupted")
+    except MemoryError:
+        return _failed(1, "there is not enough memory; a smaller --batch-size or --limit needs less")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output has left
         return 1
+    except OSError as error:
+        return _failed(1, f"{error.filename or 'a file'}: {error.strerror or error}")
+
+
+def _quiet(event: Any) -> None:
+    """Show an error in a destructor only when asked: h5py has one for what ``save_weights`` raises anyway."""
+    if os.environ.get("PIPELINES_DEBUG"):
+        sys.__unraisablehook__(event)
+
+
+def _without_destructors(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print an uncaught error as usual, but not what h5py's destructors report on a full disk."""
+    if "Can't decrement id ref count" not in str(error) or os.environ.get("PIPELINES_DEBUG"):
+        sys.__excepthook__(kind, error, trace)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -41,7 +59,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _failed(status: int, sentence: str) -> int:
     if os.environ.get("PIPELINES_DEBUG"):
         traceback.print_exc()
-    print(f"pipelines: {sentence}", file=sys.stderr)
+    print(f"pipelines: {' '.join(sentence.split())}", file=sys.stderr)
     return status
 
 

@@ -89,13 +89,20 @@ def _labels(counts: Counter[str]) -> dict[str, int]:
 
 
 def load_preprocessor(config: Config, folder: Path) -> Preprocessor:
-    """Read back what ``save`` wrote."""
+    """Read back what ``save`` wrote.
+
+    Raises:
+        ValueError: a file does not hold what ``save`` writes; names it.
+    """
     labels = json.loads((folder / "labels.json").read_text("utf-8"))
+    if not isinstance(labels, dict) or len(labels) < 2:
+        raise ValueError(f"{folder / 'labels.json'}: expected an object of at least two labels and their counts")
     return Preprocessor(SubwordVocabulary.load(folder / "vocabulary.txt"), labels, config)
 
 
 def _plain(label: Any) -> str:
-    return str(int(label)) if isinstance(label, bool | float) and label == int(label) else str(label).strip()
+    whole = isinstance(label, bool) or (isinstance(label, float) and label.is_integer())
+    return str(int(label)) if whole else str(label).strip()
 
 
 def label_name(label: Any, names: tuple[str, ...] = ()) -> str:

@@ -72,7 +72,11 @@ def _save(loaded: Loaded, folder: Path, inputs: dict[str, Any]) -> dict[str, np.
         serving.serve = function  # tracked, so that tables and variables are saved with it
         more = serving.further() if hasattr(serving, "further") else {}  # other signatures, such as one for streams
         signatures = {"serving_default": function.get_concrete_function(), **more}
-        tf.saved_model.save(serving, str(folder), signatures=signatures)
+        try:
+            tf.saved_model.save(serving, str(folder), signatures=signatures)
+        except (tf.errors.OpError, OSError) as error:
+            reason = " ".join(str(error).split())[-200:]
+            raise RuntimeError(f"the export cannot be written to {folder.parent}: {reason}") from None
     card = {"task": loaded.task.NAME, "version": __version__, "answer": loaded.task.ANSWER}
     (folder / CARD).parent.mkdir(exist_ok=True)
     (folder / CARD).write_text(json.dumps(card | loaded.task.describe(loaded.preprocessor), indent=1) + "\n", "utf-8")

@@ -67,5 +67,6 @@ def load_run(path: str | Path) -> Loaded:
     try:
         model.load_weights(weights)
     except (ValueError, OSError, KeyError) as error:
-        raise ValueError(f"{weights}: does not fit the model of {run.path / CONFIG}: {error}") from None
+        reason = " ".join(str(error).split())[:400]
+        raise ValueError(f"{weights}: does not fit the model of {run.path / CONFIG}: {reason}") from None
     return Loaded(task, config, preprocessor, model, run, record["data"])

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ class Run:
         except OSError as error:
             raise RuntimeError(f"{target}: cannot be written: {error.strerror or error}") from None
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # the folder itself may be a file
+                temporary.unlink(missing_ok=True)
 
     def write_json(self, name: str, value: Any) -> None:
         """Write ``value`` as indented UTF-8 JSON, as ``write`` does."""
@@ -144,6 +146,8 @@ def open_run(path: Path | str) -> tuple[Run, dict[str, Any]]:
     if not run.path.is_dir():
         raise ValueError(f"{path}: there is no such run folder")
     record = run.read_json(CONFIG)
+    if not isinstance(record, dict) or not {"task", "config", "data"} <= set(record):
+        raise ValueError(f"{run.path / CONFIG}: expected an object with task, config and data")
     if record.get("task") not in TASKS:
         raise ValueError(f"{run.path / CONFIG}: unknown task {record.get('task')!r}; known: {', '.join(TASKS)}")
     return run, record
