@@ -161,7 +161,7 @@ def torch_step(data: dict[str, np.ndarray]) -> Any:
         loss = nn.functional.ctc_loss(values, tensors["tokens"].long(), steps, tensors["count"].long())
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return float(loss.detach())
 
     return step
 

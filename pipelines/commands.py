@@ -225,6 +225,8 @@ def predict(arguments: argparse.Namespace) -> int:
         else:
             cells = (prediction["answer"], f"{prediction['score']:.4f}", str(prediction["input"]))
             print("\t".join(" ".join(cell.split()) for cell in cells), flush=True)
+        if "error" in prediction:
+            print(f"pipelines: {prediction['error']}", file=sys.stderr, flush=True)
     return 0
 
 

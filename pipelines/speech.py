@@ -148,8 +148,16 @@ def raw(inputs: list[Any]) -> list[Example]:
 
 
 def serving_inputs(examples: list[Example]) -> dict[str, Any]:
-    """Return the arguments of ``Serving`` for raw examples: padded ``waveform``, its ``samples`` and their ``rate``."""
-    sounds = [heard(example, DEFAULT)[0] for example in examples]
+    """Return the arguments of ``Serving`` for raw examples: padded ``waveform``, its ``samples`` and their ``rate``.
+
+    An example that cannot be read has no samples, and gets the reason under ``error``.
+    """
+    sounds = []
+    for example in examples:
+        sound, problem = heard(example, DEFAULT)
+        sounds.append(sound)
+        if problem:
+            example["error"] = problem
     samples = [len(sound) for sound in sounds]
     waveform = tf.RaggedTensor.from_row_lengths(np.concatenate(sounds), samples).to_tensor()
     rate = tf.fill([len(sounds)], DEFAULT.rate)

@@ -79,10 +79,6 @@ class Alphabet(tf.Module):
         """Numbers of a normalised text's characters; characters outside the alphabet are left out."""
         return [self.numbers[character] for character in text if character in self.numbers]
 
-    def unknown(self, text: str) -> str:
-        """The different characters of a normalised text that the alphabet lacks, in order."""
-        return "".join(sorted(set(text) - set(self.symbols)))
-
     def decode(self, numbers: Iterable[int]) -> str:
         """The text that numbers spell, without outer and double spaces."""
         return " ".join("".join(self.symbols[number] for number in numbers).split())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +15,6 @@ Array = np.ndarray[Any, Any]
 Source = str | os.PathLike[str] | bytes
 SILENT = 1e-4
 CLIPPED = 0.999
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a file says about itself: `rate` in Hz, `channels`, `samples` per channel, and its encoding in words."""
-
-    rate: int
-    channels: int
-    samples: int
-    encoding: str
-
-    @property
-    def seconds(self) -> float:
-        """Duration in seconds."""
-        return self.samples / self.rate
 
 
 def _opened(source: Source, name: str) -> Any:
@@ -51,13 +35,6 @@ def _opened(source: Source, name: str) -> Any:
             f"{name}: not a readable recording ({reason.rstrip('.')}); "
             "expected WAV, FLAC, OGG, MP3 or another format of libsndfile"
         ) from None
-
-
-def header(source: Source, name: str | None = None) -> Header:
-    """What the file's header promises, without decoding it. ValueError, naming the file, when it is no recording."""
-    name = name or ("<bytes>" if isinstance(source, bytes) else str(source))
-    with _opened(source, name) as file:
-        return Header(file.samplerate, file.channels, file.frames, f"{file.format} {file.subtype}")
 
 
 def read(source: Source, rate: int, name: str | None = None) -> Array:

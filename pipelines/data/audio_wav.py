@@ -88,7 +88,7 @@ def decode_wavs(contents: Any) -> tuple[Any, Any, Any, Any]:
     """
 
     def one(content: Any) -> tuple[Any, Any, Any]:
-        return tuple(decode_wav(content))  # type: ignore[return-value]
+        return tuple(decode_wav(content))
 
     ragged = tf.RaggedTensorSpec([None], tf.float32, ragged_rank=0)
     specification = (ragged, tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.string))

@@ -86,6 +86,7 @@ class Predictor:
                 "input": example[self.task.RAW],
                 "answer": outputs[self.task.ANSWER][row].decode("utf-8"),
                 "score": float(outputs["score"][row]),
+                **({"error": example["error"]} if "error" in example else {}),
             }
             for row, example in enumerate(examples)
         ]

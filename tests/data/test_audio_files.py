@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.data.audio_files import faults, header, mono, read
+from pipelines.data.audio_files import faults, mono, read
 
 FORMATS = [
     ("wav", "PCM_U8", 0.02),
@@ -29,9 +29,6 @@ def test_every_format_is_read_as_mono(tmp_path, ending, encoding, error, channel
     assert sound.dtype == np.float32 and sound.ndim == 1
     if error is not None:
         np.testing.assert_allclose(sound, tone(), atol=error)
-    promised = header(path)
-    assert (promised.rate, promised.channels, promised.samples) == (16000, channels, len(sound))
-    assert promised.encoding.endswith(encoding)
     np.testing.assert_array_equal(read(path.read_bytes(), 16000), sound)
 
 

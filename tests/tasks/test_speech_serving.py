@@ -10,7 +10,7 @@ from models.kernels import portable
 from pipelines import Predictor, speech
 from pipelines.config import from_dict
 from pipelines.data.sources.synthetic.speech import examples
-from pipelines.delivery.export import operations
+from pipelines.delivery.export import export, operations
 from pipelines.speech_config import PRESETS, Config
 from pipelines.speech_data import Preprocessor, encode
 from pipelines.speech_streaming import Streamer
@@ -127,5 +127,8 @@ def test_a_broken_recording_is_answered_by_its_reason(small_run, tmp_path):
     assert ["error" in answer for answer in answers] == [True, False, True, True]
     assert "not a readable recording" in answers[0]["error"] and "no such file" in answers[2]["error"]
     assert answers[1]["score"] > 0 and answers[0]["answer"] == ""
+    from_export = Predictor(export(small_run("speech"), tmp_path / "export"))(inputs)
+    for one, other in zip(answers, from_export, strict=True):
+        assert (one["answer"], one.get("error")) == (other["answer"], other.get("error"))
     with pytest.raises(ValueError, match="input 1: expected a path, bytes, or an array"):
         predictor([3])
