@@ -33,6 +33,7 @@ from pipelines.data.sources.source import Example, Source, with_cuts
 from pipelines.data.sources.synthetic import captioning as synthetic
 from pipelines.data.sources.synthetic.builtin import builtin
 from pipelines.data.text import BOS, EOS, PAD
+from pipelines.data.validate import Facets
 from pipelines.training import caption_metrics
 from pipelines.training.explanation import Explanation
 
@@ -45,12 +46,17 @@ THRESHOLD, MARGIN = 80.0, 15.0  # demonstration: least BLEU-4, and least lead ov
 
 
 def open_source(spec: str, config: Config) -> Source:
-    """Open ``synthetic``, or captioned pictures in a known layout; missing splits are cut by picture."""
+    """Open ``synthetic``, ``tfds:NAME``, or pictures in a known layout; missing splits are cut by picture."""
     if spec == "synthetic":
         return builtin(synthetic.examples, {"train": 4000, "validation": 300, "test": 600})
     given = {"image": config.image_column, "caption": config.caption_column}
-    columns = {name: (given[name],) if given[name] else usual for name, usual in pictures.COLUMNS.items()}
-    source = pictures.open_pictures(spec, columns)
+    chosen = {name: (column,) for name, column in given.items() if column}
+    if spec.startswith("tfds:"):
+        from pipelines.data.sources import pictures_tfds  # noqa: PLC0415  # slow to import, seldom needed
+
+        source = pictures_tfds.open_named_pictures(spec, pictures_tfds.COLUMNS | chosen)
+    else:
+        source = pictures.open_pictures(spec, pictures.COLUMNS | chosen)
     return with_cuts(source, group=lambda example: str(example["id"]), share=config.validation_share)
 
 
@@ -146,7 +152,9 @@ def augmentation(config: Config) -> Transform | None:
         there = captions[:, 0] != PAD
         order = tf.where(there, tf.random.stateless_uniform(tf.shape(there), seed), -1.0)
         count = tf.minimum(config.captions_per_step, tf.shape(captions)[2])
-        return x, y | {"captions": tf.gather(captions, tf.math.top_k(order, count).indices, axis=2, batch_dims=1)}
+        drawn = tf.gather(captions, tf.math.top_k(order, count).indices, axis=2, batch_dims=1)
+        longest = tf.reduce_max(tf.math.count_nonzero(drawn, axis=1, dtype=tf.int32))
+        return x, y | {"captions": drawn[:, : -(-longest // 8) * 8]}  # few widths: each is compiled once
 
     return transform
 
@@ -240,6 +248,17 @@ def raw(inputs: list[Any]) -> list[Example]:
 def serving_inputs(examples: list[Example]) -> dict[str, Any]:
     """Return the arguments of ``Serving`` for raw examples: ``image``, string [B], the bytes of the files."""
     return {"image": tf.constant([captioning_cases.contents(example["image"]) for example in examples], tf.string)}
+
+
+def facets(config: Config, example: Example) -> Facets:
+    """View an example as validation does: its picture, decoded whole, and its captions.
+
+    What is unusual but can be used (CMYK, animated, tiny, a caption of one word, ...) is said once, to stderr.
+    """
+    problem, notes = pictures.review(example)
+    for note in notes:
+        captioning_cases.say_once(f"note: {example['where']}: {note}")
+    return Facets({"captions": "\n".join(example["captions"])}, problem=problem)
 
 
 def explain(model: keras.Model, preprocessor: Preprocessor, config: Config, image: bytes | str | Path) -> Explanation:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from pipelines.captioning_config import Config
 from pipelines.data import cache, features
-from pipelines.data.images import OK, STATUS_NAMES, decode
+from pipelines.data.images import OK, STATUS_NAMES, decode, decoder
 from pipelines.data.images_files import inspect, read
 from pipelines.data.images_network import PictureNetwork
 from pipelines.data.inputs import Encoded
@@ -86,7 +86,7 @@ class Preprocessor(tf.Module):
         pixels, status = np.zeros((len(images), size, size, 3), np.uint8), np.zeros(len(images), np.int32)
         for start in range(0, len(images), CHUNK):
             part = slice(start, start + CHUNK)
-            found = decode(tf.constant([features.contents(image) for image in images[part]]), size)
+            found = decoder(size)(tf.constant([features.contents(image) for image in images[part]]))
             pixels[part], status[part] = (tensor.numpy() for tensor in found)
         return pixels[status == OK], status
 

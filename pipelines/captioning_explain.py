@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from models.kernels import portable
 from pipelines.captioning_data import Preprocessor
-from pipelines.data.images import OK, decode
+from pipelines.data.images import OK, decoder
 from pipelines.data.images_files import inspect, read
 from pipelines.data.text import CONTINUES
 from pipelines.training import plots
@@ -56,7 +56,7 @@ def explain(
         "grid": list(maps.shape[1:]),
         "rows": rows,
     }
-    shown = decode(tf.constant([content]), SHOWN)[0][0].numpy()
+    shown = decoder(SHOWN)(tf.constant([content]))[0][0].numpy()
     drawn = plots.picture_attention(shown, words, maps)
     drawn.suptitle(f"{prediction['answer']} ({prediction['score']:.3f})", fontsize=10, parse_math=False)
     return Explanation(prediction["answer"], prediction["score"], numbers, {"attention": maps}, drawn)

@@ -5,6 +5,8 @@ tf.data map whose errors are ignored; what did not arrive is reported as a statu
 and travels in a SavedModel.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -20,6 +22,15 @@ _AT_ONCE = 4  # pictures decoded at the same time, so that memory is bounded on 
 _EXIF_BYTES = 4096
 # The orientation entry of an EXIF directory up to its value: tag 0x0112, type 3 (short), count 1, in both byte orders.
 _ORIENTATION = (b"\x01\x12\x00\x03\x00\x00\x00\x01\x00", b"\x12\x01\x03\x00\x01\x00\x00\x00")
+
+
+@functools.cache
+def decoder(size: int) -> Callable[[Any], tuple[Any, Any]]:
+    """Return `decode` for one size as a function that is traced once, for calls outside a graph."""
+    function: Callable[[Any], tuple[Any, Any]] = tf.function(
+        lambda contents: decode(contents, size), input_signature=[tf.TensorSpec([None], tf.string)]
+    )
+    return function
 
 
 def decode(contents: Any, size: int, max_pixels: int = MAX_PIXELS) -> tuple[Any, Any]:

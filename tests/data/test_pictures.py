@@ -204,11 +204,15 @@ def test_review(tmp_path: Path) -> None:
     picture(tmp_path / "good.txt")
     write(tmp_path / "bad.jpg", "not a picture")
     good = {"id": "good.txt", "image": str(tmp_path / "good.txt"), "captions": ["a dog runs"], "where": "t:1"}
-    assert list(review(good)) == []
-    found = list(review({**good, "id": "bad.jpg", "image": str(tmp_path / "bad.jpg"), "captions": ["dog", "bad dog"]}))
-    assert [p.where for p in found] == ["t:1"] * 3
-    assert "is no picture" in found[0].reason and "only one word" in found[1].reason and "name" in found[2].reason
-    assert "there is no such picture" in next(review({**good, "image": str(tmp_path / "gone")})).reason
+    assert review(good) == ("", [])
+    problem, notes = review(
+        {**good, "id": "bad.jpg", "image": str(tmp_path / "bad.jpg"), "captions": ["dog", "bad dog"]}
+    )
+    assert problem == "bad.jpg is no picture, expected the bytes of a JPEG or PNG file"
+    assert "only one word" in notes[0] and "name" in notes[1]
+    assert "there is no such picture" in review({**good, "image": str(tmp_path / "gone")})[0]
+    Image.new("CMYK", (40, 4)).save(tmp_path / "c.jpg")
+    assert [note.split()[2] for note in review({**good, "image": str(tmp_path / "c.jpg")})[1]] == ["CMYK,", "only"]
 
 
 def test_junk() -> None:

@@ -225,18 +225,20 @@ def _karpathy_rows(content: dict[str, Any], path: Path, split: str, on_problem: 
 # -------------------------------------------------------------------------------------------------- inspection
 
 
-def review(example: Example) -> Iterator[Problem]:
-    """Say everything that is wrong or unusual about one example: its picture (read whole) and junk captions."""
+def review(example: Example) -> tuple[str, list[str]]:
+    """Look at one example: why its picture (read whole) cannot be used, and what is unusual about it all.
+
+    Returns:
+        The problem, empty when there is none; notes on a usable picture and on junk captions.
+    """
     try:
         finding = inspect(read(example["image"]))
     except ValueError as error:
-        yield Problem(example["where"], str(error))
-    else:
-        for reason in (finding.problem, *finding.notes):
-            if reason:
-                yield Problem(example["where"], f"{example['id']} {reason}")
-    for reason in junk(example["captions"], str(example["id"])):
-        yield Problem(example["where"], f"{example['id']}: {reason}")
+        return str(error), []
+    name = example["id"]
+    notes = [f"{name} {note}" for note in finding.notes]
+    notes += [f"{name}: {reason}" for reason in junk(example["captions"], str(name))]
+    return f"{name} {finding.problem}" if finding.problem else "", notes
 
 
 def junk(captions: Iterable[str], name: str) -> Iterator[str]:
