@@ -55,7 +55,7 @@ def align(logits: Any, steps: Any, tokens: Any, count: Any) -> dict[str, Any]:
     blanks = tf.zeros_like(tokens)
     states = tf.concat([tf.reshape(tf.stack([blanks, tokens], 2), [batch, -1]), blanks[:, :1]], axis=1)  # b t b t … b
     emitted = tf.transpose(tf.gather(log_probs, states, axis=2, batch_dims=1), [1, 0, 2])
-    skips = (states != 0) & (states != tf.pad(states, [[0, 0], [2, 0]])[:, :-2])
+    skips = states != tf.pad(states, [[0, 0], [2, 0]])[:, :-2]
     first = tf.where(tf.range(tf.shape(states)[1]) < 2, emitted[0], NEVER)
     real = tf.transpose(tf.sequence_mask(steps, tf.shape(logits)[1]))
 
