@@ -70,24 +70,32 @@ class RecurrentStack(keras.layers.Layer):
         self.norms = [keras.layers.LayerNormalization(dtype=self.dtype_policy) for _ in range(layers * layer_norm)]
 
     def _rnn(self, n: int) -> Any:
-        seeded = keras.initializers.GlorotUniform, keras.initializers.Orthogonal
-        kernel, recurrent = (
-            init(seed=None if self.seed is None else self.seed + 3 * n + k) for k, init in enumerate(seeded)
+        name = f"{self.cell}_{n + 1}"
+        if not self.bidirectional:
+            return self._direction(name, 5 * n)
+        # Two layers rather than a copy: a copy would start from the same seeded weights.
+        forward, backward = (
+            self._direction(f"forward_{name}", 5 * n),
+            self._direction(f"backward_{name}", 5 * n + 2, True),
         )
-        rnn = CELLS[self.cell](
+        return Bidirectional(forward, backward_layer=backward, dtype=self.dtype_policy, name=name)
+
+    def _direction(self, name: str, offset: int, backwards: bool = False) -> Any:
+        kernel, recurrent = (None if self.seed is None else self.seed + offset + k for k in range(2))
+        return CELLS[self.cell](
             self.units,
             return_sequences=True,
             return_state=True,
             zero_output_for_mask=True,
-            kernel_initializer=kernel,
-            recurrent_initializer=recurrent,
+            go_backwards=backwards,
+            kernel_initializer=keras.initializers.GlorotUniform(kernel),
+            recurrent_initializer=keras.initializers.Orthogonal(seed=recurrent),
             dtype=self.dtype_policy,
-            name=f"{self.cell}_{n + 1}",
+            name=name,
         )
-        return Bidirectional(rnn, dtype=self.dtype_policy, name=f"{self.cell}_{n + 1}") if self.bidirectional else rnn
 
     def _dropout(self, n: int) -> Any:
-        seed = None if self.seed is None else self.seed + 3 * n + 2
+        seed = None if self.seed is None else self.seed + 5 * n + 4
         return keras.layers.Dropout(self.dropout, seed=seed, dtype=self.dtype_policy)
 
     @property

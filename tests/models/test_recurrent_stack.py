@@ -1,0 +1,123 @@
+"""The stack: steps equal the sequence, padding changes nothing, exports hold plain operations only."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from models.recurrent import RecurrentStack, portable
+
+FULL = {"layers": 3, "dropout": 0.3, "residual": True, "layer_norm": True, "seed": 1}
+
+
+def inputs(batch=3, time=5, width=4):
+    return np.random.default_rng(0).normal(size=(batch, time, width)).astype("float32")
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_steps_equal_the_sequence(cell):
+    stack, x = RecurrentStack(cell, 4, **FULL), inputs()
+    outputs, states = stack(x, np.array([5, 5, 5]))
+    step_states = stack.zero_state(3)
+    for t in range(5):
+        y, step_states = stack.step(x[:, t], step_states)
+        np.testing.assert_allclose(y, outputs[:, t], atol=1e-5)
+    for a, b in zip(tf.nest.flatten(states), tf.nest.flatten(step_states), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_padding_and_neighbours_change_nothing(bidirectional):
+    stack, x = RecurrentStack("gru", 4, bidirectional=bidirectional, **FULL), inputs()
+    lengths = np.array([5, 2, 0])
+    outputs, states = stack(x, lengths)
+    assert outputs.shape == (3, 5, stack.output_size)
+    assert not np.any(outputs[1, 2:]) and not np.any(outputs[2])
+    wide = np.concatenate([x, np.full((3, 4, 4), 7, "float32")], axis=1)
+    more, same = stack(wide, lengths)
+    np.testing.assert_allclose(more[:, :5], outputs, atol=1e-6)
+    alone, _ = stack(x[1:2, :2], np.array([2]))
+    np.testing.assert_allclose(alone[0], outputs[1, :2], atol=1e-6)
+    for a, b in zip(tf.nest.flatten(states), tf.nest.flatten(same), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_state_can_be_handed_over():
+    stack, x = RecurrentStack("lstm", 4, layers=2), inputs()
+    whole, _ = stack(x, np.array([5, 5, 5]))
+    _, states = stack(x[:, :3], np.array([3, 3, 3]))
+    rest, _ = stack(x[:, 3:], np.array([2, 2, 2]), initial_state=states)
+    np.testing.assert_allclose(rest, whole[:, 3:], atol=1e-5)
+
+
+def test_same_seed_gives_the_same_weights_and_config_survives():
+    one = RecurrentStack("lstm", 4, bidirectional=True, **FULL)
+    two = RecurrentStack.from_config(one.get_config())
+    for stack in (one, two):
+        stack(inputs(), np.array([5, 5, 5]))
+    for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    kernels = [w for w in one.get_weights() if w.ndim == 2]
+    for n, a in enumerate(kernels):
+        assert all(a.shape != b.shape or not np.array_equal(a, b) for b in kernels[n + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), [(("lsmt", 4), "lsmt"), (("lstm", 0), "units=0"), (("lstm", 4, 0), "layers=0")]
+)
+def test_wrong_arguments_raise(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        RecurrentStack(*arguments)
+
+
+def test_bidirectional_has_no_step():
+    with pytest.raises(ValueError, match="bidirectional"):
+        RecurrentStack("gru", 4, bidirectional=True).step(inputs()[:, 0], [])
+
+
+def operations(path):
+    proto = saved_model_pb2.SavedModel()
+    proto.ParseFromString((path / "saved_model.pb").read_bytes())
+    graph = proto.meta_graphs[0].graph_def
+    return {n.op for n in graph.node} | {n.op for f in graph.library.function for n in f.node_def}, str(graph)
+
+
+def test_export_holds_plain_operations(tmp_path):
+    stack, x = RecurrentStack("lstm", 4, layers=2, bidirectional=True), inputs()
+    expected, _ = stack(x, np.array([5, 3, 0]))
+    module = tf.Module()
+    module.weights = [v.value for v in stack.variables]
+    specs = [tf.TensorSpec([None, None, 4]), tf.TensorSpec([None], tf.int32)]
+    with portable():
+        module.serve = tf.function(lambda x, n: stack(x, n)[0], input_signature=specs)
+        tf.saved_model.save(module, tmp_path, signatures=module.serve)
+    names, text = operations(tmp_path)
+    assert not [n for n in names if n.startswith(("Xla", "Cudnn", "PyFunc", "EagerPyFunc"))]
+    assert "_XlaMustCompile" not in text
+    loaded = tf.saved_model.load(tmp_path)
+    np.testing.assert_allclose(loaded.serve(x, tf.constant([5, 3, 0])), expected, atol=1e-5)
+
+
+def test_training_twice_gives_the_same_bits():
+    def train():
+        keras.utils.set_random_seed(0)
+        stack = RecurrentStack("lstm", 96, layers=2, dropout=0.2, seed=5)
+        head, optimizer = keras.layers.Dense(1), keras.optimizers.Adam(1e-2)
+        stack.build((None, None, 4))
+        head.build((None, None, 96))
+        weights = stack.trainable_weights + head.trainable_weights
+        optimizer.build(weights)
+
+        @tf.function(input_signature=[tf.TensorSpec([None, None, 4]), tf.TensorSpec([None], tf.int32)])
+        def step(x, lengths):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(head(stack(x, lengths, training=True)[0]) ** 2)
+            optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+
+        for batch, time in ((3, 5), (1, 7), (3, 5)):
+            step(inputs(batch, time), np.array([time, 2, 1][:batch], "int32"))
+        return [w.numpy() for w in weights]
+
+    for a, b in zip(train(), train(), strict=True):
+        np.testing.assert_array_equal(a, b)
