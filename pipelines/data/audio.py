@@ -158,11 +158,13 @@ def log_mel(waveform: Any, lengths: Any, mel: Mel) -> tuple[Any, Any]:
 def normalise_utterance(features: Any, frames: Any) -> Any:
     """Zero mean and unit variance of each band over a recording's true frames: [B, T, bands], [B] -> [B, T, bands].
 
-    A band that does not vary becomes zero instead of amplified rounding.
+    A band that does not vary becomes exactly zero: without taking the first frame off beforehand, the rounding of its
+    mean would depend on the padding and be amplified.
     """
     kept = tf.cast(mask(frames, tf.shape(features)[1]), features.dtype)[:, :, None]
     count = tf.cast(frames, features.dtype)[:, None, None]
-    centred = (features - tf.reduce_sum(features * kept, 1, keepdims=True) / count) * kept
+    features = (features - features[:, :1]) * kept
+    centred = (features - tf.reduce_sum(features, 1, keepdims=True) / count) * kept
     variance = tf.reduce_sum(tf.square(centred), 1, keepdims=True) / count
     return centred * tf.math.rsqrt(variance + 1e-3)
 
