@@ -172,11 +172,34 @@ class AttentionDecoder(keras.layers.Layer):
         Returns:
             logits [N, U, V] of each next token, in the compute dtype; attention weights float32 [N, U, S].
         """
+        readout, weights = self.read(tokens, lengths, keys, key_lengths, summary, training)
+        return self.project(readout), weights
+
+    def read(
+        self,
+        tokens: Any,
+        lengths: Any,
+        keys: Any,
+        key_lengths: Any,
+        summary: Any = None,
+        training: bool | None = None,
+    ) -> tuple[Any, Any]:
+        """What `call` does up to the readout [N, U, E], so that `project` and a loss can be compiled as one.
+
+        Needs a built decoder; arguments and attention weights are those of `call`.
+        """
         state, memory = self.start(keys, key_lengths, summary)
         targets = ops.shape(tokens)[0] // ops.shape(keys)[0]
         state = keras.tree.map_structure(lambda x: ops.repeat(x, targets, axis=0), state)
         hidden, context, weights = self._sequence(tokens, lengths, state, memory, training)
-        return self._logits(hidden, context, training), weights
+        return self._readout(hidden, context, training), weights
+
+    def project(self, readout: Any) -> Any:
+        """Readout [..., E] -> logits [..., V], in its dtype."""
+        if self.output_kernel:
+            return self.output_kernel(readout) + ops.cast(self.bias, readout.dtype)
+        table = ops.cast(self.embedding.embeddings, readout.dtype)
+        return ops.matmul(readout, ops.transpose(table)) + ops.cast(self.bias, readout.dtype)
 
     def attend(self, tokens: Any, lengths: Any, keys: Any, key_lengths: Any, summary: Any = None) -> Any:
         """The attention of `call` without its logits, float32 [B, U, S]: how a finished answer came about."""
@@ -202,7 +225,7 @@ class AttentionDecoder(keras.layers.Layer):
         after = {"stack": stack}
         if self.upper:
             hidden, after["upper"] = self.upper.step(ops.concatenate([hidden, context], -1), state["upper"])
-        return self._logits(hidden, context, training=False), after
+        return self.project(self._readout(hidden, context, training=False)), after
 
     def _sequence(
         self, tokens: Any, lengths: Any, state: dict[str, Any], memory: Memory, training: bool | None
@@ -224,13 +247,9 @@ class AttentionDecoder(keras.layers.Layer):
         """Weigh the context by the gate, where there is one."""
         return self.gate(hidden) * context if self.gate else context
 
-    def _logits(self, hidden: Any, context: Any, training: bool | None) -> Any:
-        """Hidden [..., H] and context [..., D] -> logits [..., V]."""
-        readout = self.drop(self.readout(ops.concatenate([hidden, context], -1)), training=training)
-        if self.output_kernel:
-            return self.output_kernel(readout) + ops.cast(self.bias, readout.dtype)
-        table = ops.cast(self.embedding.embeddings, readout.dtype)
-        return ops.matmul(readout, ops.transpose(table)) + ops.cast(self.bias, readout.dtype)
+    def _readout(self, hidden: Any, context: Any, training: bool | None) -> Any:
+        """Hidden [..., H] and context [..., D] -> readout [..., E]."""
+        return self.drop(self.readout(ops.concatenate([hidden, context], -1)), training=training)
 
     def compute_mask(self, *args: Any, **kwargs: Any) -> None:
         """No Keras mask leaves this layer: lengths do that work."""

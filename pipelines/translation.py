@@ -65,7 +65,7 @@ def build(config: Config, preprocessor: Preprocessor) -> keras.Model:
     """Build the network: source and target so far -> logits of every next piece [B, U, V].
 
     ``source`` int32 [B, S] and ``target`` int32 [B, U] (from BOS on) are padded with 0, and their real lengths come
-    beside them, int32 [B]. Training calls the whole; search calls the layers ``encoder`` and ``decoder``.
+    beside them, int32 [B]. Training and search call the layers ``encoder`` and ``decoder``.
     """
     sizes = preprocessor.source.size, preprocessor.target.size
     embedding = None
@@ -110,9 +110,16 @@ def loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Mapping[st
     """
     start = tf.fill([tf.shape(y["target"])[0], 1], BOS)
     seen = tf.concat([start, y["target"][:, :-1]], axis=1)
-    lengths = y["target_lengths"]
-    logits = model(dict(x) | {"target": seen, "target_lengths": lengths}, training=True)
-    return sequence_loss(y["target"], logits, config.label_smoothing) / y["mean_length"]
+    encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
+    keys, summary = encoder(x["source"], x["source_lengths"], training=True)
+    readout, _ = decoder.read(seen, y["target_lengths"], keys, x["source_lengths"], summary, training=True)
+
+    # The logits are by far the largest tensor; compiled with the loss, they pass through memory less often.
+    @tf.function(jit_compile=True, reduce_retracing=True)
+    def head(readout: Any, target: Any) -> Any:
+        return sequence_loss(target, decoder.project(readout), config.label_smoothing)
+
+    return head(readout, y["target"]) / y["mean_length"]
 
 
 def augmentation(config: Config) -> None:
