@@ -37,7 +37,7 @@ class Config(TrainingConfig):
     units: int = Field(512, ge=1, description="width of each decoder layer")
     layers: int = Field(1, ge=1, description="decoder layers below the attention")
     attention: Literal["additive", "general", "scaled_dot"] = Field(
-        "general", description="Bahdanau's score, Luong's, or a scaled dot product (needs units = grid_units)"
+        "additive", description="Bahdanau's score, Luong's, or a scaled dot product (needs units = grid_units)"
     )
     tied: bool = Field(True, description="the embedding is also the output matrix")
     context_gate: bool = Field(
@@ -67,25 +67,32 @@ FORMATS = (
 PRESETS: dict[str, dict[str, object]] = {
     "demo": {
         "picture_size": 64,
+        "captions_per_step": 1,
         "vocabulary_size": 600,
         "max_tokens": 20,
-        "embedding_size": 64,
+        "embedding_size": 128,
         "grid_units": 96,
         "units": 128,
+        "context_recurrence": True,
         "dropout": 0.0,
-        "epochs": 8,
+        "epochs": 24,
         "batch_size": 32,
-        "learning_rate": 3e-3,
+        "learning_rate": 4e-3,
         "warmup": 0.05,
         "beam_width": 3,
     },
     "base": {
         "encoder": "MobileNetV2",
+        "captions_per_step": 2,
         "vocabulary_size": 3500,
+        "cell": "gru",
+        "grid_units": 448,
+        "units": 448,
+        "context_recurrence": True,
         "dropout": 0.5,
         "label_smoothing": 0.1,
-        "epochs": 16,
-        "batch_size": 16,
+        "epochs": 30,
+        "batch_size": 32,
         "learning_rate": 1e-3,
         "warmup": 0.05,
         "ema": 0.998,
