@@ -25,7 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "epochs": 1,
         "batch_size": 16,
         "vocabulary_size": 400,
-        "max_tokens": 40,
+        "max_tokens": 24,
         "embedding_size": 12,
         "units": 8,
         "decoder_units": 16,
