@@ -15,6 +15,12 @@ from typing import Any
 # A user's own folder named models must not be taken for ours when python -m puts their directory first.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import pipelines
+
+if Path(pipelines.__file__ or "").resolve().parent != Path(__file__).resolve().parent:
+    sys.exit(
+        f"pipelines: {pipelines.__file__} hides this program; start the command `pipelines`, or from another folder"
+    )
 
 from pipelines import commands
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.recurrent import RecurrentStack
+from models.recurrent import RecurrentStack, portable
 from pipelines.training.attribution import Attribution, integrated_gradients, recurrent_maps
 
 RNG = np.random.default_rng(0)
@@ -52,7 +52,8 @@ def test_gap_and_completeness():
 def test_states_are_what_the_stack_gives(cell, bidirectional):
     stack = RecurrentStack(cell, 4, 2, bidirectional=bidirectional, dropout=0.5, seed=1)
     x = RNG.normal(size=(6, 3)).astype(np.float32)
-    outputs, _ = stack(tf.constant(x)[None], tf.constant([6]))
+    with portable():
+        outputs, _ = stack(tf.constant(x)[None], tf.constant([6]))
     maps = recurrent_maps(stack, x)
     names = ["forward states", "backward states"] if bidirectional else ["states"]
     np.testing.assert_allclose(np.concatenate([maps[n] for n in names], -1), outputs[0], atol=1e-5)
@@ -64,7 +65,7 @@ def test_states_are_what_the_stack_gives(cell, bidirectional):
 def test_lstm_gates_satisfy_the_recurrence(name):
     stack = RecurrentStack("lstm", 4, bidirectional=True, seed=2)
     x = RNG.normal(size=(7, 3)).astype(np.float32)
-    stack(tf.constant(x)[None], tf.constant([7]))
+    stack.build((None, None, 3))
     maps = {key.split()[1]: values for key, values in recurrent_maps(stack, x).items() if key.startswith(name)}
     order = slice(None, None, 1 if name == "forward" else -1)
     cell = getattr(stack.rnns[0], f"{name}_layer").cell
@@ -79,7 +80,7 @@ def test_lstm_gates_satisfy_the_recurrence(name):
 def test_gru_gates_satisfy_the_recurrence():
     stack = RecurrentStack("gru", 4, seed=2)
     x = RNG.normal(size=(7, 3)).astype(np.float32)
-    stack(tf.constant(x)[None], tf.constant([7]))
+    stack.build((None, None, 3))
     cell = stack.rnns[0].cell
     cell.bias.assign(RNG.normal(size=cell.bias.shape))
     maps = recurrent_maps(stack, x)
