@@ -86,6 +86,7 @@ GRU_CELL = Cell(
     back=_back,
     record=1,
     gradients=_gradients,
+    surface=True,
 )
 
 

@@ -35,6 +35,8 @@ class Cell:
         back: (gradients of the states, factors of the step, transposed) -> (record [B, .], gradients before it).
         record: width of that record, in units of H.
         gradients: (x, previous h, record, factors, weights) -> gradients of x and of the weights.
+        surface: in inference too, bring the saved tensors of a step to memory: else XLA fuses a whole GRU step into one
+            loop that it does not vectorise, at twice the time.
     """
 
     states: int
@@ -47,6 +49,7 @@ class Cell:
     back: Callable[..., Any]
     record: int
     gradients: Callable[..., Any]
+    surface: bool = False
 
 
 def put(array: Tensor, value: Tensor, t: Tensor) -> Tensor:
@@ -126,15 +129,15 @@ def forward(cell: Cell, chain: Chain, save: bool) -> tuple[Any, Any]:
     """Set up a chain: how it takes its n-th step, and what it carries: states, and arrays [B, T, .] to fill.
 
     The first array holds the outputs h. With ``save`` the other states and what the backward pass needs follow.
-    Without, the last step's share of that is carried, and has to leave the compiled function with the results: else
-    XLA fuses a whole GRU step into one loop that it does not vectorise, at twice the time.
+    Without, a cell with ``surface`` carries the last step's share of that, which has to leave the compiled function.
     """
     rows, time, units = tf.shape(chain.x)[0], tf.shape(chain.x)[1], chain.initial[0].shape[-1]
     z, prepared = cell.project(chain.x, chain.weights), cell.prepare(chain.weights)
     widths = (1,) * cell.states + cell.saved if save else (1,)
     arrays = tuple(tf.zeros([rows, time, width * units]) for width in widths)
 
-    spare = () if save else tuple(tf.zeros([rows, width * units]) for width in cell.saved)
+    surface = cell.surface and not save
+    spare = tuple(tf.zeros([rows, width * units]) for width in cell.saved) if surface else ()
 
     def step(n: Tensor, carry: Any) -> Any:
         states, arrays, _ = carry
@@ -143,7 +146,7 @@ def forward(cell: Cell, chain: Chain, save: bool) -> tuple[Any, Any]:
         new = chain.choose(t, new, states)
         values = (*new, *extra)[: len(arrays)]
         arrays = tuple(put(a, v, t) for a, v in zip(arrays, values, strict=True))
-        return new, arrays, () if save else extra
+        return new, arrays, extra if surface else ()
 
     return step, (tuple(chain.initial), arrays, spare)
 
