@@ -113,6 +113,18 @@ def test_bad_data_is_skipped_up_to_a_share_and_then_refused(capsys: pytest.Captu
     assert "cannot be used, more than 5%" in err
 
 
+def test_a_refused_training_leaves_the_name_free(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    data, run = tmp_path / "reviews.csv", tmp_path / "run"
+    data.write_text("text,label\n" + "".join(f"text number {i},1\n" for i in range(60)))
+    command = ["train", "sentiment", "--data", data, "--run", run, "--epochs", 1, "--units", 4]
+    status, _, err = call(capsys, *command)
+    assert status == 2 and "expected at least two" in err
+    data.write_text("text,label\n" + "".join(f"text number {i},{i % 2}\n" for i in range(60)))
+    assert call(capsys, *command, "--vocabulary-size", 300)[0] == 0
+    status, _, err = call(capsys, *command, "--vocabulary-size", 310)
+    assert status == 2 and "vocabulary_size: 300 in the run, 310 now" in err
+
+
 def test_a_slim_copy_scores_as_the_run(small_run: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     run = small_run("sentiment")
     assert call(capsys, "export", run, "--format", "run", "--out", tmp_path / "slim")[0] == 0

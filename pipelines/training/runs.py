@@ -103,6 +103,11 @@ class Run:
             raise ValueError(f"{file}: is no manifest of a run ({type(error).__name__}: {error})") from None
         return dict(manifest)
 
+    def discard(self) -> None:
+        """Delete the files that the manifest lists, and the manifest; other files stay."""
+        for name in [*(self.manifest() or {"files": {}})["files"], MANIFEST]:
+            (self.path / name).unlink(missing_ok=True)
+
     def has(self, name: str) -> bool:
         """Say whether the run holds file ``name`` (without verifying it)."""
         return (self.path / name).is_file()

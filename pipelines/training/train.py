@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import platform
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -102,12 +101,7 @@ def _cache_key(loaded: Loaded, source: Source) -> str:
 
 def _begin(loaded: Loaded, training: Encoded, other: Loaded | None) -> None:
     if other is not None:
-        try:
-            left = take_weights(loaded.model, other, loaded.config, loaded.preprocessor)
-        except ValueError:
-            # Nothing was trained in it yet, and the corrected command shall find the name free.
-            shutil.rmtree(loaded.run.path)
-            raise
+        left = take_weights(loaded.model, other, loaded.config, loaded.preprocessor)
         say(f"beginning with the weights of {other.run.path}{': without ' + ', '.join(left) if left else ''}")
     elif hasattr(loaded.task, "initialise"):
         loaded.task.initialise(loaded.model, loaded.config, loaded.preprocessor, training)
@@ -164,8 +158,11 @@ def _same(folder: Path, task: str, config: Any, data: dict[str, Any]) -> Run:
     old, new = dict(record["data"]), dict(data)
     old.pop("spec"), new.pop("spec")  # the same data may lie elsewhere by now
     changed = "; ".join(part for part in (changed, configuration.difference(old, new)) if part)
-    if changed:
+    if changed and run.has(STATE):
         raise ValueError(f"--run {folder}: was started with other settings ({changed}); name another run")
+    if changed:  # nothing was trained in it yet: the corrected command shall find the name free
+        run.discard()
+        return create(folder, task, config, data)
     return run
 
 
