@@ -56,7 +56,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "units": 64,
         "decoder_units": 128,
         "dropout": 0.1,
-        "epochs": 8,
+        "epochs": 6,
         "batch_size": 64,
         "learning_rate": 1e-2,
         "warmup": 0.05,
