@@ -42,9 +42,7 @@ def test_attention_equals_numpy_row_by_row(make):
             scores = [reference_score(layer, QUERIES[row, step], KEYS[row, t]) for t in range(length)]
             expected = softmax(np.array(scores))
             np.testing.assert_allclose(weights[row, step, :length], expected, rtol=1e-5)
-            np.testing.assert_allclose(
-                context[row, step], expected @ KEYS[row, :length], rtol=1e-4, atol=1e-6
-            )
+            np.testing.assert_allclose(context[row, step], expected @ KEYS[row, :length], rtol=1e-4, atol=1e-6)
     assert np.all(np.array(weights)[1, :, 2:] == 0)
 
 
