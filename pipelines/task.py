@@ -2,6 +2,14 @@
 
 Adding a task: ``pipelines/NAME_config.py`` (``Config``, ``PRESETS``), ``pipelines/NAME.py`` (the rest), built-in
 data in ``pipelines/data/sources/synthetic/NAME.py``, and a line in ``pipelines.TASKS``.
+
+Beside the protocol a task may have:
+
+- ``initialise(model, config, preprocessor, training)``: first weights that depend on the training examples;
+- ``adopt(config, preprocessor, examples)`` and ``HEAD`` (names of layers): warm start from another run;
+- ``explain(model, preprocessor, config, input)``: where an answer comes from, for ``pipelines explain``;
+- ``facets(config, example)``: what ``pipelines validate`` counts;
+- ``MOST_STEPS``: padded steps that are decoded together at most, where one example can be very long.
 """
 
 from collections.abc import Callable, Iterable, Mapping
