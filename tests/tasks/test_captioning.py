@@ -205,7 +205,7 @@ def frozen_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return train("captioning", data=str(root), run=root / "run", **settings), root
 
 
-def test_frozen_network_from_folder_to_export(frozen_run: tuple[Path, Path], tmp_path: Path) -> None:
+def test_frozen_network_from_folder_to_answers(frozen_run: tuple[Path, Path], tmp_path: Path) -> None:
     run, root = frozen_run
     record = json.loads((run / "encoder.json").read_text())
     assert record["network"] == "MobileNet" and (record["cells"], record["features"]) == (4, 1024)
@@ -215,6 +215,12 @@ def test_frozen_network_from_folder_to_export(frozen_run: tuple[Path, Path], tmp
     assert [a["status"] for a in answers] == ["ok", "unreadable", "unreadable", "ok"]
     assert answers[0]["answer"] and answers[1]["answer"] == "" and "gone.png" in answers[1]["error"]
     json.dumps(answers)
+
+
+@pytest.mark.slow
+def test_frozen_network_exported(frozen_run: tuple[Path, Path], tmp_path: Path) -> None:
+    run, root = frozen_run
+    predictor = Predictor(run)
     buffer = io.BytesIO()
     Image.new("RGB", (300, 200), "red").save(buffer, "JPEG")
     contents = [(root / "test-0.png").read_bytes(), b"junk", buffer.getvalue(), *files()]
@@ -230,7 +236,7 @@ def test_explanation(frozen_run: tuple[Path, Path]) -> None:
     run, root = frozen_run
     explanation = explain_run(run, str(root / "test-0.png"))
     assert explanation.answer == Predictor(run)([str(root / "test-0.png")])[0]["answer"]
-    assert [row["word"] for row in explanation.numbers["rows"]] == explanation.answer.split()
+    assert len(explanation.numbers["rows"]) == len(explanation.arrays["attention"]) > 0
     np.testing.assert_allclose(explanation.arrays["attention"].sum((1, 2)), 1, rtol=1e-4)
     assert len(explanation.picture.axes) >= 1 + len(explanation.numbers["rows"])
     with pytest.raises(ValueError, match=r"captions\.csv: is no picture"):
