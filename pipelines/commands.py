@@ -6,23 +6,16 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from pipelines import TASKS, __version__, load_settings
+from pipelines.arguments import Parser, read_decoding, read_settings
 from pipelines.config import nearest
 from pipelines.data.sources.tfds_folder import need_prepared
 from pipelines.delivery import ngram
 from pipelines.quiet import import_tensorflow
 
 FORMATS = ("saved_model",)
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse whose errors are one sentence: raised as ``ValueError``, printed by ``main`` with exit status 2."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of printing the usage and leaving."""
-        raise ValueError(f"{message} (see: {self.prog} --help)")
 
 
 def run(arguments: list[str]) -> int:
@@ -39,6 +32,8 @@ def run(arguments: list[str]) -> int:
     known, rest = parser.parse_known_args(arguments)
     if known.command in ("train", "validate"):
         known.settings = read_settings(known.task, rest, known.prog)
+    elif known.command in ("evaluate", "predict", "export"):
+        known.decoding = read_decoding(known.run, rest, known.prog)
     elif rest:
         raise ValueError(f"{known.prog}: unknown argument {rest[0]}{_suggest(rest[0], known)}")
     function: Callable[[argparse.Namespace], int] = known.function
@@ -118,26 +113,6 @@ def _add_train(command: Parser) -> None:
     command.epilog = "Every setting of the task is an option too, e.g. --epochs 3; pipelines tasks lists them."
 
 
-def read_settings(task: str, rest: list[str], prog: str) -> dict[str, str]:
-    """Read ``--FIELD VALUE`` pairs of a task's settings from what the parser left over.
-
-    Raises:
-        ValueError: an option that is no setting of the task (with the nearest name), or one without a value.
-    """
-    config_class = load_settings(task).Config
-    options = {"--" + field.name.replace("_", "-"): field for field in dataclasses.fields(config_class)}
-    parser = Parser(prog=f"{prog} {task}", allow_abbrev=False, add_help=False)
-    for option, field in options.items():
-        parser.add_argument(option, dest=field.name, default=argparse.SUPPRESS)
-    known, unknown = parser.parse_known_args(rest)
-    if unknown:
-        hint = nearest(
-            unknown[0].partition("=")[0], [*options, "--preset", "--data", "--run", "--config", "--init", "--limit"]
-        )
-        raise ValueError(f"{prog} {task}: unknown argument {unknown[0]}{hint}")
-    return dict(vars(known))
-
-
 def tasks(arguments: argparse.Namespace) -> int:
     """Print every task with its presets and settings."""
     for name, summary in TASKS.items():
@@ -203,7 +178,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     import_tensorflow()
     from pipelines.training import evaluation  # noqa: PLC0415
 
-    record = evaluation.evaluate(a.run, a.data, a.split, a.out, a.against)
+    record = evaluation.evaluate(a.run, a.data, a.split, a.out, a.against, **a.decoding)
     print(evaluation.table(record) + "\n\n" + record["report"])
     return 0
 
@@ -219,7 +194,7 @@ def predict(arguments: argparse.Namespace) -> int:
     import_tensorflow()
     from pipelines.delivery.predictor import Predictor  # noqa: PLC0415
 
-    for prediction in Predictor(a.run).stream(_inputs(a)):
+    for prediction in Predictor(a.run, **a.decoding).stream(_inputs(a)):
         if a.json:
             print(json.dumps(prediction, ensure_ascii=False), flush=True)
         else:
@@ -269,7 +244,7 @@ def export(arguments: argparse.Namespace) -> int:
     import_tensorflow()
     from pipelines.delivery.export import export as run_export  # noqa: PLC0415
 
-    print(run_export(a.run, a.out))
+    print(run_export(a.run, a.out, **a.decoding))
     return 0
 
 

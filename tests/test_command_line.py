@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pipelines.__main__ import main
+from pipelines.training.loading import load_run
 
 ROOT = Path(__file__).parent.parent
 
@@ -93,6 +94,24 @@ def test_evaluate_prints_a_table_and_compares_two_runs(
     assert record["against"]["differences"]["accuracy"]["difference"] == 0
     status, _, err = call(capsys, "evaluate", run, "--split", "tset")
     assert status == 2 and "it has: train, validation, test" in err
+
+
+def test_the_search_can_be_changed_and_what_was_trained_cannot(
+    small_run: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run = small_run("translation")
+    decoded = []
+    for flags in ([], ["--beam-width", "1"], ["--beam-width=3", "--length-penalty", "0.5"]):
+        assert call(capsys, "evaluate", run, "--split", "validation", "--out", tmp_path, *flags)[0] == 0
+        decoded.append(json.loads((tmp_path / "metrics.json").read_text())["decode"])
+    assert decoded == ["beam 2, alpha 1.0", "greedy", "beam 3, alpha 0.5"]
+    assert call(capsys, "predict", run, "The dog.", "--beam-width", "1")[0] == 0
+    status, _, err = call(capsys, "evaluate", run, "--units", "3")
+    assert status == 2 and "unknown argument --units" in err
+    status, _, err = call(capsys, "evaluate", run, "--beam-width", "none")
+    assert status == 2 and "--beam-width: input should be a valid integer" in err
+    with pytest.raises(ValueError, match="units: was fixed when"):
+        load_run(run, units=3)
 
 
 def test_bad_data_is_skipped_up_to_a_share_and_then_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from pipelines import TASKS, Predictor, config, evaluate, load_settings, load_task, train
-from pipelines.commands import read_settings
+from pipelines.arguments import read_settings
 from pipelines.data.inputs import batches
 from pipelines.data.sources.source import limited
 from pipelines.delivery.export import export, operations

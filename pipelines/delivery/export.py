@@ -23,7 +23,7 @@ TOLERANCE = 1e-4
 """Largest difference of a float output between run and export, of values above 1 relative; both are float32."""
 
 
-def export(run: str | Path, out: str | Path | None = None, samples: int = 16) -> Path:
+def export(run: str | Path, out: str | Path | None = None, samples: int = 16, **decoding: Any) -> Path:
     """Write a run as a SavedModel and prove that it answers as the run does.
 
     Args:
@@ -31,6 +31,7 @@ def export(run: str | Path, out: str | Path | None = None, samples: int = 16) ->
         out: the folder to write; ``export`` within the run when left out. An older export there is replaced once the
             new one is proven.
         samples: built-in test examples on which run and export are compared.
+        **decoding: settings out of ``config.DECODING`` that replace the run's own, e.g. ``beam_width=1``.
 
     Returns:
         The folder.
@@ -39,7 +40,7 @@ def export(run: str | Path, out: str | Path | None = None, samples: int = 16) ->
         ValueError: the run cannot be loaded, or ``out`` is something else than an export.
         RuntimeError: the export differs from the run or holds operations that TensorFlow Serving lacks.
     """
-    loaded = load_run(run)
+    loaded = load_run(run, **decoding)
     target = Path(out).expanduser() if out is not None else loaded.run.path / "export"
     if target.exists() and not (target / "saved_model.pb").exists():
         raise ValueError(f"--out {target}: exists and is no SavedModel; name another folder")

@@ -31,18 +31,24 @@ class Predictor:
         task: the task's module.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, **decoding: Any) -> None:
         """Load a run folder, or a SavedModel that ``pipelines export`` wrote.
 
+        Args:
+            path: the folder.
+            **decoding: settings out of ``config.DECODING`` that replace the run's own, e.g. ``beam_width=1``.
+
         Raises:
-            ValueError: ``path`` is neither, or was changed.
+            ValueError: ``path`` is neither, or was changed; an export does not take settings.
         """
         self.path = Path(path).expanduser()
         self.loaded: Loaded | None = None
         if (self.path / "saved_model.pb").exists():
+            if decoding:
+                raise ValueError(f"{self.path}: an export decodes as it was exported; {next(iter(decoding))} is fixed")
             self._load_export()
         else:
-            self.loaded = load_run(self.path)
+            self.loaded = load_run(self.path, **decoding)
             self.task = self.loaded.task
             self._fast, self._plain = Decoder(self.loaded), Decoder(self.loaded)
 

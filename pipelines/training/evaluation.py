@@ -79,6 +79,7 @@ def evaluate(
     split: str = "test",
     out: str | Path | None = None,
     against: str | Path | None = None,
+    **decoding: Any,
 ) -> dict[str, Any]:
     """Decode and score a split with a trained run.
 
@@ -88,6 +89,7 @@ def evaluate(
         split: which split.
         out: folder for ``metrics.json`` and ``predictions.jsonl``; the run itself when left out.
         against: a second run, compared on the same examples by paired bootstrap.
+        **decoding: settings out of ``config.DECODING`` that replace the run's own, e.g. ``beam_width=1``.
 
     Returns:
         The content of ``metrics.json``.
@@ -96,7 +98,7 @@ def evaluate(
         ValueError: the run, the data or the split cannot be used.
         RuntimeError: the results cannot be written.
     """
-    loaded = load_run(run)
+    loaded = load_run(run, **decoding)
     source = loaded.open_source(data)
     encoded = encode_split(loaded, source, split)
     begin = time.monotonic()

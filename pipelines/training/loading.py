@@ -46,15 +46,23 @@ class Loaded:
             raise ValueError(f"{error} (the run was trained on it; name the data with --data)") from None
 
 
-def load_run(path: str | Path) -> Loaded:
+def load_run(path: str | Path, **decoding: Any) -> Loaded:
     """Load a run folder; every file that is read is compared with its recorded SHA-256 first.
 
+    Args:
+        path: the folder.
+        **decoding: settings out of ``config.DECODING`` that replace the run's own.
+
     Raises:
-        ValueError: no run, a changed file, or a training that has not finished its first epoch.
+        ValueError: a setting that decoding does not have, no run, a changed file, or a training that has not finished
+            its first epoch.
     """
     run, record = open_run(path)
     settings = load_settings(record["task"])
-    config = configuration.from_dict(settings.Config, record["config"], str(run.path / CONFIG))
+    fixed = [name for name in decoding if name not in configuration.DECODING]
+    if fixed:
+        raise ValueError(f"{fixed[0]}: was fixed when {run.path} was trained; only decoding can be changed")
+    config = configuration.from_dict(settings.Config, record["config"] | decoding, str(run.path / CONFIG))
     if not run.has(WEIGHTS):
         raise ValueError(f"{run.path}: has no {WEIGHTS}: its training has not finished an epoch yet")
     weights = run.verified(WEIGHTS)

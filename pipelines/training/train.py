@@ -67,7 +67,7 @@ def train(
     say(f"{len(training)} training and {len(validation)} validation examples; run {folder}")
     if not loaded.run.has(STATE):
         _begin(loaded, training, other)
-    decoder = Decoder(loaded)
+    decoder = Decoder(_greedy(loaded))
 
     def validate() -> dict[str, float]:
         predictions = decoder(validation)
@@ -90,6 +90,13 @@ def train(
         say(f"padding {trainer.padding:.1%} of the steps, waiting for input {share:.1%} of the time")
     say(f"best epoch {progress.best_epoch + 1}: validation {loaded.task.METRIC} {progress.best:.4f}")
     return folder
+
+
+def _greedy(loaded: Loaded) -> Loaded:
+    """Search with a beam of one while training: epochs are compared, and a wide beam can cost as much as an epoch."""
+    if not hasattr(loaded.config, "beam_width"):
+        return loaded
+    return dataclasses.replace(loaded, config=dataclasses.replace(loaded.config, beam_width=1))
 
 
 def _cache_key(loaded: Loaded, source: Source) -> str:

@@ -1,0 +1,54 @@
+"""Reading of command-line arguments that depend on a task: its settings are options too."""
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import NoReturn
+
+from pipelines import load_settings
+from pipelines.config import DECODING, nearest
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose errors are one sentence: raised as ``ValueError``, printed by ``main`` with exit status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage and leaving."""
+        raise ValueError(f"{message} (see: {self.prog} --help)")
+
+
+def read_settings(task: str, rest: list[str], prog: str) -> dict[str, str]:
+    """Read ``--FIELD VALUE`` pairs of a task's settings from what the parser left over.
+
+    Raises:
+        ValueError: an option that is no setting of the task (with the nearest name), or one without a value.
+    """
+    names = [field.name for field in dataclasses.fields(load_settings(task).Config)]
+    return _read(names, rest, f"{prog} {task}", ["--preset", "--data", "--run", "--config", "--limit"])
+
+
+def read_decoding(run: str, rest: list[str], prog: str) -> dict[str, str]:
+    """Read the settings of a run that may differ at each decoding, such as ``--beam-width 1``.
+
+    Raises:
+        ValueError: an option that is no such setting of the run's task, or one without a value.
+    """
+    try:
+        task = json.loads((Path(run).expanduser() / "config.json").read_text("utf-8"))["task"]
+        names = [field.name for field in dataclasses.fields(load_settings(task).Config) if field.name in DECODING]
+    except (OSError, ValueError, KeyError, TypeError):
+        names = []  # no run of ours; whoever opens it says so
+    return _read(names, rest, prog, ["--data", "--split", "--out", "--against", "--file", "--json", "--format"])
+
+
+def _read(names: list[str], rest: list[str], prog: str, others: list[str]) -> dict[str, str]:
+    parser = Parser(prog=prog, allow_abbrev=False, add_help=False)
+    options = ["--" + name.replace("_", "-") for name in names]
+    for option, name in zip(options, names, strict=True):
+        parser.add_argument(option, dest=name, default=argparse.SUPPRESS)
+    known, unknown = parser.parse_known_args(rest)
+    if unknown:
+        hint = nearest(unknown[0].partition("=")[0], [*options, *others])
+        raise ValueError(f"{prog}: unknown argument {unknown[0]}{hint}")
+    return dict(vars(known))
