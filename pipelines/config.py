@@ -16,8 +16,9 @@ from pydantic.dataclasses import dataclass
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 C = TypeVar("C")
-DECODING = ("beam_width", "length_penalty", "length_ratio", "min_tokens", "no_repeat_ngram")
-"""Settings that change how answers are searched and nothing that was trained: they may differ at each decoding."""
+DECODING = ("beam_width", "length_penalty", "length_ratio", "min_tokens", "no_repeat_ngram", "encoder_weights")
+"""Settings that change nothing that was trained: how answers are searched, and where the file of a frozen network's
+weights lies by now. They may differ at each decoding."""
 
 
 def _split_commas(value: Any) -> Any:

@@ -21,6 +21,7 @@ from pipelines.data.sources.synthetic import captioning as synthetic
 from pipelines.data.text import EOS, PAD
 from pipelines.delivery.explain import explain as explain_run
 from pipelines.delivery.export import export, run_fresh
+from pipelines.training.loading import load_run
 
 TINY: dict[str, Any] = {
     "picture_size": 32,
@@ -241,6 +242,16 @@ def test_explanation(frozen_run: tuple[Path, Path]) -> None:
     assert len(explanation.picture.axes) >= 1 + len(explanation.numbers["rows"])
     with pytest.raises(ValueError, match=r"captions\.csv: is no picture"):
         explain_run(run, str(root / "captions.csv"))
+
+
+def test_weights_may_lie_elsewhere_by_now(frozen_run: tuple[Path, Path], tmp_path: Path) -> None:
+    run, _ = frozen_run
+    file = tmp_path / "mine.weights.h5"
+    network = load_run(run).preprocessor.network
+    network.model.save_weights(file)
+    assert load_run(run, encoder_weights=str(file)).preprocessor.network.sha256 == network.sha256
+    with pytest.raises(ValueError, match=r"--encoder-weights .*gone\.h5: there is no such file"):
+        evaluate(run, out=tmp_path, encoder_weights=str(tmp_path / "gone.h5"))
 
 
 def test_other_weights_are_noticed(frozen_run: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
