@@ -10,9 +10,10 @@ demo: .venv/installed
 	$(BIN)/python -m pipelines demo
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: .venv/installed-dev
+	$(BIN)/python -m pip install --quiet -e '.[slow]'
 	$(BIN)/python -m pytest -m slow
 
 lint: .venv/installed-dev

@@ -14,6 +14,7 @@ TASKS: dict[str, str] = {
     "sentiment": "a sentence or a text -> an opinion or another class",
     "translation": "a sentence in one language -> the same in another, with the alignment of their pieces",
     "speech": "a recording -> its transcript, with the time of every word",
+    "captioning": "a picture -> a sentence that describes it, with where each word looked",
 }
 
 _PUBLIC = {

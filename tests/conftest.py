@@ -32,6 +32,17 @@ SMALL: dict[str, dict[str, Any]] = {
         "beam_width": 2,
     },
     "speech": {"epochs": 1, "batch_size": 16, "bands": 20, "filters": 4, "units": 12, "layers": 1, "dropout": 0.0},
+    "captioning": {
+        "epochs": 1,
+        "batch_size": 16,
+        "picture_size": 32,
+        "vocabulary_size": 400,
+        "max_tokens": 16,
+        "embedding_size": 12,
+        "grid_units": 12,
+        "units": 8,
+        "beam_width": 2,
+    },
 }
 """Settings of a network that trains in a second; a task that is not named here runs its ``demo`` preset."""
 
@@ -53,6 +64,21 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def small_export(tmp_path_factory: pytest.TempPathFactory, small_run: Any) -> Any:
+    """Return ``exported(task) -> folder`` of the small run's SavedModel; written and proven once a session."""
+    from pipelines.delivery.export import export
+
+    made: dict[str, Path] = {}
+
+    def exported(task: str) -> Path:
+        if task not in made:
+            made[task] = export(small_run(task), tmp_path_factory.mktemp("exports") / task)
+        return made[task]
+
+    return exported
 
 
 @pytest.fixture(scope="session")

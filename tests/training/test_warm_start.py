@@ -84,7 +84,7 @@ def test_training_goes_on_and_can_be_resumed(small_run, data, tmp_path):
 def test_what_does_not_fit_is_refused_by_name(small_run, data, tmp_path, settings, message):
     with pytest.raises(ValueError, match=message):
         train("sentiment", data(LABELS["same"]), tmp_path / "new", init=small_run("sentiment"), **settings)
-    assert not (tmp_path / "new").exists()
+    assert not (tmp_path / "new" / "state.npz").exists(), "nothing was trained, so the name must stay free"
 
 
 def test_wrong_runs_are_refused_at_once(small_run, tmp_path):
