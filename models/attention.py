@@ -15,6 +15,8 @@ from models.masks import mask_from_lengths
 
 PoolingKind = Literal["attention", "max", "mean", "last"]
 MultiplicativeKind = Literal["general", "scaled_dot"]
+TIE = 1e-5
+"""Values as near to the maximum as this share it: rounding differs between ways of computing the same state."""
 POOLING_KINDS = ("attention", "max", "mean", "last")
 MULTIPLICATIVE_KINDS = ("general", "scaled_dot")
 
@@ -168,8 +170,8 @@ class Pooling(keras.layers.Layer):
     | mean      | mean over the steps                  | 1 / length                                        |
     | last      | the last real step                   | one-hot                                           |
 
-    Source of `attention`: Yang et al. 2016 (N16-1174), equations 5 to 7. Units with the same maximum at
-    several steps (`max`) are shared among these, so that the weights of a row always sum to one.
+    Source of `attention`: Yang et al. 2016 (N16-1174), equations 5 to 7. Units whose value lies within TIE of
+    their maximum at several steps (`max`) are shared among these, so that the weights of a row sum to one.
     """
 
     def __init__(self, kind: PoolingKind = "attention", units: int | None = None, **kwargs: Any) -> None:
@@ -225,7 +227,7 @@ def _max_pool(sequence: Any, mask: Any) -> tuple[Any, Any]:
     inside = mask[:, :, None]
     floor = ops.where(inside, sequence, ops.cast(-float("inf"), sequence.dtype))
     peak = ops.max(floor, axis=1, keepdims=True)
-    hits = ops.cast(ops.logical_and(sequence == peak, inside), "float32")
+    hits = ops.cast(ops.logical_and(sequence >= peak - TIE, inside), "float32")
     weights = ops.mean(hits / ops.maximum(ops.sum(hits, axis=1, keepdims=True), 1.0), axis=-1)
     any_step = ops.any(mask, axis=1)[:, None]
     return ops.where(any_step, peak[:, 0], ops.zeros_like(peak[:, 0])), weights

@@ -61,7 +61,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "filters": 16,
         "units": 96,
         "layers": 2,
-        "epochs": 6,
+        "epochs": 5,
         "batch_size": 32,
         "learning_rate": 3e-3,
         "warmup": 0.05,

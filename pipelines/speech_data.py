@@ -37,7 +37,7 @@ STATISTICS_FROM = 500
 def open_source(spec: str, config: Config) -> Source:
     """Open ``synthetic``, ``tfds:NAME``, a manifest, or a known corpus tree; missing splits are cut by speaker."""
     if spec == "synthetic":
-        return builtin(synthetic.utterances, {"train": 2000, "validation": 150, "test": 300})
+        return builtin(synthetic.utterances, {"train": 1200, "validation": 120, "test": 300})
     given = {"audio": config.audio_column, "text": config.text_column, "speaker": config.speaker_column}
     columns: dict[str, tuple[str, ...]] = {name: (column,) for name, column in given.items() if column}
     source = _named(spec, NAMED | columns) if spec.startswith("tfds:") else open_recordings(spec, columns)

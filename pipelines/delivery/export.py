@@ -67,8 +67,8 @@ def _samples(loaded: Loaded, count: int) -> dict[str, Any]:
 
 def _save(loaded: Loaded, folder: Path, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
     serving = loaded.task.serving(loaded.model, loaded.preprocessor, loaded.config)
-    expected = {name: value.numpy() for name, value in serving(**inputs).items()}
     with portable():
+        expected = {name: value.numpy() for name, value in serving(**inputs).items()}
         function = tf.function(serving.__call__, input_signature=serving.signature)
         serving.serve = function  # tracked, so that tables and variables are saved with it
         more = serving.further() if hasattr(serving, "further") else {}  # other signatures, such as one for streams
