@@ -87,7 +87,7 @@ class Trainer:
         )
         self.optimizer.build(self.model.trainable_variables)  # an unbuilt one would silently restore nothing
         self.average = Average(self.model.trainable_variables, s.ema)
-        self.step = make_step(self.model, self.loss, self.optimizer, self.average)
+        self.step: Callable[..., tuple[Any, Any]] | None = None
         found = importlib.util.find_spec("tensorboard")
         self.log = tf.summary.create_file_writer(str(self.run.path / "tensorboard")) if found else None
         self.wait = self.busy = 0.0
@@ -121,7 +121,11 @@ class Trainer:
         s = self.settings
         plan = self._plan(train, progress.epoch)
         seed = s.seed * 100_003 + progress.epoch
-        data = iter(batches(train, plan, self.transform, seed, start=progress.step))
+        dataset = batches(train, plan, self.transform, seed, start=progress.step)
+        if self.step is None:
+            parts = self.model, self.loss, self.optimizer, self.average
+            self.step = make_step(*parts, signature=dataset.element_spec)
+        data = iter(dataset)
         saved = time.monotonic()
         with tqdm(
             total=steps, initial=progress.step, desc=f"epoch {progress.epoch + 1}/{s.epochs}", disable=quiet()
@@ -140,6 +144,7 @@ class Trainer:
         begin = time.monotonic()
         x, y = next(data)
         ready = time.monotonic()
+        assert self.step is not None
         loss, norm = (float(value) for value in self.step(x, y))
         if not np.isfinite(loss):
             names = ", ".join(str(train.examples[i]["where"]) for i in indices[:8])

@@ -34,14 +34,18 @@ class Average:
             average.assign(value)
 
 
-def make_step(model: Any, loss: LossFunction, optimizer: Any, average: Average) -> Callable[..., tuple[Any, Any]]:
+def make_step(
+    model: Any, loss: LossFunction, optimizer: Any, average: Average, signature: Any = None
+) -> Callable[..., tuple[Any, Any]]:
     """Return ``step(x, y) -> (mean loss, global gradient norm)``, float32 scalars, which updates all weights.
 
-    Batch and time are left open in the trace; only the recurrent kernels compile once a width.
+    ``signature`` is the ``element_spec`` of the batches, (x, y) with batch and time left open: one trace serves every
+    width. Without it the first batch is traced by its own shape, and a resumed training, whose first batch is another,
+    would round differently.
     """
     weights = model.trainable_variables
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(input_signature=signature)
     def step(x: Mapping[str, Any], y: Mapping[str, Any]) -> tuple[Any, Any]:
         with tf.GradientTape() as tape:
             value = tf.reduce_mean(loss(x, y))
