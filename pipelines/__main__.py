@@ -22,7 +22,7 @@ if Path(pipelines.__file__ or "").resolve().parent != Path(__file__).resolve().p
         f"pipelines: {pipelines.__file__} hides this program; start the command `pipelines`, or from another folder"
     )
 
-from pipelines import commands
+from pipelines import command_line
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     sys.unraisablehook, sys.excepthook = _quiet, _without_destructors
     try:
-        return commands.run(sys.argv[1:] if arguments is None else arguments)
+        return command_line.run(sys.argv[1:] if arguments is None else arguments)
     except ValueError as error:
         return _failed(2, str(error))
     except RuntimeError as error:

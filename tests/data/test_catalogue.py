@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from pipelines.commands import run
+from pipelines.command_line import run
 from pipelines.data import catalogue
 from pipelines.data.catalogue import SETS, Archive, DataSet, get
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipelines.commands import run
+from pipelines.command_line import run
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipelines import train
-from pipelines.commands import run as command
+from pipelines.command_line import run as command
 from pipelines.training.loading import load_run
 
 LABELS = {"same": ["positive", "negative"], "other": ["fine", "awful", "mixed"]}

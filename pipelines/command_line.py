@@ -1,0 +1,114 @@
+"""The command line: what can be typed. ``commands`` says what each command does."""
+
+import argparse
+from collections.abc import Callable
+
+from pipelines import TASKS, __version__, commands
+from pipelines.arguments import Parser, read_decoding, read_settings
+from pipelines.config import nearest
+from pipelines.delivery import ngram
+
+FORMATS = ("saved_model",)
+
+
+def run(arguments: list[str]) -> int:
+    """Parse and carry out one command line.
+
+    Raises:
+        ValueError: the request is wrong.
+        RuntimeError: the work failed.
+    """
+    parser = build_parser()
+    if not arguments:
+        parser.print_help()
+        return 0
+    known, rest = parser.parse_known_args(arguments)
+    if known.command in ("train", "validate"):
+        known.settings = read_settings(known.task, rest, known.prog)
+    elif known.command in ("evaluate", "predict", "export"):
+        known.decoding = read_decoding(known.run, rest, known.prog)
+    elif rest:
+        raise ValueError(f"{known.prog}: unknown argument {rest[0]}{_suggest(rest[0], known)}")
+    function: Callable[[argparse.Namespace], int] = known.function
+    return function(known)
+
+
+def _suggest(argument: str, known: argparse.Namespace) -> str:
+    return nearest(argument.partition("=")[0], ["--" + name.replace("_", "-") for name in vars(known)])
+
+
+def build_parser() -> Parser:
+    """Describe every command."""
+    parser = Parser(prog="pipelines", description="Recurrent task pipelines for Keras 3.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"pipelines {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, function: Callable[[argparse.Namespace], int], summary: str) -> Parser:
+        command = subparsers.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        command.set_defaults(function=function, prog=f"pipelines {name}")
+        return command
+
+    add("tasks", commands.tasks, "list tasks, their presets and settings")
+    command = add("demo", commands.demo, "all tasks on built-in data: train, evaluate, export, answer")
+    command.add_argument("--out", default="demo", help="folder for the runs (default: demo)")
+    command.add_argument("--task", action="append", default=[], help="only this task; may be repeated")
+    _add_train(add("train", commands.train, "train a task, or resume a run"))
+    _add_validate(add("validate", commands.validate, "counts, lengths, duplicates, unusable examples by file and line"))
+    command = add("evaluate", commands.evaluate, "decode and score a split")
+    command.add_argument("run", help="run folder")
+    command.add_argument("--data", help="data to evaluate on (default: the run's own)")
+    command.add_argument("--split", default="test", help="split (default: test)")
+    command.add_argument("--out", help="folder for metrics.json and predictions.jsonl (default: the run)")
+    command.add_argument("--against", metavar="RUN2", help="second run, compared by paired bootstrap")
+    _add_predict(add("predict", commands.predict, "raw inputs in, answers out: ANSWER, tab, score, tab, input"))
+    _add_explain(add("explain", commands.explain, "say where an answer comes from: a picture and the numbers in it"))
+    _add_export(
+        add("export", commands.export, "write a SavedModel that takes the raw input, checked in a fresh process")
+    )
+    ngram.add_arguments(add("lm", ngram.run, "estimate an n-gram language model for speech, one sentence a line"))
+    command = add("data", commands.data, "where to get the named data sets; fetch one")
+    command.add_argument("name", nargs="?", default="", help="a set of the list, or tfds:NAME; nothing prints the list")
+    command.add_argument("--out", default="data", help="folder to fetch into (default: data)")
+    command = add("doctor", commands.doctor, "versions, conflicts, devices, arithmetic, sound formats, room to work")
+    command.add_argument("--json", action="store_true", help="one JSON array instead of lines")
+    return parser
+
+
+def _add_validate(command: Parser) -> None:
+    command.add_argument("task", help=f"one of: {', '.join(TASKS)}")
+    command.add_argument("--data", default="synthetic", help="synthetic (default), tfds:NAME, or a path")
+    command.add_argument("--config", metavar="FILE", help="JSON file of settings")
+    command.add_argument("--json", action="store_true", help="JSON lines: unusable examples, then the report")
+    command.epilog = "Settings of the task that say how data is read are options too, e.g. --text-column words."
+
+
+def _add_explain(command: Parser) -> None:
+    command.add_argument("run", help="run folder")
+    command.add_argument("input", help="one input")
+    command.add_argument("--out", required=True, metavar="FILE.png", help="picture to write")
+    command.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+
+
+def _add_predict(command: Parser) -> None:
+    command.add_argument("run", help="run folder or exported SavedModel")
+    command.add_argument("input", nargs="*", help="inputs; - reads lines from standard input")
+    command.add_argument("--file", help="file with one input a line")
+    command.add_argument("--json", action="store_true", help="JSON lines instead")
+
+
+def _add_export(command: Parser) -> None:
+    command.add_argument("run", help="run folder")
+    formats = "saved_model (default), or run: a copy with float16 weights and without training state"
+    command.add_argument("--format", default="saved_model", choices=[*FORMATS, "run"], help=formats)
+    command.add_argument("--out", help="folder to write (default: RUN/export)")
+
+
+def _add_train(command: Parser) -> None:
+    command.add_argument("task", help=f"one of: {', '.join(TASKS)}")
+    command.add_argument("--preset", default="default", help="named settings of the task (see: pipelines tasks)")
+    command.add_argument("--data", default="synthetic", help="synthetic (default), tfds:NAME, or a path")
+    command.add_argument("--run", help="run folder; an existing run is resumed (default: runs/TASK-TIME)")
+    command.add_argument("--config", metavar="FILE", help="JSON file of settings")
+    command.add_argument("--init", metavar="RUN", help="begin with the settings, vocabulary and weights of this run")
+    command.add_argument("--limit", type=int, default=0, help="at most this many examples of each split")
+    command.epilog = "Every setting of the task is an option too, e.g. --epochs 3; pipelines tasks lists them."
