@@ -14,7 +14,6 @@ import tensorflow as tf
 
 from models.decoders import AttentionDecoder
 from models.encoders import GridEncoder
-from models.losses import sequence_loss
 from models.pictures import ConvolutionalGrid
 from models.search import Hypotheses, Rules, beam
 from pipelines import captioning_cases, captioning_explain
@@ -36,6 +35,7 @@ from pipelines.data.text import BOS, EOS, PAD
 from pipelines.data.validate import Facets
 from pipelines.training import caption_metrics
 from pipelines.training.explanation import Explanation
+from pipelines.training.step import projected_loss
 
 NAME = "captioning"
 METRIC = "bleu4"
@@ -117,8 +117,9 @@ def loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Mapping[st
     seen = tf.concat([tf.fill([tf.shape(target)[0], 1], BOS), target[:, :-1]], axis=1)
     keys, cells = see(model, x["picture"], training=True)
     # A missing caption is read as one step, which the loss then leaves out.
-    logits, attention = model.get_layer("decoder")(seen, tf.maximum(pieces, 1), keys, cells, training=True)
-    losses = tf.reshape(sequence_loss(target, logits, config.label_smoothing), shape[:2])
+    decoder = model.get_layer("decoder")
+    readout, attention = decoder.read(seen, tf.maximum(pieces, 1), keys, cells, training=True)
+    losses = tf.reshape(projected_loss(decoder, readout, target, config.label_smoothing), shape[:2])
     pieces = tf.cast(tf.reshape(pieces, shape[:2]), tf.float32)
     mean = tf.reduce_sum(losses, axis=1) / tf.reduce_sum(pieces, axis=1)
     if not config.attention_penalty:

@@ -14,7 +14,6 @@ import tensorflow as tf
 from models.decoders import AttentionDecoder
 from models.encoders import TextEncoder, token_embedding
 from models.kernels import portable
-from models.losses import sequence_loss
 from models.search import Hypotheses, Rules, beam
 from pipelines.data.sources import files
 from pipelines.data.sources.parallel import open_parallel
@@ -24,6 +23,7 @@ from pipelines.data.sources.synthetic.builtin import builtin
 from pipelines.data.text import BOS, EMPTY, EOS, PAD
 from pipelines.training import translation_metrics
 from pipelines.training.explanation import Explanation
+from pipelines.training.step import projected_loss
 from pipelines.translation_baseline import baseline as baseline
 from pipelines.translation_config import PRESETS as PRESETS
 from pipelines.translation_config import Config as Config
@@ -113,13 +113,7 @@ def loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Mapping[st
     encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
     keys, summary = encoder(x["source"], x["source_lengths"], training=True)
     readout, _ = decoder.read(seen, y["target_lengths"], keys, x["source_lengths"], summary, training=True)
-
-    # The logits are by far the largest tensor; compiled with the loss, they pass through memory less often.
-    @tf.function(jit_compile=True, reduce_retracing=True)
-    def head(readout: Any, target: Any) -> Any:
-        return sequence_loss(target, decoder.project(readout), config.label_smoothing)
-
-    return head(readout, y["target"]) / y["mean_length"]
+    return projected_loss(decoder, readout, y["target"], config.label_smoothing) / y["mean_length"]
 
 
 def augmentation(config: Config) -> None:
