@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow lint install clean
+.PHONY: demo test test-slow lint docs install clean
 
 demo: .venv/installed
 	$(BIN)/python -m pipelines demo
@@ -13,13 +13,17 @@ test: .venv/installed-dev
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: .venv/installed-dev
-	$(BIN)/python -m pip install --quiet -e '.[slow]'
+	$(BIN)/python -m pip install --quiet -e '.[slow,docs]'
 	$(BIN)/python -m pytest -m slow
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: .venv/installed
+	$(BIN)/python -m pip install --quiet -e '.[docs]'
+	$(BIN)/mkdocs build --strict
 
 install: .venv/installed
 

@@ -1,0 +1,138 @@
+"""What README and docs tell a reader to type is understood by the real command line; fences marked `quick` run."""
+
+import csv
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from pipelines import TASKS, load_settings
+from pipelines.arguments import read_settings
+from pipelines.command_line import build_parser
+from pipelines.config import DECODING, from_dict
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md"),
+                *ROOT.glob("pretrained/*/README.md")])  # fmt: skip
+FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)")
+PROGRAM = re.compile(r"^(?:\$ )?(?:[\w./]*python[\d.]* -m pipelines|(?:\.venv/bin/)?pipelines) +(\w.*)$")
+OPERATORS = {"|", ">", ">>", "<", "&&", ";", "&"}
+
+
+class Command(NamedTuple):
+    page: str
+    line: str
+    arguments: list[str]
+
+
+def commands_in(page: str, text: str) -> list[Command]:
+    """Commands in fences, with continued lines joined, and in spans of inline code."""
+    lines = [line for _, body in FENCE.findall(text) for line in body.replace("\\\n", " ").splitlines()]
+    lines += [" ".join(span.split()) for span in SPAN.findall(FENCE.sub("", text))]
+    found = []
+    for line in lines:
+        if match := PROGRAM.match(line.strip()):
+            words = shlex.split(match[1], comments=True)
+            end = next((i for i, word in enumerate(words) if word in OPERATORS), len(words))
+            found.append(Command(page, line.strip(), words[:end]))
+    return found
+
+
+def check(command: Command) -> None:
+    """Parse one command as the program would; ValueError where it would refuse."""
+    known, rest = build_parser().parse_known_args(command.arguments)
+    if known.command in ("train", "validate"):
+        config = load_settings(known.task).Config
+        from_dict(config, read_settings(known.task, rest, known.command), known.command)
+    elif known.command in ("evaluate", "predict", "export"):
+        options = {word.partition("=")[0] for word in rest if word.startswith("--")}
+        unknown = options - {"--" + name.replace("_", "-") for name in DECODING}
+        if unknown:
+            raise ValueError(f"unknown {sorted(unknown)}")
+    elif rest:
+        raise ValueError(f"left over: {rest}")
+
+
+COMMANDS = [c for page in PAGES for c in commands_in(str(page.relative_to(ROOT)), page.read_text("utf-8"))]
+REAL = [c for c in COMMANDS if not {"TASK", "..."} & set(c.arguments) and c.arguments]
+
+
+@pytest.mark.parametrize("command", REAL, ids=lambda c: f"{c.page}: {c.line}"[:100])
+def test_the_command_line_understands(command: Command) -> None:
+    try:
+        check(command)
+    except SystemExit as end:  # --help and --version
+        assert end.code in (0, None)
+
+
+def test_every_command_of_the_program_is_in_the_readme() -> None:
+    shown = {c.arguments[0] for c in COMMANDS if c.page == "README.md"} | set(
+        re.findall(r"^\| `(\w+)", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+    )
+    names = re.findall(r"^    (\w+) ", build_parser().format_help(), re.MULTILINE)
+    assert names and set(names) <= shown | {"tasks", "demo"}, set(names) - shown
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "pipelines train sentiment --epoch 3",
+        "python -m pipelines train sentiments",
+        "pipelines evaluate runs/x --beamwidth 3",
+        "pipelines doctor --all",
+        "pipelines train sentiment --epochs three",
+    ],
+)
+def test_a_wrong_command_would_be_noticed(line: str) -> None:
+    (command,) = commands_in("page", f"```\n{line}\n```\n")
+    with pytest.raises(ValueError):
+        check(command)
+
+
+def quick_fences() -> list[tuple[str, str]]:
+    return [
+        (str(page.relative_to(ROOT)), body)
+        for page in PAGES
+        for info, body in FENCE.findall(page.read_text("utf-8"))
+        if "quick" in info.split()
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page, script", quick_fences())
+def test_quick_commands_work(page: str, script: str, tmp_path: Path) -> None:
+    from pipelines.data.sources.synthetic import sentiment as synthetic
+    from pipelines.data.sources.synthetic.builtin import builtin
+
+    (tmp_path / "pretrained").symlink_to(ROOT / "pretrained")
+    with open(tmp_path / "reviews.csv", "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for example in builtin(synthetic.examples, {"train": 400}).read("train"):
+            writer.writerow([example["text"], example["label"]])
+    script = script.replace(".venv/bin/python", shlex.quote(sys.executable))
+    script = re.sub(r"^pipelines ", f"{shlex.quote(sys.executable)} -m pipelines ", script, flags=re.MULTILINE)
+    done = subprocess.run(
+        ["bash", "-euc", script], cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, f"{page}: {done.stderr}"
+
+
+@pytest.mark.slow
+def test_the_pages_of_docs_build_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "length_penalty" in (tmp_path / "api/search/index.html").read_text("utf-8")
+
+
+def test_pages_are_found() -> None:
+    assert len(REAL) > 10 and {"README.md"} <= {c.page for c in COMMANDS} and TASKS
