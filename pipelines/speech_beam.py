@@ -50,6 +50,7 @@ def align(logits: Any, steps: Any, tokens: Any, count: Any) -> dict[str, Any]:
     Returns:
         ``tokens``, ``count``, ``first``, ``last`` and ``probability``, see ``best_path``.
     """
+    logits = tf.pad(logits, [[0, 0], [0, 1], [0, 0]])  # a traced scan over the steps behind the first needs one
     log_probs, steps, count = tf.nn.log_softmax(logits), tf.cast(steps, tf.int32), tf.cast(count, tf.int32)
     batch, longest = tf.unstack(tf.shape(tokens))
     blanks = tf.zeros_like(tokens)

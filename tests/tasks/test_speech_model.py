@@ -181,7 +181,9 @@ def test_a_wide_beam_finds_the_most_probable_transcripts(seed):
         expected = [np.exp(exact[tokens] / steps[row]) for tokens in ranked]
         np.testing.assert_allclose(found["alternative_scores"][row], expected, rtol=1e-4)
         assert tuple(found["tokens"][row, : found["count"][row]]) == ranked[0]
-    shortest = beam_path(tf.constant(logits[:, :1]), tf.constant([1, 1, 1]), 4)
+    anything = [tf.TensorSpec([None, None, logits.shape[2]]), tf.TensorSpec([None], tf.int32)]
+    traced = tf.function(lambda logits, steps: beam_path(logits, steps, 4), input_signature=anything)
+    shortest = traced(tf.constant(logits[:, :1]), tf.constant([1, 1, 1]))
     best = logits[:, 0].argmax(-1)
     np.testing.assert_array_equal(shortest["tokens"][:, 0], best)
     assert found["count"][2] == 0 and found["score"][2] == 0 and not found["alternatives"][2].any()
