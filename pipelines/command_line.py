@@ -94,6 +94,8 @@ def _add_predict(command: Parser) -> None:
     command.add_argument("input", nargs="*", help="inputs; - reads lines from standard input")
     command.add_argument("--file", help="file with one input a line")
     command.add_argument("--json", action="store_true", help="JSON lines instead")
+    command.add_argument("--out", metavar="FILE", help="write to a file instead, which a stopped job can continue")
+    command.add_argument("--resume", action="store_true", help="continue --out after its last complete line")
 
 
 def _add_export(command: Parser) -> None:

@@ -1,8 +1,8 @@
 """What each command does: it imports what it needs, and calls one function of a room."""
 
 import argparse
+import contextlib
 import dataclasses
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -85,24 +85,24 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
 
 def predict(arguments: argparse.Namespace) -> int:
-    """Print one answer an input, in order."""
+    """Write one answer an input, in order, to standard output or to a file that can be continued."""
+    from pipelines.delivery import batch  # noqa: PLC0415
+
     a = arguments
     _need_folder(a.run)
     if a.file and not Path(a.file).is_file():
         raise ValueError(f"--file {a.file}: there is no such file")
     if not a.input and not a.file:
         raise ValueError(f"{a.prog}: expected an input, - for standard input, or --file FILE")
-    import_tensorflow()
-    from pipelines.delivery.predictor import Predictor  # noqa: PLC0415
+    if a.resume and not a.out:
+        raise ValueError("--resume: expected --out, the file to continue")
+    with batch.opened(a.out, a.resume, a.json) if a.out else contextlib.nullcontext(sys.stdout.buffer) as out:
+        import_tensorflow()
+        from pipelines.delivery.predictor import Predictor  # noqa: PLC0415
 
-    for prediction in Predictor(a.run, **a.decoding).stream(_inputs(a)):
-        if a.json:
-            print(json.dumps(prediction, ensure_ascii=False), flush=True)
-        else:
-            cells = (prediction["answer"], f"{prediction['score']:.4f}", str(prediction["input"]))
-            print("\t".join(" ".join(cell.split()) for cell in cells), flush=True)
-        if "error" in prediction:
-            print(f"pipelines: {prediction['error']}", file=sys.stderr, flush=True)
+        known = sys.stderr.isatty() and "-" not in a.input  # how much there is; counting it takes time
+        total = len(a.input) + (batch.lines_in(a.file) if a.file else 0) if known else None
+        batch.run(Predictor(a.run, **a.decoding), _inputs(a), out, a.json, total)
     return 0
 
 
