@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from pipelines import load_task
-from pipelines.delivery.export import export, run_fresh
+from pipelines.delivery.export import Proven, prove
 from pipelines.training.evaluation import evaluate, table
 from pipelines.training.fit import say
 from pipelines.training.runs import CONFIG, MANIFEST
@@ -69,8 +69,7 @@ def _one(name: str, folder: Path) -> Result:
     method, reference = _baseline(task)
     failures = _verdict(task, record, method, reference)
     try:
-        export(folder)
-        print(_answers(task, folder))
+        print(_answers(task, prove(folder)))
     except RuntimeError as error:
         failures.append(str(error))
     seconds, value = time.monotonic() - begin, record["metrics"][task.METRIC]["value"]
@@ -100,18 +99,16 @@ def _verdict(task: Any, record: dict[str, Any], method: str, reference: float) -
     return failures
 
 
-def _answers(task: Any, folder: Path) -> str:
-    """Ask the export in a fresh process for a few test examples, and lay out input, answer and reference."""
-    lines = (folder / "predictions.jsonl").read_text("utf-8").splitlines()[:SHOWN]
-    predictions = [json.loads(line) for line in lines]
-    source = task.open_source("synthetic", task.Config())
-    examples = [example for _, example in zip(predictions, source.read("test"), strict=False)]
-    answers = run_fresh(folder / "export", task.serving_inputs(examples))[task.ANSWER]
+def _answers(task: Any, proven: Proven) -> str:
+    """Lay out what the export answered in its fresh process: a few test examples with input, answer and reference."""
+    lines = (proven.folder.parent / "predictions.jsonl").read_text("utf-8").splitlines()
+    predictions = {one["id"]: one for one in map(json.loads, lines)}
     shown = ["answers of the export in a fresh process:"]
-    for prediction, answer in zip(predictions, answers, strict=True):
-        text = answer.decode("utf-8")
+    count = len(proven.examples)
+    for example, answer in list(zip(proven.examples, proven.answers[task.ANSWER], strict=True))[count - SHOWN :]:
+        prediction, text = predictions[example["id"]], answer.decode("utf-8")
         if text != prediction["answer"]:
-            raise RuntimeError(f"{prediction['id']}: the export answers {text!r}, the run {prediction['answer']!r}")
+            raise RuntimeError(f"{example['id']}: the export answers {text!r}, the run {prediction['answer']!r}")
         shown.append(f"  {prediction['input']}\n    -> {text}   (reference: {prediction['references'][0]})")
     return "\n".join(shown)
 

@@ -1,11 +1,12 @@
 """Export: a SavedModel that takes the raw input and needs TensorFlow alone, proven in a fresh process."""
 
+import itertools
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from models.kernels import portable
 from pipelines import __version__
+from pipelines.data.sources.source import Example
 from pipelines.delivery.predictor import CARD
+from pipelines.delivery.staging import replacing
 from pipelines.training.loading import Loaded, load_run
 
 FORBIDDEN = ("Cudnn", "PyFunc", "EagerPyFunc", "NumpyFunc", "Xla")
@@ -23,8 +26,31 @@ TOLERANCE = 1e-4
 """Largest difference of a float output between run and export, of values above 1 relative; both are float32."""
 
 
+@dataclass(frozen=True)
+class Proven:
+    """An export, and what it answered in a fresh process when it was compared with the run.
+
+    Attributes:
+        folder: the SavedModel.
+        examples: what was asked: the task's hard cases, then built-in test examples.
+        answers: each output of the default signature, a row for each example.
+    """
+
+    folder: Path
+    examples: list[Example]
+    answers: dict[str, np.ndarray]
+
+
 def export(run: str | Path, out: str | Path | None = None, samples: int = 16, **decoding: Any) -> Path:
-    """Write a run as a SavedModel and prove that it answers as the run does.
+    """Write a run as a SavedModel and prove that it answers as the run does: the folder of `prove`.
+
+    Args, errors: as there.
+    """
+    return prove(run, out, samples, **decoding).folder
+
+
+def prove(run: str | Path, out: str | Path | None = None, samples: int = 16, **decoding: Any) -> Proven:
+    """Write a run as a SavedModel, ask it in a fresh process, and compare with the run.
 
     Args:
         run: the run folder.
@@ -34,7 +60,7 @@ def export(run: str | Path, out: str | Path | None = None, samples: int = 16, **
         **decoding: settings out of ``config.DECODING`` that replace the run's own, e.g. ``beam_width=1``.
 
     Returns:
-        The folder.
+        The folder, and what the comparison saw.
 
     Raises:
         ValueError: the run cannot be loaded, or ``out`` is something else than an export.
@@ -42,27 +68,19 @@ def export(run: str | Path, out: str | Path | None = None, samples: int = 16, **
     """
     loaded = load_run(run, **decoding)
     target = Path(out).expanduser() if out is not None else loaded.run.path / "export"
-    if target.exists() and not (target / "saved_model.pb").exists():
-        raise ValueError(f"--out {target}: exists and is no SavedModel; name another folder")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        inputs = _samples(loaded, samples)
+    with replacing(target, "saved_model.pb", "SavedModel") as staging:
+        examples = _samples(loaded, samples)
+        inputs = dict(loaded.task.serving_inputs(examples))
         expected = _save(loaded, staging, inputs)
         _refuse_operations(staging)
-        _prove(staging, inputs, expected)
-        _replace(staging, target)
-    except OSError as error:
-        raise RuntimeError(f"{target}: cannot be written: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return target
+        answers = run_fresh(staging, inputs)
+        _compare(answers, expected)
+    return Proven(target, examples, answers)
 
 
-def _samples(loaded: Loaded, count: int) -> dict[str, Any]:
+def _samples(loaded: Loaded, count: int) -> list[Example]:
     source = loaded.task.open_source("synthetic", loaded.task.Config())
-    examples = [example for example, _ in zip(source.read("test"), range(count), strict=False)]
-    return dict(loaded.task.serving_inputs(loaded.task.hard_cases() + examples))
+    return [*loaded.task.hard_cases(), *itertools.islice(source.read("test"), count)]
 
 
 def _save(loaded: Loaded, folder: Path, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -103,8 +121,7 @@ def _refuse_operations(folder: Path) -> None:
         raise RuntimeError(f"the export holds operations that a plain server cannot run: {', '.join(bad)}")
 
 
-def _prove(folder: Path, inputs: dict[str, Any], expected: dict[str, np.ndarray]) -> None:
-    answers = run_fresh(folder, inputs)
+def _compare(answers: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
     if set(answers) != set(expected):
         raise RuntimeError(f"the export answers {sorted(answers)}, the run {sorted(expected)}")
     for name, value in expected.items():
@@ -141,12 +158,3 @@ def run_fresh(folder: Path, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
             name: tf.io.parse_tensor(Path(exchange, f"{name}.out").read_bytes(), kind).numpy()
             for name, kind in kinds.items()
         }
-
-
-def _replace(staging: Path, target: Path) -> None:
-    old = target.with_name(f".{target.name}-old-{os.getpid()}")
-    staging.chmod(0o755)
-    if target.exists():
-        target.rename(old)
-    staging.rename(target)
-    shutil.rmtree(old, ignore_errors=True)

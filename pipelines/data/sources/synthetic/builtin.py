@@ -1,7 +1,10 @@
 """Wrap a generator of built-in examples as a source with the usual three splits."""
 
+import copy
+import functools
 import hashlib
 import inspect
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 
 from pipelines.data.sources.source import Example, OnProblem, Reader, Source
@@ -14,7 +17,7 @@ def builtin(examples: Generator, counts: Mapping[str, int], seed: int = 0) -> So
 
     def reader(split: str, count: int) -> Reader:
         def read(on_problem: OnProblem) -> Iterator[Example]:
-            for number, example in enumerate(examples(split, count, seed), start=1):
+            for number, example in enumerate(copy.copy(_kept(examples, split, count, seed)), start=1):
                 yield {"where": f"synthetic {split}:{number}", **example}
 
         return read
@@ -23,3 +26,12 @@ def builtin(examples: Generator, counts: Mapping[str, int], seed: int = 0) -> So
     content = (inspect.getsource(module) if module else "") + repr((dict(counts), seed))
     fingerprint = hashlib.sha256(content.encode()).hexdigest()
     return Source("synthetic", {split: reader(split, count) for split, count in counts.items()}, fingerprint)
+
+
+@functools.lru_cache(maxsize=3)
+def _kept(examples: Generator, split: str, count: int, seed: int) -> Iterator[Example]:
+    """Return an iterator whose copies all begin at the first example, so that each is made once, when it is asked for.
+
+    A training reads its split twice, and a demonstration two more times. Kept are the three splits read last.
+    """
+    return itertools.tee(examples(split, count, seed), 1)[0]
