@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipelines import load_settings
-from pipelines.config import DECODING, nearest
+from pipelines.config import DECODING, FILES, from_dict, nearest
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,14 +32,22 @@ def read_decoding(run: str, rest: list[str], prog: str) -> dict[str, str]:
     """Read the settings of a run that may differ at each decoding, such as ``--beam-width 1``.
 
     Raises:
-        ValueError: an option that is no such setting of the run's task, or one without a value.
+        ValueError: an option that is no such setting of the run's task, one without a value or with a wrong one, or a
+            file that is not there.
     """
+    others = ["--data", "--split", "--out", "--against", "--file", "--json", "--format"]
     try:
         task = json.loads((Path(run).expanduser() / "config.json").read_text("utf-8"))["task"]
-        names = [field.name for field in dataclasses.fields(load_settings(task).Config) if field.name in DECODING]
+        config = load_settings(task).Config
     except (OSError, ValueError, KeyError, TypeError):
-        names = []  # no run of ours; whoever opens it says so
-    return _read(names, rest, prog, ["--data", "--split", "--out", "--against", "--file", "--json", "--format"])
+        return _read([], rest, prog, others)  # no run of ours; whoever opens it says so
+    given = _read([field.name for field in dataclasses.fields(config) if field.name in DECODING], rest, prog, others)
+    from_dict(config, given, prog)
+    for name, words in FILES.items():
+        value = given.get(name, "")
+        if value and value not in words and not Path(value).expanduser().is_file():
+            raise ValueError(f"--{name.replace('_', '-')} {value}: there is no such file")
+    return given
 
 
 def _read(names: list[str], rest: list[str], prog: str, others: list[str]) -> dict[str, str]:

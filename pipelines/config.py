@@ -16,9 +16,13 @@ from pydantic.dataclasses import dataclass
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 C = TypeVar("C")
-DECODING = ("beam_width", "length_penalty", "length_ratio", "min_tokens", "no_repeat_ngram", "encoder_weights")
-"""Settings that change nothing that was trained: how answers are searched, and where the file of a frozen network's
-weights lies by now. They may differ at each decoding."""
+SEARCH = ("beam_width", "length_penalty", "length_ratio", "min_tokens", "no_repeat_ngram")
+LANGUAGE = ("lm", "lm_order", "lm_units", "lm_weight", "lm_bonus")
+DECODING = (*SEARCH, *LANGUAGE, "encoder_weights")
+"""Settings that change nothing that was trained: how answers are searched, with which language model, and where the
+file of a frozen network's weights lies by now. They may differ at each decoding."""
+FILES = {"lm": ("train",), "encoder_weights": ("none",)}
+"""Those that name a file, and the words that stand for none."""
 
 
 def _split_commas(value: Any) -> Any:

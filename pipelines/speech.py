@@ -28,8 +28,10 @@ from pipelines.speech_data import fit_preprocessor as fit_preprocessor
 from pipelines.speech_data import heard, transcript
 from pipelines.speech_data import load_preprocessor as load_preprocessor
 from pipelines.speech_data import open_source as open_source
-from pipelines.speech_explain import explain as explain
+from pipelines.speech_data import sentence as sentence
+from pipelines.speech_fusion import settle as settle
 from pipelines.speech_serving import Serving
+from pipelines.training.explanation import Explanation
 
 NAME = "speech"
 METRIC = "wer"
@@ -75,10 +77,13 @@ loss = speech_model.loss
 def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str, Any]:
     """Return the symbols with their steps and probabilities, see ``speech_model.best_path`` and ``beam_path``.
 
-    A recording without samples has no steps: no symbols, score 0.
+    A recording without samples has no steps: no symbols, score 0. With a language model it is ``answer`` that
+    searches: here are ``log_probabilities`` float32 [B, T, V] and ``steps`` int32 [B].
     """
     outputs = model({"audio": x["audio"], "samples": x["samples"]}, training=False)
     steps = tf.where(x["samples"] > 0, outputs["steps"], 0)
+    if config.lm:
+        return {"log_probabilities": tf.nn.log_softmax(outputs["logits"]), "steps": steps}
     if config.beam_width > 1:
         return beam_path(outputs["logits"], steps, config.beam_width)
     return speech_model.best_path(outputs["logits"], steps)
@@ -91,6 +96,8 @@ def answer(
     preprocessor: Preprocessor, config: Config, example: Example, outputs: Mapping[str, np.ndarray]
 ) -> dict[str, Any]:
     """Turn one row of ``decode`` into a prediction: transcript, words in time, and what went wrong if anything did."""
+    if preprocessor.language is not None:
+        outputs = preprocessor.language.fused(outputs, preprocessor.alphabet.symbols)
     found = int(outputs["count"])
     numbers, first, last, probability = (outputs[k][:found] for k in ("tokens", "first", "last", "probability"))
     symbols = "".join(preprocessor.alphabet.symbols[number] for number in numbers)
@@ -122,8 +129,19 @@ def seconds_per_step(config: Config) -> float:
     return mel.hop * int(config.subsampling) / mel.rate
 
 
+def explain(model: keras.Model, preprocessor: Preprocessor, config: Config, audio: Any) -> Explanation:
+    """Explain the transcript of one recording, see `speech_explain`."""
+    from pipelines import speech_explain  # noqa: PLC0415  # draws: matplotlib is slow to import
+
+    return speech_explain.explain(model, preprocessor, config, audio)
+
+
 def decode_name(config: Config) -> str:
     """Say how answers are decoded."""
+    if config.lm:
+        model = f"a {config.lm_order}-gram of {config.lm_units} ({Path(config.lm).name})"
+        weights = f"alpha {config.lm_weight:g}, beta {config.lm_bonus:g}"
+        return f"CTC prefix beam {config.beam_width} with {model}, {weights}"
     return "CTC best path" if config.beam_width == 1 else f"CTC prefix beam {config.beam_width}"
 
 
@@ -185,7 +203,13 @@ def describe(preprocessor: Preprocessor) -> dict[str, Any]:
 
 
 def serving(model: keras.Model, preprocessor: Preprocessor, config: Config) -> Serving:
-    """Return the module to export."""
+    """Return the module to export.
+
+    Raises:
+        ValueError: a language model takes part, which is not in graph.
+    """
+    if config.lm:
+        raise ValueError(f"--lm {config.lm}: an export decodes without a language model; leave it out, or say --lm ''")
     return Serving(model, preprocessor.alphabet, config, lambda x: decode(model, config, x))
 
 

@@ -48,6 +48,15 @@ class Config(TrainingConfig):
     time_masks: int = Field(0, ge=0, description="SpecAugment: time masks")
     time_width: int = Field(40, ge=0, description="SpecAugment: longest time mask in frames")
     beam_width: int = Field(1, ge=1, description="CTC prefixes kept in decoding; 1 takes the best path")
+    lm: str = Field(
+        "", description="language model that takes part in decoding: an ARPA file, or train: one of its transcripts"
+    )
+    lm_order: int = Field(3, ge=1, description="longest n-gram of --lm train")
+    lm_units: Literal["words", "characters"] = Field("words", description="what --lm train is made of; a file says so")
+    lm_weight: float = Field(
+        0.0, ge=0, description="weight of the language model; 0: evaluate tunes it on validation, predict takes 0.5"
+    )
+    lm_bonus: float = Field(1.0, description="added for every word (or character) where --lm-weight is given")
 
 
 FORMATS = (

@@ -1,12 +1,14 @@
 """Recordings into tensors: where they come from, what is learned from them, and what cannot be used."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -23,6 +25,9 @@ from pipelines.data.sources.synthetic.builtin import builtin
 from pipelines.data.validate import Facets
 from pipelines.speech_config import Config
 from pipelines.speech_text import Alphabet, frames_needed, normalise
+
+if TYPE_CHECKING:
+    from pipelines.speech_fusion import Decoding
 
 READERS = 4
 NAMED: dict[str, tuple[str, ...]] = {
@@ -73,12 +78,17 @@ def _with_rate(reader: Reader, rate: int) -> Reader:
 
 
 class Preprocessor:
-    """The alphabet, and the mean and deviation of each mel band in train (none: each recording is its own measure)."""
+    """The alphabet, and the mean and deviation of each mel band in train (none: each recording is its own measure).
+
+    ``language`` is how a language model takes part in decoding, see ``speech_fusion.settle``; it is not kept.
+    """
 
     FILES = ("alphabet.json", "statistics.json")
 
-    def __init__(self, alphabet: Alphabet, statistics: speech_model.Statistics | None) -> None:
-        self.alphabet, self.statistics = alphabet, statistics
+    def __init__(
+        self, alphabet: Alphabet, statistics: speech_model.Statistics | None, language: Decoding | None = None
+    ) -> None:
+        self.alphabet, self.statistics, self.language = alphabet, statistics, language
 
     def save(self, folder: Path) -> None:
         """Write ``FILES``."""
@@ -116,6 +126,11 @@ def load_preprocessor(config: Config, folder: Path) -> Preprocessor:
 def transcript(config: Config, text: str) -> str:
     """Return a transcript as it is learned and scored."""
     return normalise(text, config.lowercase, config.punctuation)
+
+
+def sentence(config: Config, example: Example) -> str:
+    """Return what a language model reads of an example."""
+    return transcript(config, str(example["text"]))
 
 
 def heard(example: Example, config: Config) -> tuple[np.ndarray[Any, Any], str]:

@@ -1,12 +1,11 @@
-"""Speech decoded with a language model: weights tuned on validation, then any split scored."""
+"""Speech decoded with a language model: where the model comes from, its weights tuned on validation, its answers."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,19 +13,27 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from pipelines.data.inputs import Encoded, batches, sorted_plan
+from pipelines.data.sources.source import Source
 from pipelines.delivery.fusion import Fusion, Hypothesis, SymbolFusion, WordFusion, prefix_beam
-from pipelines.delivery.ngram import NGram, characters, estimate, load, words
-from pipelines.speech_data import transcript
+from pipelines.delivery.ngram import BEGIN, END, SPACE, UNKNOWN, NGram, characters, estimate, load, words
+from pipelines.speech_beam import KEPT, align
+from pipelines.speech_config import Config
+from pipelines.speech_data import Preprocessor, transcript
 from pipelines.speech_scores import scorer
-from pipelines.training.evaluation import encode_split, measure
+from pipelines.speech_text import normalise
+from pipelines.training.evaluation import encode_split
 from pipelines.training.fit import quiet, say
-from pipelines.training.loading import Loaded, load_run
-from pipelines.training.runs import Run
+from pipelines.training.loading import Loaded
 
 ALPHAS, BETAS = (0.2, 0.5, 0.8, 1.2), (0.0, 1.0, 2.0)
+ALPHA = 0.5
+"""Weight where nothing says which is best."""
+WIDTH = 16
+"""Prefixes kept where the run itself takes the best path."""
 UNLIKELY = -9.0
 
 Array = np.ndarray[Any, Any]
+_align = tf.function(align, reduce_retracing=True)
 
 
 @dataclass(frozen=True)
@@ -36,20 +43,91 @@ class Decoding:
     model: NGram
     alpha: float
     beta: float
-    width: int = 16
+    width: int = WIDTH
     spelled: bool = False
 
-    def fusion(self, symbols: Sequence[str]) -> Fusion:
-        """The scores that the model adds to prefixes of these symbols."""
+    def best(self, log_probabilities: Array, symbols: Sequence[str]) -> list[Hypothesis]:
+        """The transcripts of one recording from log-probabilities float [T, V], best first."""
         kind = SymbolFusion if self.spelled else WordFusion
-        return kind(self.model, symbols, self.alpha, self.beta)
+        fusion: Fusion = kind(self.model, symbols, self.alpha, self.beta)
+        return prefix_beam(log_probabilities, fusion, self.width, UNLIKELY)
 
-    def __str__(self) -> str:
-        unit = "characters" if self.spelled else "words"
-        return (
-            f"CTC prefix beam {self.width} with a {self.model.order}-gram of {unit}, "
-            f"alpha {self.alpha:g}, beta {self.beta:g}"
+    def fused(self, outputs: Mapping[str, Array], symbols: Sequence[str]) -> dict[str, Array]:
+        """One row of ``decode`` with ``log_probabilities`` [T, V] and ``steps`` -> the row of ``beam_path``.
+
+        Transcripts are ordered with the language model; ``score`` is, as without one, what the recording alone gives
+        them: probability to the power 1 / steps.
+        """
+        steps = int(outputs["steps"])
+        heard = outputs["log_probabilities"][: max(steps, 1)]
+        found = self.best(heard, symbols)[:KEPT] if steps else [Hypothesis((), 0.0, -np.inf, 0.0)]
+        longest = max(1, *(len(one.tokens) for one in found))
+        tokens = np.array([[*one.tokens, *[0] * (longest - len(one.tokens))] for one in found], np.int32)
+        count = len(found[0].tokens)
+        path = _align(tf.constant(heard[None]), tf.constant([steps]), tf.constant(tokens[:1]), tf.constant([count]))
+        scores = np.exp([one.acoustic / max(steps, 1) for one in found])
+        row = {name: value.numpy()[0] for name, value in path.items()}
+        return row | {"score": scores[0], "alternatives": tokens, "alternative_scores": scores}
+
+
+def settle(loaded: Loaded, source: Source | None) -> Loaded:
+    """Bring the language model that the settings ask for; without one return ``loaded`` as it is.
+
+    Args:
+        loaded: a run with its settings.
+        source: the data to be decoded, on whose validation split (else on that of the run's data) the weights are
+            tuned when none is given; None takes ``ALPHA``.
+
+    Raises:
+        ValueError: the model's file, or the data that it is to be estimated or tuned on, cannot be used.
+    """
+    config: Config = loaded.config
+    if not config.lm:
+        return loaded
+    model, spelled = _model(loaded, source)
+    width = config.beam_width if config.beam_width > 1 else WIDTH
+    if config.lm_weight:
+        decoding = Decoding(model, config.lm_weight, config.lm_bonus, width, spelled)
+    elif source is not None:
+        encoded = encode_split(loaded, _with(loaded, source, "validation"), "validation")
+        decoding = tune(loaded, encoded, model, width, spelled)
+    else:
+        decoding = Decoding(model, ALPHA, config.lm_bonus, width, spelled)
+        say(f"language model: weight {ALPHA:g}, bonus {config.lm_bonus:g}; evaluate --lm finds better ones")
+    settings = dataclasses.replace(
+        config,
+        beam_width=width,
+        lm_order=model.order,
+        lm_units="characters" if spelled else "words",
+        lm_weight=decoding.alpha,
+        lm_bonus=decoding.beta,
+    )
+    known = loaded.preprocessor
+    ready = Preprocessor(known.alphabet, known.statistics, decoding)
+    return dataclasses.replace(loaded, config=settings, preprocessor=ready)
+
+
+def _with(loaded: Loaded, source: Source | None, split: str) -> Source:
+    """The data in use where it has the split, else the run's own."""
+    return source if source is not None and source.has(split) else loaded.open_source()
+
+
+def _model(loaded: Loaded, source: Source | None) -> tuple[NGram, bool]:
+    """The model, and whether its units are characters."""
+    config: Config = loaded.config
+    if config.lm == "train":
+        cut = characters if config.lm_units == "characters" else words
+        spoken = _with(loaded, source, "train").read("train", lambda problem: None)
+        texts = (transcript(config, str(example["text"])) for example in spoken)
+        return estimate((cut(text) for text in texts if text), config.lm_order), cut is characters
+    model = load(config.lm)
+    known = [gram[0] for gram in model.logs if len(gram) == 1 and gram[0] not in (BEGIN, END, UNKNOWN, SPACE)]
+    if not any(normalise(word, config.lowercase, config.punctuation) == word for word in known):
+        raise ValueError(
+            f"--lm {config.lm}: none of its {len(known)} words is written as the run writes transcripts (lower case: "
+            f"{config.lowercase}, punctuation: {config.punctuation}); the first is {next(iter(known), '')!r}"
         )
+    return model, (SPACE,) in model.logs
 
 
 def log_probabilities(loaded: Loaded, encoded: Encoded) -> list[Array]:
@@ -67,86 +145,18 @@ def log_probabilities(loaded: Loaded, encoded: Encoded) -> list[Array]:
     return found
 
 
-def best(log_probs: list[Array], symbols: Sequence[str], decoding: Decoding) -> list[Hypothesis]:
-    """The best transcript of every recording under a language model."""
-    fusion = decoding.fusion(symbols)
-    every = tqdm(log_probs, desc="beam", disable=quiet(), leave=False)
-    return [prefix_beam(values, fusion, decoding.width, UNLIKELY)[0] for values in every]
-
-
-def tune(loaded: Loaded, encoded: Encoded, model: NGram, width: int = 16, spelled: bool = False) -> Decoding:
+def tune(loaded: Loaded, encoded: Encoded, model: NGram, width: int = WIDTH, spelled: bool = False) -> Decoding:
     """The weights out of ``ALPHAS`` x ``BETAS`` with the smallest word error rate on labelled recordings."""
     values = log_probabilities(loaded, encoded)
     references = [transcript(loaded.config, example["text"]) for example in encoded.examples]
     alphabet = loaded.preprocessor.alphabet
-    rates = {}
+    tried: list[tuple[float, Decoding]] = []
     for alpha, beta in itertools.product(ALPHAS, BETAS):
         decoding = Decoding(model, alpha, beta, width, spelled)
-        answers = [alphabet.decode(h.tokens) for h in best(values, alphabet.symbols, decoding)]
+        every = tqdm(values, desc=f"alpha {alpha:g}, beta {beta:g}", disable=quiet(), leave=False)
+        answers = [alphabet.decode(decoding.best(one, alphabet.symbols)[0].tokens) for one in every]
         pairs = [{"references": [r], "answer": a} for r, a in zip(references, answers, strict=True)]
-        rates[alpha, beta] = scorer(pairs)(np.arange(len(pairs)))["wer"]
-        say(f"alpha {alpha:g}, beta {beta:g}: validation wer {rates[alpha, beta]:.4f}")
-    alpha, beta = min(rates, key=lambda weights: rates[weights])
-    return Decoding(model, alpha, beta, width, spelled)
-
-
-def evaluate_with_model(
-    run: str | Path,
-    out: str | Path,
-    lm: str | Path | None = None,
-    data: str | None = None,
-    split: str = "test",
-    order: int = 3,
-    width: int = 16,
-    spelled: bool = False,
-) -> dict[str, Any]:
-    """Score a run on a split with a language model, its weights tuned on the validation split.
-
-    Args:
-        run: the run folder.
-        out: folder for ``metrics.json`` and ``predictions.jsonl``.
-        lm: ARPA file; without one, a model of ``order`` is estimated from the training transcripts.
-        data: a data specification; the run's own when left out.
-        split: which split.
-        order, spelled: of the estimated model; ``spelled`` says that its units are characters.
-        width: prefixes kept.
-
-    Returns:
-        The content of ``metrics.json``.
-
-    Raises:
-        ValueError: the run, the data, the split or the file cannot be used.
-    """
-    loaded = load_run(run)
-    source = loaded.open_source(data)
-    cut = characters if spelled else words
-    if lm is None:
-        spoken = source.read("train", lambda problem: None)
-        model = estimate((cut(transcript(loaded.config, str(e["text"]))) for e in spoken), order)
-    else:
-        model = load(lm)
-    decoding = tune(loaded, encode_split(loaded, source, "validation"), model, width, spelled)
-    encoded = encode_split(loaded, source, split)
-    predictions = _predictions(loaded, encoded, decoding)
-    record = measure(loaded, source, split, predictions) | {"decode": str(decoding)}
-    folder = Run(Path(out).expanduser())
-    folder.write_json("metrics.json", record)
-    lines = "".join(json.dumps(p, ensure_ascii=False) + "\n" for p in predictions)
-    folder.write("predictions.jsonl", lambda path: path.write_text(lines, "utf-8"))
-    return record | {"report": loaded.task.report(predictions)}
-
-
-def _predictions(loaded: Loaded, encoded: Encoded, decoding: Decoding) -> list[dict[str, Any]]:
-    alphabet = loaded.preprocessor.alphabet
-    found = best(log_probabilities(loaded, encoded), alphabet.symbols, decoding)
-    return [
-        {
-            "id": example["id"],
-            "input": example["audio"],
-            "references": [transcript(loaded.config, example["text"])],
-            "answer": alphabet.decode(hypothesis.tokens),
-            "score": round(hypothesis.score, 4),
-            **({"speaker": example["speaker"]} if "speaker" in example else {}),
-        }
-        for example, hypothesis in zip(encoded.examples, found, strict=True)
-    ]
+        rate = scorer(pairs)(np.arange(len(pairs)))["wer"]
+        say(f"alpha {alpha:g}, beta {beta:g}: validation wer {rate:.4f}")
+        tried.append((rate, decoding))
+    return min(tried, key=lambda pair: pair[0])[1]

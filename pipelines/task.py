@@ -9,6 +9,8 @@ Beside the protocol a task may have:
 - ``adopt(config, preprocessor, examples)`` and ``HEAD`` (names of layers): warm start from another run;
 - ``explain(model, preprocessor, config, input)``: where an answer comes from, for ``pipelines explain``;
 - ``facets(config, example)``: what ``pipelines validate`` counts;
+- ``settle(loaded, source)``: what decoding needs beyond the run, such as a language model;
+- ``sentence(config, example)``: the text that ``pipelines lm RUN`` reads in an example;
 - ``MOST_STEPS``: padded steps that are decoded together at most, where one example can be very long.
 """
 

@@ -10,11 +10,15 @@ from __future__ import annotations
 import argparse
 import gzip
 import math
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from pipelines.quiet import import_tensorflow
 
 BEGIN, END, UNKNOWN, SPACE = "<s>", "</s>", "<unk>", "<space>"
 LN10 = math.log(10.0)
@@ -171,16 +175,27 @@ def build(text: str | Path, out: str | Path, order: int = 3, spelled: bool = Fal
         model = estimate(sentences, order)
     except ValueError as error:
         raise ValueError(str(error) if str(text) in str(error) else f"{text}: {error}") from None
+    return write(model, out)
+
+
+def write(model: NGram, out: str | Path) -> Path:
+    """Write an ARPA file as ``save`` does, under a temporary name first, and return its path. RuntimeError if not."""
+    path = Path(out).expanduser()
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        save(model, out)
+        save(model, temporary)
+        os.replace(temporary, path)
     except OSError as error:
         raise RuntimeError(f"{out}: cannot be written: {error.strerror or error}") from None
-    return Path(out)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return path
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Describe the arguments of ``pipelines lm``."""
-    command.add_argument("text", help="text file, also .gz")
+    command.add_argument("text", help="text file, also .gz; or a speech run, whose training transcripts are taken")
     command.add_argument("--order", type=int, default=3, help="longest n-gram (default: 3)")
     command.add_argument("--characters", action="store_true", help="of characters instead of words")
     command.add_argument("--out", required=True, metavar="FILE.arpa", help="ARPA file to write, also .gz")
@@ -188,7 +203,14 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry out ``pipelines lm``: build a model and print its path."""
-    print(build(arguments.text, arguments.out, arguments.order, arguments.characters))
+    wanted = arguments.text, arguments.out, arguments.order, arguments.characters
+    if Path(arguments.text).expanduser().is_dir():
+        import_tensorflow()
+        from pipelines.delivery import transcripts  # noqa: PLC0415
+
+        print(transcripts.build(*wanted))
+    else:
+        print(build(*wanted))
     return 0
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from models.kernels import portable
 from pipelines import load_task
-from pipelines.training.evaluation import Decoder
+from pipelines.training.evaluation import Decoder, settled
 from pipelines.training.loading import Loaded, load_run
 
 CARD = Path("assets.extra") / "pipelines.json"
@@ -48,7 +48,7 @@ class Predictor:
                 raise ValueError(f"{self.path}: an export decodes as it was exported; {next(iter(decoding))} is fixed")
             self._load_export()
         else:
-            self.loaded = load_run(self.path, **decoding)
+            self.loaded = settled(load_run(self.path, **decoding))
             self.task = self.loaded.task
             self._fast, self._plain = Decoder(self.loaded), Decoder(self.loaded)
 

@@ -51,6 +51,15 @@ def encode_split(loaded: Loaded, source: Source, split: str, *, keep_raw: bool =
     return encoded
 
 
+def settled(loaded: Loaded, source: Source | None = None) -> Loaded:
+    """Bring what decoding needs beyond the run, such as a language model; ``source`` is the data to be decoded.
+
+    Raises:
+        ValueError: it cannot be brought.
+    """
+    return loaded.task.settle(loaded, source) if hasattr(loaded.task, "settle") else loaded
+
+
 class Decoder:
     """The task's free decoding as one traced function of a model; keeps its trace between epochs."""
 
@@ -100,6 +109,7 @@ def evaluate(
     """
     loaded = load_run(run, **decoding)
     source = loaded.open_source(data)
+    loaded = settled(loaded, source)
     encoded = encode_split(loaded, source, split)
     begin = time.monotonic()
     predictions = Decoder(loaded)(encoded)
@@ -136,7 +146,7 @@ def _compare(
     other = load_run(against)
     if other.task.NAME != loaded.task.NAME:
         raise ValueError(f"--against {against}: is a {other.task.NAME} run, the first is {loaded.task.NAME}")
-    others = Decoder(other)(encode_split(other, source, split))
+    others = Decoder(settled(other, source))(encode_split(other, source, split))
     if [p["id"] for p in others] != [p["id"] for p in predictions]:
         raise ValueError(f"--against {against}: the two runs cannot use the same examples of {source.spec}")
     scorers = loaded.task.scorer(predictions), other.task.scorer(others)

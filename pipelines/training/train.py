@@ -22,6 +22,9 @@ from pipelines.training.loading import Loaded, load_run
 from pipelines.training.runs import CONFIG, STATE, Run, create, open_run, sha256
 from pipelines.training.warm_start import adopt_preprocessor, fingerprint, settings_of, take_weights
 
+SIMPLEST = {"beam_width": 1, "lm": ""}
+"""Settings of the search that compares epochs."""
+
 
 def train(
     task: str,
@@ -93,10 +96,9 @@ def train(
 
 
 def _greedy(loaded: Loaded) -> Loaded:
-    """Search with a beam of one while training: epochs are compared, and a wide beam can cost as much as an epoch."""
-    if not hasattr(loaded.config, "beam_width"):
-        return loaded
-    return dataclasses.replace(loaded, config=dataclasses.replace(loaded.config, beam_width=1))
+    """Search in the simplest way while training: epochs are compared, and a wide beam can cost as much as an epoch."""
+    simple = {name: value for name, value in SIMPLEST.items() if hasattr(loaded.config, name)}
+    return dataclasses.replace(loaded, config=dataclasses.replace(loaded.config, **simple))
 
 
 def _cache_key(loaded: Loaded, source: Source) -> str:
@@ -161,7 +163,9 @@ def _same(folder: Path, task: str, config: Any, data: dict[str, Any]) -> Run:
     run, record = open_run(folder)
     if record["task"] != task:
         raise ValueError(f"--run {folder}: is a {record['task']} run, not {task}")
-    changed = configuration.difference(record["config"], configuration.to_dict(config))
+    # Settings that this version knows and the run does not are as they were before there was such a setting.
+    whole = configuration.from_dict(type(config), record["config"], str(folder / CONFIG))
+    changed = configuration.difference(configuration.to_dict(whole), configuration.to_dict(config))
     old, new = dict(record["data"]), dict(data)
     old.pop("spec"), new.pop("spec")  # the same data may lie elsewhere by now
     changed = "; ".join(part for part in (changed, configuration.difference(old, new)) if part)

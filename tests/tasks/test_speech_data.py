@@ -6,9 +6,7 @@ import soundfile
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from pipelines import speech_fusion
 from pipelines.config import from_dict
-from pipelines.data.sources.source import limited
 from pipelines.data.sources.synthetic.speech import examples
 from pipelines.speech_config import Config
 from pipelines.speech_data import encode, facets, fit_preprocessor, load_preprocessor, open_source
@@ -90,19 +88,6 @@ def test_an_explanation_is_the_answer_with_its_reasons(small_run):
     assert png(explanation.picture).startswith(b"\x89PNG")
     with pytest.raises(ValueError, match="no such file"):
         explain(loaded.model, loaded.preprocessor, loaded.config, "missing.wav")
-
-
-def test_a_language_model_is_tuned_and_scored(small_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(speech_fusion, "ALPHAS", (0.0, 0.5))
-    monkeypatch.setattr(speech_fusion, "BETAS", (0.0,))
-    run = small_run("speech")
-    loaded = load_run(run)
-    source = loaded.open_source()
-    monkeypatch.setattr(type(loaded), "open_source", lambda self, spec=None: limited(source, 6))
-    record = speech_fusion.evaluate_with_model(run, tmp_path / "out", order=2, width=4)
-    assert record["decode"].startswith("CTC prefix beam 4 with a 2-gram of words, alpha 0")
-    assert record["examples"] == 6 and set(record["metrics"]) == {"wer", "cer"}
-    assert len((tmp_path / "out" / "predictions.jsonl").read_text().splitlines()) == 6
 
 
 def stored(folder, name, splits, **audio):

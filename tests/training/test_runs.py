@@ -1,5 +1,6 @@
 """The run folder survives kills and full disks, and notices every change."""
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -7,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from pipelines import config as configuration
 from pipelines.sentiment_config import Config
-from pipelines.training.runs import MANIFEST, Run, create, open_run
+from pipelines.training.runs import CONFIG, MANIFEST, STATE, Run, create, open_run
+from pipelines.training.train import _same
 
 
 def made(tmp_path: Path) -> Run:
@@ -84,3 +87,14 @@ def test_a_run_of_an_unknown_task_is_refused(tmp_path: Path) -> None:
     run.write_json("config.json", json.loads((run.path / "config.json").read_text()) | {"task": "juggling"})
     with pytest.raises(ValueError, match="unknown task 'juggling'"):
         open_run(run.path)
+
+
+def test_a_run_of_an_earlier_version_is_resumed_with_the_settings_it_did_not_know(tmp_path: Path) -> None:
+    config, data = Config(), {"spec": "synthetic", "fingerprint": "x", "limit": 0}
+    known = {name: value for name, value in configuration.to_dict(config).items() if name != "label_smoothing"}
+    run = Run(tmp_path / "run")
+    run.write_json(CONFIG, {"task": "sentiment", "version": "0", "data": data, "config": known})
+    run.write_json(STATE, "begun")
+    assert _same(run.path, "sentiment", config, data) == run
+    with pytest.raises(ValueError, match=r"label_smoothing: 0\.0 in the run, 0\.2 now"):
+        _same(run.path, "sentiment", dataclasses.replace(config, label_smoothing=0.2), data)
