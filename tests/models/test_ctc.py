@@ -97,6 +97,55 @@ def test_equals_keras_where_keras_is_right():
     np.testing.assert_allclose(ctc_loss(logits, lengths, labels, counts), theirs, rtol=1e-4)
 
 
+def test_equals_pytorch_in_value_and_gradient():
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(4)
+    logits, counts = draw(8, 60, 12, seed=4), rng.integers(0, 17, size=8).astype("int32")
+    labels, lengths = rng.integers(1, 12, size=(8, 16)).astype("int32"), rng.integers(40, 61, size=8).astype("int32")
+    leaf = torch.tensor(logits, requires_grad=True)
+    args = (torch.tensor(labels), torch.tensor(lengths), torch.tensor(counts))
+    theirs = torch.nn.functional.ctc_loss(leaf.log_softmax(-1).transpose(0, 1), *args, reduction="none")
+    theirs.sum().backward()
+    x = tf.constant(logits)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        ours = ctc_loss(x, lengths, labels, counts)
+    np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=1e-5)
+    np.testing.assert_allclose(tape.gradient(ours, x), leaf.grad.numpy(), atol=1e-4)
+
+
+def test_long_labels_keep_their_precision():
+    """Against the recursion in double precision; 400 frames are a recording of 16 s after subsampling by 4."""
+    rng = np.random.default_rng(5)
+    logits, label = draw(1, 400, 32, seed=5), rng.integers(1, 32, size=60)
+    log_p = logits[0].astype("float64") - np.logaddexp.reduce(logits[0].astype("float64"), axis=1, keepdims=True)
+    states = np.zeros(121, "int64")
+    states[1::2] = label
+    alpha = np.full(121, -np.inf)
+    alpha[:2] = log_p[0, states[:2]]
+    for t in range(1, 400):
+        two = np.r_[-np.inf, -np.inf, alpha[:-2]]
+        two[(states == 0) | (states == np.r_[0, 0, states[:-2]])] = -np.inf
+        alpha = np.logaddexp(np.logaddexp(alpha, np.r_[-np.inf, alpha[:-1]]), two) + log_p[t, states]
+    ours = ctc_loss(logits, np.array([400]), label[None].astype("int32"), np.array([60]))
+    assert float(ours[0]) == pytest.approx(-np.logaddexp(alpha[-1], alpha[-2]), rel=1e-6)
+
+
+def test_compiled_as_a_whole_and_without_a_second_derivative():
+    labels, counts = batch_of([(1, 2), ()])
+    logits, lengths = tf.constant(draw(2, 4, 3)), np.array([4, 3])
+    whole = tf.function(lambda x: ctc_loss(x, lengths, labels, counts), jit_compile=True)
+    np.testing.assert_allclose(whole(logits), ctc_loss(logits, lengths, labels, counts), rtol=1e-6)
+    with tf.GradientTape() as outer:
+        outer.watch(logits)
+        with tf.GradientTape() as inner:
+            inner.watch(logits)
+            value = ctc_loss(logits, lengths, labels, counts)[0]
+        first = inner.gradient(value, logits)
+    with pytest.raises(NotImplementedError, match="second derivative"):
+        outer.gradient(first, logits)
+
+
 @pytest.mark.parametrize("bad", [0, 3, -1])
 def test_symbols_outside_the_alphabet_raise(bad):
     with pytest.raises(tf.errors.InvalidArgumentError, match="outside the alphabet"):
