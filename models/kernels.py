@@ -25,27 +25,44 @@ KINDS = {keras.layers.LSTMCell: "lstm", keras.layers.GRUCell: "gru", keras.layer
 
 logger = logging.getLogger(__name__)
 _portable = contextvars.ContextVar("portable", default=False)
+_unmasked = contextvars.ContextVar("unmasked", default=False)
 _told: set[tuple[str, str]] = set()
 
 
 @contextlib.contextmanager
-def portable() -> Iterator[None]:
+def portable(unmasked: bool = False) -> Iterator[None]:
     """Make recurrent layers use plain operations inside this block: exports trace their graph in it.
 
     The switch is read when a layer is called, so a ``tf.function`` must be traced inside the block, and a
     SavedModel written inside it too: saving traces again. A graph traced this way holds no XLA, cuDNN or Python
     operations.
+
+    Args:
+        unmasked: let ``RecurrentStack`` loop without a mask and without final states: each row is reversed by its
+            length for the way back, and padding is zeroed afterwards. The outputs are the same; converters
+            recognise such a loop, and have less to do in it.
     """
-    token = _portable.set(True)
+    tokens = _portable.set(True), _unmasked.set(unmasked)
     try:
         yield
     finally:
-        _portable.reset(token)
+        _portable.reset(tokens[0])
+        _unmasked.reset(tokens[1])
 
 
 def is_portable() -> bool:
     """Tell whether the caller is inside a ``portable()`` block."""
     return _portable.get()
+
+
+def is_unmasked() -> bool:
+    """Tell whether the caller is inside a ``portable(unmasked=True)`` block."""
+    return _unmasked.get()
+
+
+def reverse_rows(x: Any, lengths: Any) -> Any:
+    """Reverse the first ``lengths[b]`` steps of each row of x [B, T, D]; what follows stays. TensorFlow only."""
+    return tf.reverse_sequence(x, lengths, seq_axis=1, batch_axis=0)
 
 
 def why_portable(layer: Any) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from models import kernels
 from models.kernels import portable as portable
 from models.masks import mask_from_lengths as mask_from_lengths
 from models.recurrent_layers import GRU as GRU
@@ -126,17 +127,34 @@ class RecurrentStack(keras.layers.Layer):
         Returns:
             outputs [B, T, H] ([B, T, 2H] with both directions), zero at padded steps, and for each layer the
             tuple of states [B, H] after the last real step: (h, c) for LSTM, (h,) otherwise; with both
-            directions the backward states, after step 0, follow the forward ones.
+            directions the backward states, after step 0, follow the forward ones. Inside
+            ``portable(unmasked=True)`` the tuples are empty.
         """
         mask = mask_from_lengths(lengths, ops.shape(inputs)[1])
         x, states = inputs, []
         for n, rnn in enumerate(self.rnns):
             before = None if initial_state is None else list(initial_state[n])
-            y, *after = rnn(self._drop(x, n, training), mask=mask, initial_state=before, training=training)
+            dropped = self._drop(x, n, training)
+            if kernels.is_unmasked() and before is None:
+                y, after = self._unmasked(rnn, dropped, lengths, mask), []
+            else:
+                y, *after = rnn(dropped, mask=mask, initial_state=before, training=training)
             # The copy leaves behind the Keras mask: what follows is told lengths, not masks.
             x = self._finish(x, ops.copy(y), n, mask)
             states.append(tuple(after))
         return x, states
+
+    def _unmasked(self, rnn: Any, x: Any, lengths: Any, mask: Any) -> Any:
+        """What ``rnn(x, mask=mask)`` gives for right-padded rows, out of loops that know no mask."""
+        if not self.bidirectional:
+            y = rnn(x)[0]
+        else:
+            lengths = ops.clip(ops.cast(lengths, "int32"), 0, ops.shape(x)[1])
+            # The layer that goes backwards turns its input round: so what it is given has to be turned round already.
+            turned = ops.flip(kernels.reverse_rows(x, lengths), axis=1)
+            back = kernels.reverse_rows(rnn.backward_layer(turned)[0], lengths)
+            y = ops.concatenate([rnn.forward_layer(x)[0], back], axis=-1)
+        return ops.where(mask[:, :, None], y, ops.zeros_like(y))
 
     def step(self, inputs: Any, states: Any, training: bool | None = None) -> tuple[Any, list[tuple[Any, ...]]]:
         """Run one step: T calls give what ``call`` gives for T steps.

@@ -43,6 +43,18 @@ def test_padding_and_neighbours_change_nothing(bidirectional):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_loops_without_a_mask_give_the_same(cell, bidirectional):
+    stack, x = RecurrentStack(cell, 4, bidirectional=bidirectional, **FULL), inputs()
+    x[1, 2:], lengths = 7.0, np.array([5, 2, 0])
+    outputs, _ = stack(x, lengths)
+    with portable(unmasked=True):
+        unmasked, states = stack(x, lengths)
+    np.testing.assert_allclose(unmasked, outputs, atol=1e-5)
+    assert states == [()] * 3, "states that are not those of the last real step must not be handed out"
+
+
 def test_state_can_be_handed_over():
     stack, x = RecurrentStack("lstm", 4, layers=2), inputs()
     whole, _ = stack(x, np.array([5, 5, 5]))
