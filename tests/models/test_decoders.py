@@ -43,19 +43,6 @@ def test_steps_equal_the_whole_sequence(options):
     np.testing.assert_allclose(decoder.attend(TOKENS, LENGTHS, KEYS, KEY_LENGTHS), weights, rtol=1e-6)
 
 
-@pytest.mark.parametrize("options", VARIANTS)
-def test_padding_of_source_and_target_and_the_batch_change_nothing(options):
-    decoder = make(options)
-    logits, weights = decoder(TOKENS, LENGTHS, KEYS, KEY_LENGTHS)
-    keys = np.concatenate([KEYS, np.full((3, 4, 6), 9.0, "float32")], axis=1)
-    tokens = np.concatenate([TOKENS, np.zeros((3, 2), "int32")], axis=1)
-    padded, padded_weights = decoder(tokens, LENGTHS, keys, KEY_LENGTHS)
-    single, _ = decoder(TOKENS[2:, :2], LENGTHS[2:], KEYS[2:, :1], KEY_LENGTHS[2:])
-    np.testing.assert_allclose(padded[:, :4], logits, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(padded_weights[:2, :4, :5], weights[:2], rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(single, logits[2:, :2], rtol=1e-4, atol=1e-5)
-
-
 def test_beams_of_one_example_share_its_memory():
     decoder = make({"attention": "general"})
     state, memory = decoder.start(KEYS, KEY_LENGTHS)
@@ -119,41 +106,6 @@ def test_a_shared_embedding_is_one_weight():
     decoder = AttentionDecoder(11, 4, 8, embedding=shared)
     decoder(TOKENS, LENGTHS, KEYS, KEY_LENGTHS)
     assert decoder.embedding is shared and sum(w.shape == (11, 4) for w in decoder.weights) == 1
-
-
-@pytest.mark.parametrize("options", VARIANTS)
-def test_every_weight_gets_a_finite_gradient(options):
-    decoder = make(options, dropout=0.3)
-    with tf.GradientTape() as tape:
-        logits, _ = decoder(TOKENS, LENGTHS, KEYS, KEY_LENGTHS, training=True)
-        loss = tf.reduce_mean(tf.nn.log_softmax(logits)[:, 1:, 3])
-    gradients = tape.gradient(loss, [w.value for w in decoder.trainable_weights])
-    for weight, gradient in zip(decoder.trainable_weights, gradients, strict=True):
-        gradient = np.array(tf.convert_to_tensor(gradient))
-        assert np.all(np.isfinite(gradient)) and np.abs(gradient).sum() > 0, weight.path
-
-
-@pytest.mark.parametrize("options", VARIANTS)
-def test_a_model_around_it_saves_and_loads(options, tmp_path):
-    inputs = [keras.Input(s, dtype=d) for s, d in [((None,), "int32"), ((), "int32")]]
-    inputs += [keras.Input((None, 6)), keras.Input((), dtype="int32")]
-    source = make(options)
-    target = AttentionDecoder.from_config(source.get_config())
-    keras.Model(inputs, source(*inputs)).save_weights(tmp_path / "d.weights.h5")
-    twin = keras.Model(inputs, target(*inputs))
-    twin.load_weights(tmp_path / "d.weights.h5")
-    logits, _ = twin([TOKENS, LENGTHS, KEYS, KEY_LENGTHS])
-    np.testing.assert_allclose(logits, source(TOKENS, LENGTHS, KEYS, KEY_LENGTHS)[0], rtol=1e-5, atol=1e-6)
-
-
-def test_half_precision_and_unknown_sizes_trace():
-    decoder = AttentionDecoder(11, 4, 8, dtype="mixed_bfloat16")
-    signature = [tf.TensorSpec(s, d) for s, d in [((None, None), "int32"), ((None,), "int32")]]
-    signature += [tf.TensorSpec((None, None, 6), "float32"), tf.TensorSpec((None,), "int32")]
-    decoder(TOKENS, LENGTHS, KEYS, KEY_LENGTHS)
-    logits, weights = tf.function(decoder, input_signature=signature)(TOKENS, LENGTHS, KEYS, KEY_LENGTHS)
-    assert logits.dtype == "bfloat16" and weights.dtype == "float32"
-    assert np.all(np.isfinite(tf.cast(logits, "float32")))
 
 
 def test_unknown_attention_is_refused_by_name():

@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 
 from models.pictures import ConvolutionalGrid
@@ -31,14 +30,3 @@ def test_a_cell_knows_its_place():
     grid = np.array(ConvolutionalGrid((6, 8))(np.full((1, 32, 32, 3), 128, np.uint8)))
     inner = grid[0, 2:-2, 2:-2].reshape(-1, 8)  # away from the borders, whose zero padding also tells
     assert len(np.unique(inner.round(4), axis=0)) == len(inner)
-
-
-def test_saved_and_built_again():
-    layer = ConvolutionalGrid((4, 6))
-    layer(PIXELS)
-    again = ConvolutionalGrid.from_config(layer.get_config())
-    again.build(PIXELS.shape)
-    again.set_weights(layer.get_weights())
-    np.testing.assert_array_equal(again(PIXELS), layer(PIXELS))
-    half = ConvolutionalGrid((4, 6), dtype="mixed_bfloat16")
-    assert keras.backend.standardize_dtype(half(PIXELS).dtype) == "bfloat16"
