@@ -1,11 +1,13 @@
 """What every test shares: a quiet TensorFlow, no network, and one small trained run a task."""
 
+import fcntl
 import os
 import socket
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,31 +69,38 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def small_export(tmp_path_factory: pytest.TempPathFactory, small_run: Any) -> Any:
-    """Return ``exported(task) -> folder`` of the small run's SavedModel; written and proven once a session."""
-    from pipelines.delivery.export import export
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Return ``shared(name, make) -> folder``, which ``make(folder)`` fills once for all processes of this session."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "shared"
+    root.mkdir(exist_ok=True)
 
-    made: dict[str, Path] = {}
+    def once(name: str, make: Callable[[Path], Any]) -> Path:
+        with open(root / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (root / f"{name}.done").exists():
+                make(root / name)
+                (root / f"{name}.done").touch()
+        return root / name
 
-    def exported(task: str) -> Path:
-        if task not in made:
-            made[task] = export(small_run(task), tmp_path_factory.mktemp("exports") / task)
-        return made[task]
-
-    return exported
+    return once
 
 
 @pytest.fixture(scope="session")
-def small_run(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def small_export(shared: Any, small_run: Any) -> Any:
+    """Return ``exported(task) -> folder`` of the small run's SavedModel; written and proven once a session."""
+    from pipelines.delivery.export import export
+
+    return lambda task: shared(f"{task}-export", lambda folder: export(small_run(task), folder))
+
+
+@pytest.fixture(scope="session")
+def small_run(shared: Any) -> Any:
     """Return ``run(task) -> folder`` of one epoch on a few built-in examples; trained once a session."""
     from pipelines import train
 
-    made: dict[str, Path] = {}
-
     def run(task: str) -> Path:
-        if task not in made:
-            folder = tmp_path_factory.mktemp("runs") / task
-            made[task] = train(task, run=folder, preset="demo", limit=64, **SMALL.get(task, {"epochs": 1}))
-        return made[task]
+        settings = SMALL.get(task, {"epochs": 1})
+        return Path(shared(f"{task}-run", lambda folder: train(task, run=folder, preset="demo", limit=64, **settings)))
 
     return run

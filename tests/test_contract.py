@@ -19,7 +19,10 @@ from pipelines.training import evaluation
 from pipelines.training.loading import load_run
 from tests.conftest import SMALL
 
-pytestmark = pytest.mark.parametrize("name", list(TASKS))
+every = pytest.mark.parametrize("name", list(TASKS))
+one_by_default = pytest.mark.parametrize(
+    "name", ["sentiment", *(pytest.param(name, marks=pytest.mark.slow) for name in TASKS if name != "sentiment")]
+)
 
 OVERFIT: dict[str, dict[str, Any]] = {
     "sentiment": {"epochs": 40, "batch_size": 8, "dropout": 0.0, "word_dropout": 0.0, "learning_rate": 5e-3},
@@ -53,6 +56,7 @@ def examples(name: str, count: int) -> list[dict[str, Any]]:
     return [example for example, _ in zip(source.read("test"), range(count), strict=False)]
 
 
+@every
 def test_every_setting_survives_the_command_line_and_the_file(name: str, tmp_path: Path) -> None:
     settings = load_settings(name)
     for preset in ["default", *settings.PRESETS]:
@@ -68,11 +72,13 @@ def test_every_setting_survives_the_command_line_and_the_file(name: str, tmp_pat
         assert config.resolve(settings.Config, {}, file=file) == chosen
 
 
+@every
 def test_every_setting_has_a_description(name: str) -> None:
     for field in dataclasses.fields(load_settings(name).Config):
         assert getattr(field.default, "description", None), field.name
 
 
+@every
 def test_wrong_settings_are_refused_by_name(name: str) -> None:
     settings = load_settings(name)
     with pytest.raises(ValueError, match=r"unknown argument --epoch \(did you mean --epochs\?\)"):
@@ -85,6 +91,7 @@ def test_wrong_settings_are_refused_by_name(name: str) -> None:
         config.resolve(settings.Config, settings.PRESETS, "huge")
 
 
+@every
 def test_overfits_a_tiny_set(name: str, tmp_path: Path) -> None:
     settings = SMALL.get(name, {}) | {"units": 16} | OVERFIT.get(name, {"epochs": 60})
     run = train(name, run=tmp_path / "run", preset="demo", limit=12, **settings)
@@ -100,6 +107,7 @@ def test_overfits_a_tiny_set(name: str, tmp_path: Path) -> None:
     assert len(predictions) == 12
 
 
+@every
 def test_predictions_agree_alone_in_a_batch_and_exported(name: str, small_run: Any, small_export: Any) -> None:
     run, task = small_run(name), load_task(name)
     predictor = Predictor(run)
@@ -114,6 +122,7 @@ def test_predictions_agree_alone_in_a_batch_and_exported(name: str, small_run: A
         np.testing.assert_allclose([p["score"] for p in others], [p["score"] for p in together], atol=2e-5)
 
 
+@every
 def test_evaluation_and_prediction_give_the_same_answers(name: str, small_run: Any, tmp_path: Path) -> None:
     run, task = small_run(name), load_task(name)
     evaluate(run, split="test", out=tmp_path)
@@ -123,6 +132,7 @@ def test_evaluation_and_prediction_give_the_same_answers(name: str, small_run: A
     assert all(set(line) >= {"id", "input", "references", "answer", "score"} for line in lines)
 
 
+@every
 def test_metrics_file_is_what_the_interface_promises(name: str, small_run: Any, tmp_path: Path) -> None:
     task = load_task(name)
     evaluate(small_run(name), split="validation", out=tmp_path)
@@ -135,6 +145,7 @@ def test_metrics_file_is_what_the_interface_promises(name: str, small_run: Any, 
         assert score["low"] <= score["value"] <= score["high"] or np.isnan(score["value"])
 
 
+@every
 def test_loss_does_not_depend_on_padding(name: str, small_run: Any) -> None:
     loaded = load_run(small_run(name))
     encoded = loaded.task.encode(loaded.preprocessor, loaded.config, examples(name, 6))
@@ -155,6 +166,7 @@ def _evaluation_loss(loaded: Any, x: dict[str, Any], y: dict[str, Any]) -> np.nd
     return np.asarray(loaded.task.loss(model, quiet, x, y))
 
 
+@every
 def test_a_moved_run_works_and_a_changed_one_is_refused(name: str, small_run: Any, tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere"
     shutil.copytree(small_run(name), copy)
@@ -170,12 +182,14 @@ def test_a_moved_run_works_and_a_changed_one_is_refused(name: str, small_run: An
         load_run(copy)
 
 
+@every
 def test_export_holds_no_operation_that_a_server_lacks(name: str, small_export: Any) -> None:
     found = operations(small_export(name))
     assert "MatMul" in found
     assert not [op for op in found if op.startswith(("Cudnn", "PyFunc", "EagerPyFunc", "Xla"))]
 
 
+@one_by_default
 def test_an_export_that_differs_is_not_delivered(
     name: str, small_run: Any, small_export: Any, tmp_path: Path, monkeypatch: Any
 ) -> None:
@@ -195,6 +209,7 @@ def _disturbed(tensor: Any) -> Any:
     return tensor if tf.executing_eagerly() or not tensor.dtype.is_floating else tensor * 0.9 + 0.01
 
 
+@every
 def test_a_run_is_not_resumed_with_other_settings(name: str, small_run: Any) -> None:
     settings = SMALL.get(name, {"epochs": 1}) | {"learning_rate": 0.5}
     with pytest.raises(ValueError, match=r"learning_rate: .* in the run, 0.5 now"):
