@@ -28,20 +28,20 @@ def read_settings(task: str, rest: list[str], prog: str) -> dict[str, str]:
     return _read(names, rest, f"{prog} {task}", ["--preset", "--data", "--run", "--config", "--limit"])
 
 
-def read_decoding(run: str, rest: list[str], prog: str) -> dict[str, str]:
-    """Read the settings of a run that may differ at each decoding, such as ``--beam-width 1``.
+def read_decoding(run: str, rest: list[str], prog: str, names: tuple[str, ...] = DECODING) -> dict[str, str]:
+    """Read the settings of a run that may differ at each decoding, such as ``--beam-width 1``: those of ``names``.
 
     Raises:
         ValueError: an option that is no such setting of the run's task, one without a value or with a wrong one, or a
             file that is not there.
     """
-    others = ["--data", "--split", "--out", "--against", "--file", "--json", "--format"]
+    others = ["--data", "--split", "--out", "--against", "--file", "--json", "--format", "--sheet"]
     try:
         task = json.loads((Path(run).expanduser() / "config.json").read_text("utf-8"))["task"]
         config = load_settings(task).Config
     except (OSError, ValueError, KeyError, TypeError):
         return _read([], rest, prog, others)  # no run of ours; whoever opens it says so
-    given = _read([field.name for field in dataclasses.fields(config) if field.name in DECODING], rest, prog, others)
+    given = _read([field.name for field in dataclasses.fields(config) if field.name in names], rest, prog, others)
     from_dict(config, given, prog)
     for name, words in FILES.items():
         value = given.get(name, "")

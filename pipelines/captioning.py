@@ -4,7 +4,8 @@ picture -> grid of features -> attention decoder -> beam search -> text. The gri
 network that is trained with the decoder, or from a frozen one. Any set of pictures with captions will do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from models.decoders import AttentionDecoder
 from models.encoders import GridEncoder
 from models.pictures import ConvolutionalGrid
 from models.search import Hypotheses, Rules, beam
-from pipelines import captioning_cases, captioning_explain
+from pipelines import captioning_cases
 from pipelines.captioning_config import PRESETS as PRESETS
 from pipelines.captioning_config import Config as Config
 from pipelines.captioning_data import Preprocessor as Preprocessor
 from pipelines.captioning_data import encode as encode
+from pipelines.captioning_data import facets as facets
 from pipelines.captioning_data import fit_preprocessor as fit_preprocessor
 from pipelines.captioning_data import load_preprocessor as load_preprocessor
 from pipelines.captioning_serving import Serving, written
@@ -32,9 +34,8 @@ from pipelines.data.sources.source import Example, Source, with_cuts
 from pipelines.data.sources.synthetic import captioning as synthetic
 from pipelines.data.sources.synthetic.builtin import builtin
 from pipelines.data.text import BOS, EOS, PAD
-from pipelines.data.validate import Facets
 from pipelines.training import caption_metrics
-from pipelines.training.explanation import Explanation
+from pipelines.training.explanation import Explanation, Sheet
 from pipelines.training.step import projected_loss
 
 NAME = "captioning"
@@ -251,19 +252,10 @@ def serving_inputs(examples: list[Example]) -> dict[str, Any]:
     return {"image": tf.constant([captioning_cases.contents(example["image"]) for example in examples], tf.string)}
 
 
-def facets(config: Config, example: Example) -> Facets:
-    """View an example as validation does: its picture, decoded whole, and its captions.
-
-    What is unusual but can be used (CMYK, animated, tiny, a caption of one word, ...) is said once, to stderr.
-    """
-    problem, notes = pictures.review(example)
-    for note in notes:
-        captioning_cases.say_once(f"note: {example['where']}: {note}")
-    return Facets({"captions": "\n".join(example["captions"])}, problem=problem)
-
-
 def explain(model: keras.Model, preprocessor: Preprocessor, config: Config, image: bytes | str | Path) -> Explanation:
     """Caption one picture and show where each word looked, see `captioning_explain`."""
+    from pipelines import captioning_explain  # noqa: PLC0415  # draws: matplotlib is slow to import
+
     example = {"id": "0", "image": str(image) if not isinstance(image, bytes) else ""}
     return captioning_explain.explain(
         preprocessor,
@@ -271,6 +263,14 @@ def explain(model: keras.Model, preprocessor: Preprocessor, config: Config, imag
         lambda x: decode(model, config, x),
         lambda outputs: answer(preprocessor, config, example, outputs),
     )
+
+
+def sheet(model: keras.Model, preprocessor: Preprocessor, config: Config, examples: Iterable[Example]) -> Sheet:
+    """Draw pictures with their captions and attention, see `captioning_sheet`."""
+    from pipelines import captioning_sheet  # noqa: PLC0415  # as above
+
+    answering = partial(answer, preprocessor, config)
+    return captioning_sheet.sheet(preprocessor, examples, lambda x: decode(model, config, x), answering)
 
 
 def hard_cases() -> list[Example]:

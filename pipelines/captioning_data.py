@@ -8,15 +8,18 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from pipelines import captioning_cases
 from pipelines.captioning_config import Config
 from pipelines.data import cache, features
 from pipelines.data.images import OK, STATUS_NAMES, decode, decoder
 from pipelines.data.images_files import inspect, read
 from pipelines.data.images_network import PictureNetwork
 from pipelines.data.inputs import Encoded
+from pipelines.data.sources import pictures
 from pipelines.data.sources.source import Example
 from pipelines.data.text import EOS, SubwordVocabulary
 from pipelines.data.text_learning import learn_vocabulary
+from pipelines.data.validate import Facets
 from pipelines.training.caption_metrics import tokenise
 from pipelines.training.fit import say
 
@@ -206,3 +209,14 @@ def _captions(preprocessor: Preprocessor, groups: list[list[str]]) -> tf.RaggedT
         blocks.append(block)
     values = np.concatenate(blocks) if blocks else np.zeros((0, most), np.int32)
     return tf.RaggedTensor.from_row_lengths(values, [len(block) for block in blocks])
+
+
+def facets(config: Config, example: Example) -> Facets:
+    """View an example as validation does: its picture, decoded whole, and its captions.
+
+    What is unusual but can be used (CMYK, animated, tiny, a caption of one word, ...) is said once, to stderr.
+    """
+    problem, notes = pictures.review(example)
+    for note in notes:
+        captioning_cases.say_once(f"note: {example['where']}: {note}")
+    return Facets({"captions": "\n".join(example["captions"])}, problem=problem)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -18,16 +18,22 @@ from pipelines.training.explanation import Explanation
 SHOWN = 336  # pixels a side
 
 
-def explain(
+class Look(NamedTuple):
+    """A picture with its caption: uint8 [Y, X, 3], the prediction, its W words, and their maps float32 [W, GY, GX]."""
+
+    shown: np.ndarray
+    prediction: dict[str, Any]
+    words: list[str]
+    maps: np.ndarray
+
+
+def look(
     preprocessor: Preprocessor,
     image: bytes | str | Path,
     decode_one: Callable[[Mapping[str, Any]], dict[str, Any]],
     answer: Callable[[Mapping[str, np.ndarray]], dict[str, Any]],
-) -> Explanation:
-    """Caption one picture and say where each word looked.
-
-    The attention of a word is the mean over its pieces; each row of the table holds the word, the row and column
-    (from 0, top left) of the cell that it attended to most, and that cell's share.
+) -> Look:
+    """Caption one picture and keep where each word looked.
 
     Args:
         preprocessor: of the run.
@@ -46,18 +52,34 @@ def explain(
     with portable():
         found = decode_one({"picture": picture, "status": status})
     outputs = {name: value.numpy()[0] for name, value in found.items()}
-    prediction = answer(outputs)
     words, maps = by_word(preprocessor, outputs["tokens"][0][: outputs["lengths"][0]], outputs["attention"])
-    rows = [_row(word, share) for word, share in zip(words, maps, strict=True)]
+    return Look(decoder(SHOWN)(tf.constant([content]))[0][0].numpy(), answer(outputs), words, maps)
+
+
+def explain(
+    preprocessor: Preprocessor,
+    image: bytes | str | Path,
+    decode_one: Callable[[Mapping[str, Any]], dict[str, Any]],
+    answer: Callable[[Mapping[str, np.ndarray]], dict[str, Any]],
+) -> Explanation:
+    """Caption one picture and say where each word looked; the arguments are those of ``look``.
+
+    The attention of a word is the mean over its pieces; each row of the table holds the word, the row and column
+    (from 0, top left) of the cell that it attended to most, and that cell's share.
+
+    Raises:
+        ValueError: the picture cannot be used; names it and says why.
+    """
+    seen = look(preprocessor, image, decode_one, answer)
+    prediction, maps = seen.prediction, seen.maps
     numbers = {
         "answer": prediction["answer"],
         "score": prediction["score"],
         "alternatives": prediction["alternatives"],
         "grid": list(maps.shape[1:]),
-        "rows": rows,
+        "rows": [_row(word, share) for word, share in zip(seen.words, maps, strict=True)],
     }
-    shown = decoder(SHOWN)(tf.constant([content]))[0][0].numpy()
-    drawn = plots.picture_attention(shown, words, maps)
+    drawn = plots.picture_attention(seen.shown, seen.words, maps)
     drawn.suptitle(f"{prediction['answer']} ({prediction['score']:.3f})", fontsize=10, parse_math=False)
     return Explanation(prediction["answer"], prediction["score"], numbers, {"attention": maps}, drawn)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from pipelines import TASKS, __version__, commands
 from pipelines.arguments import Parser, read_decoding, read_settings
-from pipelines.config import nearest
+from pipelines.config import DECODING, SEARCH, nearest
 from pipelines.delivery import ngram
 
 FORMATS = ("saved_model",)
@@ -25,8 +25,9 @@ def run(arguments: list[str]) -> int:
     known, rest = parser.parse_known_args(arguments)
     if known.command in ("train", "validate"):
         known.settings = read_settings(known.task, rest, known.prog)
-    elif known.command in ("evaluate", "predict", "export"):
-        known.decoding = read_decoding(known.run, rest, known.prog)
+    elif known.command in ("evaluate", "predict", "explain", "export"):
+        names = (*SEARCH, "encoder_weights") if known.command == "explain" else DECODING
+        known.decoding = read_decoding(known.run, rest, known.prog, names)
     elif rest:
         raise ValueError(f"{known.prog}: unknown argument {rest[0]}{_suggest(rest[0], known)}")
     function: Callable[[argparse.Namespace], int] = known.function
@@ -84,8 +85,13 @@ def _add_validate(command: Parser) -> None:
 
 def _add_explain(command: Parser) -> None:
     command.add_argument("run", help="run folder")
-    command.add_argument("input", help="one input")
+    command.add_argument("input", nargs="?", help="one input")
     command.add_argument("--out", required=True, metavar="FILE.png", help="picture to write")
+    command.add_argument(
+        "--sheet", type=int, nargs="?", const=12, metavar="N", help="instead of an input: N examples on a sheet (12)"
+    )
+    command.add_argument("--data", help="where the sheet's examples come from (default: the run's own data)")
+    command.add_argument("--split", default="test", help="split of the sheet's examples (default: test)")
     command.add_argument("--json", action="store_true", help="one JSON object instead of a table")
 
 
@@ -94,6 +100,7 @@ def _add_predict(command: Parser) -> None:
     command.add_argument("input", nargs="*", help="inputs; - reads lines from standard input")
     command.add_argument("--file", help="file with one input a line")
     command.add_argument("--json", action="store_true", help="JSON lines instead")
+    command.add_argument("--csv", action="store_true", help="CSV with a header instead; also for --out FILE.csv")
     command.add_argument("--out", metavar="FILE", help="write to a file instead, which a stopped job can continue")
     command.add_argument("--resume", action="store_true", help="continue --out after its last complete line")
 

@@ -96,13 +96,17 @@ def predict(arguments: argparse.Namespace) -> int:
         raise ValueError(f"{a.prog}: expected an input, - for standard input, or --file FILE")
     if a.resume and not a.out:
         raise ValueError("--resume: expected --out, the file to continue")
-    with batch.opened(a.out, a.resume, a.json) if a.out else contextlib.nullcontext(sys.stdout.buffer) as out:
+    if a.json and a.csv:
+        raise ValueError("--json --csv: expected one of the two")
+    named = str(a.out or "").lower().endswith(".csv")
+    kind: batch.Kind = "json" if a.json else "csv" if a.csv or named else "lines"
+    with batch.opened(a.out, a.resume, kind) if a.out else contextlib.nullcontext(sys.stdout.buffer) as out:
         import_tensorflow()
         from pipelines.delivery.predictor import Predictor  # noqa: PLC0415
 
         known = sys.stderr.isatty() and "-" not in a.input  # how much there is; counting it takes time
         total = len(a.input) + (batch.lines_in(a.file) if a.file else 0) if known else None
-        batch.run(Predictor(a.run, **a.decoding), _inputs(a), out, a.json, total)
+        batch.run(Predictor(a.run, **a.decoding), _inputs(a), out, kind, total)
     return 0
 
 
@@ -121,13 +125,20 @@ def _inputs(arguments: argparse.Namespace) -> Iterator[str]:
 
 
 def explain(arguments: argparse.Namespace) -> int:
-    """Explain one answer."""
+    """Explain one answer, or several on a sheet."""
     a = arguments
     _need_folder(a.run)
+    if (a.input is None) == (a.sheet is None):
+        raise ValueError(f"{a.prog}: expected either an input or --sheet N")
+    if a.sheet is not None and a.sheet < 1:
+        raise ValueError(f"--sheet: expected a positive number of examples, came {a.sheet}")
+    need_prepared(a.data or "")
     import_tensorflow()
     from pipelines.delivery import explain as explanation  # noqa: PLC0415
 
-    return explanation.run(a.run, a.input, a.out, a.json)
+    if a.sheet is None:
+        return explanation.run(a.run, a.input, a.out, a.json, **a.decoding)
+    return explanation.run_sheet(a.run, a.sheet, a.out, a.json, a.data, a.split, **a.decoding)
 
 
 def export(arguments: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ Beside the protocol a task may have:
 - ``initialise(model, config, preprocessor, training)``: first weights that depend on the training examples;
 - ``adopt(config, preprocessor, examples)`` and ``HEAD`` (names of layers): warm start from another run;
 - ``explain(model, preprocessor, config, input)``: where an answer comes from, for ``pipelines explain``;
+- ``sheet(model, preprocessor, config, examples)``: several explained on one picture, for ``explain --sheet``;
 - ``facets(config, example)``: what ``pipelines validate`` counts;
 - ``settle(loaded, source)``: what decoding needs beyond the run, such as a language model;
 - ``sentence(config, example)``: the text that ``pipelines lm RUN`` reads in an example;

@@ -1,15 +1,17 @@
 """Batch jobs: any number of inputs through a predictor in bounded memory, into a file that can be continued."""
 
 import contextlib
+import csv
 import fcntl
+import io
 import itertools
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 from tqdm import tqdm
 
@@ -20,7 +22,12 @@ PADDED = 64 * 2**20
 NAMED = 50
 """Failed inputs that the last sentence names by number; every one is named when it fails."""
 
+COLUMNS = ("input", "answer", "score", "error")
+"""First line of a CSV file."""
+EXPECTED = {"lines": "ANSWER, tab, score, tab, input", "json": "a JSON object", "csv": ",".join(COLUMNS)}
+
 Prediction = dict[str, Any]
+Kind = Literal["lines", "json", "csv"]
 
 
 class Answering(Protocol):
@@ -62,29 +69,37 @@ class Tally:
         return f"{self.failed} of {self.answered} inputs failed: number {numbers}{more}; the line of each says why"
 
 
-def run(predictor: Answering, inputs: Iterable[Any], out: BinaryIO, as_json: bool, total: int | None = None) -> None:
+def run(predictor: Answering, inputs: Iterable[Any], out: BinaryIO, kind: Kind, total: int | None = None) -> None:
     """Answer every input, one line each, in order; an input that fails does not stop the others.
 
     Args:
         predictor: the model.
         inputs: raw inputs; read as they are needed.
         out: where lines go; a file that ``opened`` continues is continued behind its last complete line.
-        as_json: JSON lines instead of ANSWER, tab, score, tab, input (and, where it failed, tab, the reason).
-        total: how many inputs there are, for the progress bar; None where nobody knows.
+        kind: ``lines`` of ANSWER, tab, score, tab, input (and, where it failed, tab, the reason); JSON lines; or CSV
+            with the ``COLUMNS``.
+        total: how many inputs there are, for the progress bar, one that stands for several counted once; None where
+            nobody knows.
 
     Raises:
         ValueError: the file that is continued belongs to other inputs.
         RuntimeError: inputs failed; names them by number. All the others were answered.
     """
     tally = getattr(out, "tally", None) or Tally()
-    rest = _behind(expanded(predictor.task, inputs), tally, as_json)
     quiet = not sys.stderr.isatty()
+    if kind == "csv" and not getattr(out, "size", 0):
+        out.write(_row(COLUMNS))
     with tqdm(total=total, initial=tally.answered, unit=" inputs", disable=quiet, dynamic_ncols=True) as bar:
+
+        def more(count: int) -> None:
+            bar.total = None if bar.total is None else bar.total + count
+
+        rest = _behind(expanded(predictor.task, inputs, more), tally, kind)
         for part in chunks(rest):
             for prediction in answer_all(predictor, part):
                 numbered = prediction | {"id": str(tally.answered)}
                 tally.count("error" in prediction)
-                out.write(line(numbered, as_json))
+                out.write(line(numbered, kind))
                 if "error" in prediction:
                     tqdm.write(f"input {tally.answered}: {prediction['error']}", file=sys.stderr)
             out.flush()
@@ -111,14 +126,18 @@ def answer_all(predictor: Answering, inputs: list[Any]) -> list[Prediction]:
     return answer_all(predictor, inputs[:half]) + answer_all(predictor, inputs[half:])
 
 
-def expanded(task: Any, inputs: Iterable[Any]) -> Iterator[Any]:
-    """Give every input that stands for several, such as a folder of pictures, as those; the others as they are."""
+def expanded(task: Any, inputs: Iterable[Any], more: Callable[[int], None] = lambda count: None) -> Iterator[Any]:
+    """Give every input that stands for several, such as a folder of pictures, as those; the others as they are.
+
+    ``more`` is told how many inputs were not counted yet.
+    """
     for given in inputs:
         try:
             examples = task.raw([given])
         except ValueError:
             yield given  # answering it will say why
         else:
+            more(len(examples) - 1)
             yield from (example[task.RAW] for example in examples)
 
 
@@ -146,15 +165,23 @@ def _size(given: Any) -> int:
     return int(getattr(given, "nbytes", 0)) or len(given) if hasattr(given, "__len__") else 1
 
 
-def line(prediction: Prediction, as_json: bool) -> bytes:
+def line(prediction: Prediction, kind: Kind) -> bytes:
     """Write one prediction as a line of UTF-8; what has no UTF-8, half a surrogate pair, is escaped."""
-    if as_json:
+    if kind == "json":
         text = json.dumps(prediction, ensure_ascii=False)
+    elif kind == "csv":
+        return _row([_cell(str(prediction.get(name, ""))) for name in COLUMNS])
     else:
         cells = [prediction["answer"], f"{prediction['score']:.4f}", str(prediction["input"])]
         cells += [prediction["error"]] if "error" in prediction else []
         text = "\t".join(_cell(cell) for cell in cells)
     return (text + "\n").encode("utf-8", "backslashreplace")
+
+
+def _row(cells: Sequence[str]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue().encode("utf-8", "backslashreplace")
 
 
 def _cell(value: str) -> str:
@@ -180,18 +207,18 @@ def _shown(given: Any) -> str:
 class Continued:
     """A file of answers that knows what was in it before; writes go behind its last complete line."""
 
-    def __init__(self, file: BinaryIO, tally: Tally) -> None:
-        self.write, self.flush, self.tally = file.write, file.flush, tally
+    def __init__(self, file: BinaryIO, tally: Tally, size: int) -> None:
+        self.write, self.flush, self.tally, self.size = file.write, file.flush, tally, size
 
 
 @contextlib.contextmanager
-def opened(path: str, resume: bool, as_json: bool) -> Iterator[Any]:
+def opened(path: str, resume: bool, kind: Kind) -> Iterator[Any]:
     """Open the file of a job; one job at a time.
 
     Args:
         path: the file.
         resume: continue a file that is there; a last line that was cut short is dropped.
-        as_json: what its lines are.
+        kind: what its lines are, see ``run``.
 
     Raises:
         ValueError: the file is there and must not be continued, holds something else, or is being written.
@@ -206,50 +233,57 @@ def opened(path: str, resume: bool, as_json: bool) -> Iterator[Any]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise ValueError(f"--out {path}: is being written by another process") from None
-        tally, size = _done(file, path, as_json)
+        tally, size = _done(file, path, kind)
         file.truncate(size)
         try:
-            yield Continued(file, tally)
+            yield Continued(file, tally, size)
         except BaseException:
             if not size and not file.tell():
                 target.unlink()  # a job that never began leaves nothing behind
             raise
 
 
-def _done(file: BinaryIO, path: str, as_json: bool) -> tuple[Tally, int]:
+def _done(file: BinaryIO, path: str, kind: Kind) -> tuple[Tally, int]:
     """Count the complete lines of a file; also where the last one ends."""
     tally, size = Tally(), 0
     file.seek(0)
-    for content in file:
+    for number, content in enumerate(file, start=1):
         if not content.endswith(b"\n"):
             break
         size += len(content)
+        if kind == "csv" and number == 1 and content == _row(COLUMNS):
+            continue
         try:
-            failed, tally.last = _read(content, as_json)
+            failed, tally.last = _read(content, kind)
         except (ValueError, KeyError, TypeError, IndexError):
-            kind = "a JSON object" if as_json else "ANSWER, tab, score, tab, input"
-            raise ValueError(f"--resume: {path}:{tally.answered + 1}: expected {kind}, as this job writes") from None
+            raise ValueError(f"--resume: {path}:{number}: expected {EXPECTED[kind]}, as this job writes") from None
         tally.count(failed)
     return tally, size
 
 
-def _read(content: bytes, as_json: bool) -> tuple[bool, str]:
-    if as_json:
+def _read(content: bytes, kind: Kind) -> tuple[bool, str]:
+    """Say whether a line is of a failed input, and which."""
+    if kind == "json":
         record = json.loads(content)
         return "error" in record, str(record["input"])
-    cells = content.decode("utf-8")[:-1].split("\t")
+    text = content.decode("utf-8")[:-1]
+    if kind == "csv":
+        given, _, score, error = next(csv.reader([text]))
+        float(score)
+        return bool(error), given
+    cells = text.split("\t")
     float(cells[1])
     return len(cells) > 3, cells[2]
 
 
-def _behind(inputs: Iterator[Any], tally: Tally, as_json: bool) -> Iterator[Any]:
+def _behind(inputs: Iterator[Any], tally: Tally, kind: Kind) -> Iterator[Any]:
     """Pass over the inputs that were answered before, and compare the last of them."""
     if not tally.answered:
         return inputs
     passed = list(itertools.islice(inputs, tally.answered - 1, tally.answered))
     if not passed:
         raise ValueError(f"--resume: the file holds {tally.answered} answers, there are fewer inputs")
-    _, expected = _read(line({"answer": "", "score": 0.0, "input": str(passed[0])}, as_json), as_json)
+    _, expected = _read(line({"answer": "", "score": 0.0, "input": str(passed[0])}, kind), kind)
     if expected != tally.last:
         raise ValueError(
             f"--resume: line {tally.answered} answers {tally.last!r:.80}, the input of this number is {expected!r:.80}"

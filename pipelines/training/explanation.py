@@ -1,10 +1,14 @@
 """What ``explain`` gives for any task: the answer, its reasons as numbers and as a picture."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,19 @@ class Explanation:
 
     def table(self) -> str:
         """Lay out ``rows`` as tab-separated lines with a header."""
-        rows = self.numbers["rows"]
-        lines = ["\t".join(rows[0])] if rows else []
-        lines += ["\t".join(f"{v:.5f}" if isinstance(v, float) else str(v) for v in row.values()) for row in rows]
-        return "\n".join(lines)
+        return table(self.numbers["rows"])
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Several examples explained together: a figure, and a table with one row an example."""
+
+    picture: Figure
+    rows: list[dict[str, Any]]
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Lay out equal dicts as tab-separated lines with a header."""
+    lines = ["\t".join(rows[0])] if rows else []
+    lines += ["\t".join(f"{v:.5f}" if isinstance(v, float) else str(v) for v in row.values()) for row in rows]
+    return "\n".join(lines)

@@ -154,16 +154,24 @@ def picture_attention(picture: np.ndarray, words: Sequence[str], weights: np.nda
     rows = -(-(len(words) + 1) // columns)
     figure = _canvas(2.0 * columns, 2.2 * rows)
     panels: Any = np.atleast_1d(figure.subplots(rows, columns)).ravel()
-    height, width = picture.shape[:2]
     for panel in panels:
         panel.axis("off")
+    draw_attention(panels, picture, words, weights)
+    return figure
+
+
+def draw_attention(panels: Sequence[Any], picture: np.ndarray, words: Sequence[str], weights: np.ndarray) -> None:
+    """Draw a picture on the first panel, and on each further one with a word's attention over it.
+
+    See ``picture_attention``; panels beyond the last word stay empty.
+    """
+    height, width = picture.shape[:2]
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
     panels[0].imshow(picture)
     for panel, word, share in zip(panels[1:], words, weights, strict=False):
         panel.imshow(picture)
-        extent = (-0.5, width - 0.5, height - 0.5, -0.5)
         panel.imshow(share, alpha=0.6, cmap="inferno", extent=extent, interpolation="bicubic", vmin=0)
         panel.set_title(word, fontsize=9, parse_math=False)
-    return figure
 
 
 def _name_ticks(axis: Any, names: Sequence[str], rotation: int = 90) -> None:

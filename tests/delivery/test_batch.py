@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from pipelines.__main__ import main
@@ -36,11 +37,11 @@ class Reverser:
         return [{"id": str(i), "input": one, "answer": one[::-1], "score": 0.5} for i, one in enumerate(inputs)]
 
 
-def job(inputs: list[str], as_json: bool = True, out: Any = None) -> list[Any]:
+def job(inputs: list[str], kind: batch.Kind = "json", out: Any = None) -> list[Any]:
     out = out or io.BytesIO()
-    batch.run(Reverser(), inputs, out, as_json)
+    batch.run(Reverser(), inputs, out, kind)
     lines = out.getvalue().decode().splitlines()
-    return [json.loads(line) for line in lines] if as_json else lines
+    return [json.loads(line) for line in lines] if kind == "json" else lines
 
 
 def test_every_input_is_answered_once_in_order_with_ids_that_count_through() -> None:
@@ -54,16 +55,16 @@ def test_an_input_that_stands_for_several_is_answered_by_several() -> None:
     assert [a["input"] for a in job(["a|b", "c"])] == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize("as_json", [True, False])
-def test_a_failing_input_fails_alone_and_is_named(as_json: bool, capsys: Any) -> None:
+@pytest.mark.parametrize("kind", ["json", "lines"])
+def test_a_failing_input_fails_alone_and_is_named(kind: batch.Kind, capsys: Any) -> None:
     inputs = [f"t{i}" for i in range(20)]
     inputs[3] = inputs[11] = "bad"
     out = io.BytesIO()
     with pytest.raises(RuntimeError, match="2 of 20 inputs failed: number 4, 12;"):
-        job(inputs, as_json, out)
+        job(inputs, kind, out)
     lines = out.getvalue().decode().splitlines()
     assert len(lines) == 20
-    if as_json:
+    if kind == "json":
         answers = [json.loads(one) for one in lines]
         assert [i for i, a in enumerate(answers) if "error" in a] == [3, 11]
         assert answers[3]["error"] == "the graph broke" and answers[3]["answer"] == ""
@@ -92,21 +93,32 @@ def test_chunks_are_cut_by_number_and_by_padded_size(tmp_path: Path) -> None:
 
 def test_lines_can_be_written_whatever_the_text_holds() -> None:
     prediction = {"answer": "a\tb\nc", "score": 0.25, "input": "\ud800 ü"}
-    assert batch.line(prediction, False) == b"a b c\t0.2500\t\\ud800 \xc3\xbc\n"
-    assert json.loads(batch.line(prediction, True)) == prediction
+    assert batch.line(prediction, "lines") == b"a b c\t0.2500\t\\ud800 \xc3\xbc\n"
+    assert json.loads(batch.line(prediction, "json")) == prediction
 
 
-@pytest.mark.parametrize("as_json", [True, False])
-@pytest.mark.parametrize("cut", [0, 1, 7, 60, 200, 10_000])
-def test_a_job_that_was_stopped_anywhere_is_continued_to_the_same_file(tmp_path: Path, cut: int, as_json: bool) -> None:
+def test_a_csv_file_is_read_back_by_others(capsys: Any) -> None:
+    inputs, out = ['a "quoted", text', "bad", "two\nlines", "ü"], io.BytesIO()
+    with pytest.raises(RuntimeError, match="1 of 4 inputs failed: number 2;"):
+        job(inputs, "csv", out)
+    table = pd.read_csv(io.BytesIO(out.getvalue()), keep_default_na=False)
+    assert list(table.columns) == list(batch.COLUMNS)
+    assert list(table["input"]) == ['a "quoted", text', "bad", "two lines", "ü"]
+    assert list(table["answer"]) == ['txet ,"detouq" a', "", "senil owt", "ü"]
+    assert list(table["error"]) == ["", "the graph broke", "", ""] and list(table["score"]) == [0.5, 0.0, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("kind", ["json", "lines", "csv"])
+@pytest.mark.parametrize("cut", [0, 1, 7, 30, 60, 200, 10_000])
+def test_a_job_that_was_stopped_anywhere_is_continued_to_the_same_file(tmp_path: Path, cut: int, kind: Any) -> None:
     inputs = [f"tab\there {i} \ud800" if i % 5 else "bad" for i in range(30)]
 
     def work(name: str) -> bytes:
         with (
             pytest.raises(RuntimeError, match="6 of 30 inputs failed"),
-            batch.opened(str(tmp_path / name), True, as_json) as out,
+            batch.opened(str(tmp_path / name), True, kind) as out,
         ):
-            batch.run(Reverser(), inputs, out, as_json)
+            batch.run(Reverser(), inputs, out, kind)
         return (tmp_path / name).read_bytes()
 
     whole = work("whole")
@@ -120,8 +132,8 @@ def test_a_continued_job_passes_over_what_is_done(tmp_path: Path) -> None:
     inputs = ["one", "two", "three"]
     for _ in range(2):
         predictor = Reverser()
-        with batch.opened(str(file), True, True) as out:
-            batch.run(predictor, inputs, out, True)
+        with batch.opened(str(file), True, "json") as out:
+            batch.run(predictor, inputs, out, "json")
         file.write_bytes(file.read_bytes()[:-5])
     assert predictor.asked == [["three"]]
 
@@ -131,9 +143,9 @@ def test_a_file_of_something_else_is_refused_and_kept(tmp_path: Path) -> None:
     text = "eno\t0.5000\tone\nowt\t0.5000\ttwo\n"
     file.write_text(text)
 
-    def work(inputs: list[str], resume: bool = True, as_json: bool = False) -> None:
-        with batch.opened(str(file), resume, as_json) as out:
-            batch.run(Reverser(), inputs, out, as_json)
+    def work(inputs: list[str], resume: bool = True, kind: batch.Kind = "lines") -> None:
+        with batch.opened(str(file), resume, kind) as out:
+            batch.run(Reverser(), inputs, out, kind)
 
     with pytest.raises(ValueError, match="exists; continue it with --resume"):
         work(["one"], resume=False)
@@ -142,22 +154,24 @@ def test_a_file_of_something_else_is_refused_and_kept(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds 2 answers, there are fewer inputs"):
         work(["one"])
     with pytest.raises(ValueError, match=r"out\.tsv:1: expected a JSON object"):
-        work(["one", "two"], as_json=True)
+        work(["one", "two"], kind="json")
+    with pytest.raises(ValueError, match=r"out\.tsv:1: expected input,answer,score,error"):
+        work(["one", "two"], kind="csv")
     assert file.read_text() == text
     file.write_text("# notes\n")
     with pytest.raises(ValueError, match=r"out\.tsv:1: expected ANSWER, tab, score, tab, input"):
         work(["one", "two"])
-    with batch.opened(str(tmp_path / "new"), False, True), pytest.raises(ValueError, match="by another process"):
-        with batch.opened(str(tmp_path / "new"), True, True):
+    with batch.opened(str(tmp_path / "new"), False, "json"), pytest.raises(ValueError, match="by another process"):
+        with batch.opened(str(tmp_path / "new"), True, "json"):
             pass
 
 
 def test_a_job_that_never_began_leaves_no_file(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no run"), batch.opened(str(tmp_path / "new"), False, True):
+    with pytest.raises(ValueError, match="no run"), batch.opened(str(tmp_path / "new"), False, "json"):
         raise ValueError("no run")
     assert not list(tmp_path.iterdir())
-    with batch.opened(str(tmp_path / "new"), False, True) as out:
-        batch.run(Reverser(), [], out, True)
+    with batch.opened(str(tmp_path / "new"), False, "json") as out:
+        batch.run(Reverser(), [], out, "json")
     assert (tmp_path / "new").read_bytes() == b""
 
 

@@ -48,6 +48,7 @@ def test_answers_are_those_of_the_search_with_the_weights_that_validation_chose(
         assert starts == sorted(starts)
 
 
+@pytest.mark.slow
 def test_a_model_with_hardly_any_weight_changes_nothing(small_run, few, tmp_path):
     run = small_run("speech")
     evaluate(run, out=tmp_path / "without", beam_width=16)
@@ -57,6 +58,7 @@ def test_a_model_with_hardly_any_weight_changes_nothing(small_run, few, tmp_path
     np.testing.assert_allclose([p["score"] for p in fused], [p["score"] for p in without], atol=3e-3)
 
 
+@pytest.mark.slow
 def test_prediction_answers_as_evaluation_also_where_nothing_is_heard(small_run, few, tmp_path, capsys):
     run = small_run("speech")
     sounds = [example["audio"] for example in load_run(run).open_source().read("test")]
