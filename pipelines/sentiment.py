@@ -9,13 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 
 from models.attention import Pooling
 from models.recurrent import RecurrentStack
-from pipelines.data.cooccurrence import cooccurrence_vectors
 from pipelines.data.inputs import Encoded
 from pipelines.data.sources import files, folders
 from pipelines.data.sources.source import Example, Source, with_cuts
@@ -24,7 +20,6 @@ from pipelines.data.sources.synthetic.builtin import builtin
 from pipelines.data.vectors import pieces_by_word, read_vectors
 from pipelines.sentiment_config import PRESETS as PRESETS
 from pipelines.sentiment_config import Config as Config
-from pipelines.sentiment_explain import explain as explain
 from pipelines.sentiment_text import Preprocessor as Preprocessor
 from pipelines.sentiment_text import adopt as adopt
 from pipelines.sentiment_text import encode as encode
@@ -33,6 +28,7 @@ from pipelines.sentiment_text import fit_preprocessor as fit_preprocessor
 from pipelines.sentiment_text import label_name
 from pipelines.sentiment_text import load_preprocessor as load_preprocessor
 from pipelines.training import metrics
+from pipelines.training.explanation import Explanation
 from pipelines.training.fit import say
 
 NAME = "sentiment"
@@ -120,6 +116,8 @@ def initialise(model: keras.Model, config: Config, preprocessor: Preprocessor, t
         return
     if config.embedding_start == "random":
         return
+    from pipelines.data.cooccurrence import cooccurrence_vectors  # noqa: PLC0415  # slow to import, seldom needed
+
     tokens, size = training.x["tokens"], (preprocessor.vocabulary.size, config.embedding_size)
     vectors = cooccurrence_vectors(tokens.values.numpy(), tokens.row_splits.numpy(), *size, seed=config.seed)
     model.get_layer("embedding").embeddings.assign(vectors * EMBEDDING_SCALE)
@@ -184,6 +182,13 @@ def answer(
     }
 
 
+def explain(model: keras.Model, preprocessor: Preprocessor, config: Config, text: str) -> Explanation:
+    """Explain the most probable class of one text, see `sentiment_explain`."""
+    from pipelines import sentiment_explain  # noqa: PLC0415  # draws: matplotlib is slow to import
+
+    return sentiment_explain.explain(model, preprocessor, config, text)
+
+
 def decode_name(config: Config) -> str:
     """Say how answers are decoded."""
     return "most probable class"
@@ -211,6 +216,11 @@ def hard_cases() -> list[Example]:
 def describe(preprocessor: Preprocessor) -> dict[str, Any]:
     """Return what a client of the export may want to know: the order of the probabilities."""
     return {"labels": list(preprocessor.labels)}
+
+
+def served(card: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """Word one row of ``Serving``'s outputs as ``answer`` does: ``probabilities`` by class."""
+    return {"probabilities": {n: round(float(p), 6) for n, p in zip(card["labels"], row["probabilities"], strict=True)}}
 
 
 class Serving(tf.Module):
@@ -247,6 +257,10 @@ def serving(model: keras.Model, preprocessor: Preprocessor, config: Config) -> S
 
 def baseline(train: list[Example], test: list[Example]) -> tuple[str, float]:
     """Score logistic regression on word counts: everything but the order."""
+    from sklearn.feature_extraction.text import CountVectorizer  # noqa: PLC0415  # slow to import, seldom needed
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+    from sklearn.pipeline import make_pipeline  # noqa: PLC0415
+
     method = make_pipeline(CountVectorizer(token_pattern=r"\S+"), LogisticRegression(max_iter=1000))
     method.fit([e["text"] for e in train], [label_name(e["label"]) for e in train])
     return "bag of words", float(method.score([e["text"] for e in test], [label_name(e["label"]) for e in test]))

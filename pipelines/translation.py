@@ -21,7 +21,7 @@ from pipelines.data.sources.source import Example, Source, with_cuts
 from pipelines.data.sources.synthetic import translation as synthetic
 from pipelines.data.sources.synthetic.builtin import builtin
 from pipelines.data.text import BOS, EMPTY, EOS, PAD
-from pipelines.training import translation_metrics
+from pipelines.task import Scorer
 from pipelines.training.explanation import Explanation
 from pipelines.training.step import projected_loss
 from pipelines.translation_baseline import baseline as baseline
@@ -32,13 +32,12 @@ from pipelines.translation_data import encode as encode
 from pipelines.translation_data import facets as facets
 from pipelines.translation_data import fit_preprocessor as fit_preprocessor
 from pipelines.translation_data import load_preprocessor as load_preprocessor
-from pipelines.translation_explain import alignment
 
 NAME = "translation"
 METRIC = "bleu"
 BETTER = "higher"
 RAW, ANSWER = "source", "translation"
-SIGNATURES = translation_metrics.SIGNATURES
+SIGNATURES: dict[str, str]  # `__getattr__` below brings them
 THRESHOLD, MARGIN = 80.0, 40.0  # demonstration: least BLEU, and least lead over the baseline
 SLACK = 10  # pieces that a translation may always have beyond its share of the source's
 COLUMNS = {"source": ("source", "src"), "target": ("target", "tgt", "translation")}
@@ -179,12 +178,27 @@ def decode_name(config: Config) -> str:
     return "greedy" if config.beam_width == 1 else f"beam {config.beam_width}, alpha {config.length_penalty}"
 
 
-def scorer(predictions: list[dict[str, Any]]) -> translation_metrics.Scorer:
+def scorer(predictions: list[dict[str, Any]]) -> Scorer:
     """Prepare BLEU, chrF and the rest of ``SIGNATURES``."""
+    from pipelines.training import translation_metrics  # noqa: PLC0415  # sacrebleu: an answer needs no score
+
     return translation_metrics.scorer([p["answer"] for p in predictions], [p["references"][0] for p in predictions])
 
 
-report = translation_metrics.report
+def report(predictions: list[dict[str, Any]]) -> str:
+    """Return the translations furthest from their references, see `translation_metrics`."""
+    from pipelines.training import translation_metrics  # noqa: PLC0415
+
+    return translation_metrics.report(predictions)
+
+
+def __getattr__(name: str) -> Any:
+    """Return ``SIGNATURES`` when they are asked for: sacrebleu writes them."""
+    if name != "SIGNATURES":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from pipelines.training import translation_metrics  # noqa: PLC0415
+
+    return translation_metrics.SIGNATURES
 
 
 def raw(inputs: list[Any]) -> list[Example]:
@@ -206,6 +220,13 @@ def describe(preprocessor: Preprocessor) -> dict[str, Any]:
     """Return what a client of the export may want to know."""
     config = preprocessor.config
     return {"source": config.source, "target": config.target, "max_tokens": config.max_tokens}
+
+
+def served(card: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """Word one row of ``Serving``'s outputs as ``answer`` does: ``cut`` and ``alternatives``."""
+    pairs = zip(row["alternatives"], row["alternative_scores"], strict=True)
+    found = [[text.decode("utf-8"), round(float(score), 6)] for text, score in pairs if text]
+    return {"cut": bool(row["cut"]), "alternatives": found}
 
 
 class Serving(tf.Module):
@@ -251,6 +272,8 @@ def serving(model: keras.Model, preprocessor: Preprocessor, config: Config) -> S
 
 def explain(model: keras.Model, preprocessor: Preprocessor, config: Config, text: str) -> Explanation:
     """Translate one sentence and show which piece of it each piece of the answer attended to."""
+    from pipelines.translation_explain import alignment  # noqa: PLC0415  # draws: matplotlib is slow to import
+
     (example,) = raw([text])
     encoded = encode(preprocessor, config, [example], labelled=False)
     with portable():

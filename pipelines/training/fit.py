@@ -15,7 +15,6 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from pipelines.data.inputs import Encoded, Plan, Transform, batches, epoch_plan, padding_share, token_plan
-from pipelines.training import plots
 from pipelines.training.optimizer import make_optimizer
 from pipelines.training.runs import HISTORY, STATE, WEIGHTS, Run
 from pipelines.training.state import Progress, load_state, save_state
@@ -67,6 +66,8 @@ class Trainer:
             if self.log:
                 self.log.close()
         self.model.load_weights(self.run.verified(WEIGHTS))
+        from pipelines.training import plots  # noqa: PLC0415  # matplotlib is slow to import, and answers need no curve
+
         self.run.write("learning_curves.png", lambda path: plots.learning_curves(progress.history, self.metric, path))
         return progress
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 Predictions = list[dict[str, Any]]
 Scorer = Callable[[np.ndarray], dict[str, float]]
@@ -104,6 +103,8 @@ def roc_auc(references: np.ndarray, probabilities: np.ndarray) -> float:
         references: class numbers [N].
         probabilities: [N, C].
     """
+    from scipy.stats import rankdata  # noqa: PLC0415  # slow to import, and an answer needs no score
+
     counts = np.bincount(references, minlength=probabilities.shape[1])
     if not counts.all():
         return float("nan")
