@@ -5,9 +5,10 @@ import sys
 from collections import namedtuple
 from pathlib import Path
 
-import pytest
 import soundfile
+import tensorflow as tf
 
+from models import kernels
 from pipelines.delivery import doctor
 
 
@@ -24,7 +25,7 @@ def pretend(monkeypatch, versions):
 def test_a_sound_installation(capsys):
     assert doctor.run(as_json=True) == 0
     findings = json.loads(capsys.readouterr().out)
-    assert {"Python", "tensorflow", "keras", "devices", "fast path", "sound", "disk", "memory"} <= {
+    assert {"Python", "tensorflow", "keras", "devices", "lstm layer", "sound", "disk", "memory"} <= {
         finding["subject"] for finding in findings
     }
     assert all(bool(f["advice"]) == (f["state"] != "ok") for f in findings)
@@ -73,11 +74,19 @@ def test_shadows(monkeypatch, tmp_path):
     assert doctor.shadows() == []
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_wrong_arithmetic_is_found(monkeypatch, cell):
-    assert doctor._path_gap(cell) < 2e-3
-    monkeypatch.setattr(doctor, "_path_gap", lambda cell: 0.1)
-    assert [f.state for f in doctor.arithmetic()] == ["broken", "broken"]
+def test_the_path_of_recurrent_layers_is_told_and_wrong_arithmetic_found(monkeypatch):
+    assert doctor._path_gap("gru") < 2e-3
+    monkeypatch.setattr(doctor, "_path_gap", lambda cell: 0.1 * (cell == "rnn"))
+    findings = {f.subject: f for f in doctor.arithmetic()}
+    assert {name: f.state for name, f in findings.items()} == {
+        "lstm layer": "ok",
+        "gru layer": "ok",
+        "rnn layer": "broken",
+    }
+    path = "portable: there is a GPU" if tf.config.list_physical_devices("GPU") else "fast;"
+    assert all(f.detail.startswith(path) for f in findings.values())
+    with kernels.portable():
+        assert doctor.arithmetic()[0].detail.startswith("portable: an export or portable()")
 
 
 def test_missing_sound_formats(monkeypatch):
