@@ -22,7 +22,8 @@ class Picture(Figure):
         return png(self)
 
 
-def _canvas(width: float, height: float) -> Picture:
+def canvas(width: float, height: float) -> Picture:
+    """Return an empty figure of this size in inches."""
     figure = Picture(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -62,7 +63,7 @@ def learning_curves(history: list[dict[str, float]], metric: str, path: Path) ->
         path: file to write, PNG whatever its name.
     """
     epochs = [row["epoch"] for row in history]
-    figure = _canvas(9, 3.2)
+    figure = canvas(9, 3.2)
     panels: Any = figure.subplots(1, 2)
     for panel, name in zip(panels, ("loss", f"validation_{metric}"), strict=True):
         panel.plot(epochs, [row[name] for row in history], marker="o", markersize=3)
@@ -98,7 +99,7 @@ def token_panels(
     """
     part = window(attributions)
     shown = len(pieces[part])
-    figure = _canvas(max(6.0, 1.6 + 0.19 * shown), 4.2 + 1.1 * len(maps))
+    figure = canvas(max(6.0, 1.6 + 0.19 * shown), 4.2 + 1.1 * len(maps))
     panels: Any = figure.subplots(2 + len(maps), 1, sharex=True, height_ratios=[2, 1.2, *[1] * len(maps)])
     places = np.arange(shown)
     panels[0].bar(places, attributions[part], color=np.where(attributions[part] >= 0, RISES, FALLS))
@@ -118,7 +119,7 @@ def token_panels(
 
 def alignment(columns: Sequence[str], rows: Sequence[str], weights: np.ndarray, title: str = "") -> Picture:
     """Draw attention weights float [rows, columns]: which source step each produced token looked at."""
-    figure = _canvas(max(4.0, 1.5 + 0.25 * len(columns)), max(3.0, 1.2 + 0.25 * len(rows)))
+    figure = canvas(max(4.0, 1.5 + 0.25 * len(columns)), max(3.0, 1.2 + 0.25 * len(rows)))
     panel: Any = figure.subplots()
     panel.imshow(weights, aspect="auto", interpolation="nearest", cmap="viridis", vmin=0, vmax=1)
     _name_ticks(panel.xaxis, columns)
@@ -131,7 +132,7 @@ def spectrogram(
     frames: np.ndarray, seconds: float, marks: Sequence[tuple[float, str]] = (), title: str = ""
 ) -> Picture:
     """Draw log-mel energies float [frames, bands] over time in seconds, with symbols at ``(second, symbol)``."""
-    figure = _canvas(max(6.0, min(18.0, 2.5 * seconds)), 3.4)
+    figure = canvas(max(6.0, min(18.0, 2.5 * seconds)), 3.4)
     panel: Any = figure.subplots()
     panel.imshow(frames.T, aspect="auto", origin="lower", cmap="magma", extent=(0, seconds, 0, frames.shape[1]))
     for second, symbol in marks:
@@ -152,7 +153,7 @@ def picture_attention(picture: np.ndarray, words: Sequence[str], weights: np.nda
         columns: pictures side by side.
     """
     rows = -(-(len(words) + 1) // columns)
-    figure = _canvas(2.0 * columns, 2.2 * rows)
+    figure = canvas(2.0 * columns, 2.2 * rows)
     panels: Any = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for panel in panels:
         panel.axis("off")
