@@ -8,7 +8,7 @@ from pipelines.arguments import Parser, read_decoding, read_settings
 from pipelines.config import DECODING, SEARCH, nearest
 from pipelines.delivery import ngram
 
-FORMATS = ("saved_model",)
+FORMATS = ("saved_model", "onnx", "litert", "run")
 
 
 def run(arguments: list[str]) -> int:
@@ -63,9 +63,7 @@ def build_parser() -> Parser:
     command.add_argument("--against", metavar="RUN2", help="second run, compared by paired bootstrap")
     _add_predict(add("predict", commands.predict, "raw inputs in, answers out: ANSWER, tab, score, tab, input"))
     _add_explain(add("explain", commands.explain, "say where an answer comes from: a picture and the numbers in it"))
-    _add_export(
-        add("export", commands.export, "write a SavedModel that takes the raw input, checked in a fresh process")
-    )
+    _add_export(add("export", commands.export, "write a model for servers or devices, compared with the run"))
     ngram.add_arguments(add("lm", ngram.run, "estimate an n-gram language model for speech, one sentence a line"))
     command = add("data", commands.data, "where to get the named data sets; fetch one")
     command.add_argument("name", nargs="?", default="", help="a set of the list, or tfds:NAME; nothing prints the list")
@@ -107,9 +105,12 @@ def _add_predict(command: Parser) -> None:
 
 def _add_export(command: Parser) -> None:
     command.add_argument("run", help="run folder")
-    formats = "saved_model (default), or run: a copy with float16 weights and without training state"
-    command.add_argument("--format", default="saved_model", choices=[*FORMATS, "run"], help=formats)
-    command.add_argument("--out", help="folder to write (default: RUN/export)")
+    formats = (
+        "saved_model (default); onnx or litert: the network alone, numbers in and numbers out; or run: a copy with "
+        "float16 weights and without training state"
+    )
+    command.add_argument("--format", default="saved_model", choices=FORMATS, help=formats)
+    command.add_argument("--out", help="folder to write (default: RUN/export, RUN/onnx, RUN/litert)")
 
 
 def _add_train(command: Parser) -> None:

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import dataclasses
+import importlib
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from pipelines import TASKS, load_settings
 from pipelines.config import nearest
 from pipelines.data.sources.tfds_folder import need_prepared
+from pipelines.delivery import formats
 from pipelines.quiet import import_tensorflow
 
 
@@ -152,6 +154,11 @@ def export(arguments: argparse.Namespace) -> int:
         from pipelines.training.slimming import slim  # noqa: PLC0415
 
         print(slim(a.run, a.out))
+        return 0
+    if a.format in formats.NEEDS:
+        formats.check(a.run, a.format, a.decoding)
+        import_tensorflow()
+        print(importlib.import_module(f"pipelines.delivery.export_{a.format}").export(a.run, a.out))
         return 0
     import_tensorflow()
     from pipelines.delivery.export import export as run_export  # noqa: PLC0415

@@ -12,7 +12,8 @@ Beside the protocol a task may have:
 - ``facets(config, example)``: what ``pipelines validate`` counts;
 - ``settle(loaded, source)``: what decoding needs beyond the run, such as a language model;
 - ``sentence(config, example)``: the text that ``pipelines lm RUN`` reads in an example;
-- ``MOST_STEPS``: padded steps that are decoded together at most, where one example can be very long.
+- ``MOST_STEPS``: padded steps that are decoded together at most, where one example can be very long;
+- a module ``pipelines/NAME_numeric.py``, where its network alone is of use: see ``pipelines.delivery.numeric``.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -124,32 +124,36 @@ def mask(lengths: Any, total: Any) -> Any:
     return tf.range(total)[None, :] < lengths[:, None]
 
 
-def frame_log_mel(waveform: Any, mel: Mel) -> Any:
-    """Log-mel of every whole frame in float32 [B, N], N >= window -> float32 [B, T, bands]; no padding, no state."""
+def frame_log_mel(waveform: Any, mel: Mel, unit: Any = 1.0) -> Any:
+    """Log-mel of every whole frame in float32 [B, N], N >= window -> float32 [B, T, bands]; no padding, no state.
+
+    `unit` multiplies both kernels. A scalar tensor that is always 1 keeps a converter from rounding them to 8 bits,
+    which would bury the quiet bands under the error of the loud ones.
+    """
     blocks = math.gcd(mel.window, mel.hop)
     batch, samples = tf.unstack(tf.shape(waveform))
     count = samples // blocks
     signal = tf.reshape(waveform[:, : count * blocks], [batch, count, blocks])
-    kernel = tf.constant(fourier(mel).reshape(mel.window // blocks, blocks, -1))
+    kernel = unit * tf.constant(fourier(mel).reshape(mel.window // blocks, blocks, -1))
     parts = tf.nn.conv1d(signal, kernel, stride=mel.hop // blocks, padding="VALID")
     cosine, sine = tf.split(parts, 2, axis=-1)
-    power = tf.linalg.matmul(tf.square(cosine) + tf.square(sine), tf.constant(mel_filters(mel)))
+    power = tf.linalg.matmul(tf.square(cosine) + tf.square(sine), unit * tf.constant(mel_filters(mel)))
     return tf.math.log(power + mel.floor)
 
 
-def log_mel(waveform: Any, lengths: Any, mel: Mel) -> tuple[Any, Any]:
+def log_mel(waveform: Any, lengths: Any, mel: Mel, unit: Any = 1.0) -> tuple[Any, Any]:
     """Features and their true lengths for a batch of padded recordings.
 
     float32 [B, N] samples in [-1, 1] and int32 [B] sample counts -> float32 [B, T, bands], int32 [B] with every
     length >= 1. Samples past a recording's length are ignored and features past its frames are zero, so a row does
     not depend on what it is batched with. A recording shorter than one window is extended with silence; a sample
-    that is not finite counts as silence.
+    that is not finite counts as silence. `unit` as in `frame_log_mel`.
     """
     total = tf.shape(waveform)[1]
     sound = mask(lengths, total) & tf.math.is_finite(waveform)
     waveform = tf.where(sound, waveform, 0.0)
     waveform = tf.pad(waveform, [[0, 0], [0, tf.maximum(0, mel.window - total)]])
-    features = frame_log_mel(waveform, mel)
+    features = frame_log_mel(waveform, mel, unit)
     frames = mel.frames(lengths)
     kept = mask(frames, tf.shape(features)[1])
     return tf.where(kept[:, :, None], features, 0.0), frames
