@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-CODE = "from pipelines import load_task; import models; print(load_task('sentiment').NAME, models.__file__)"
+CODE = "from pipelines import load_settings; import models; print(load_settings('sentiment').Config, models.__file__)"
 
 
 def start(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:

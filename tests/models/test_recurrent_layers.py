@@ -69,24 +69,37 @@ def masks():
     return st.none() | padded | st.lists(row, min_size=BATCH, max_size=BATCH).map(np.array)
 
 
-@pytest.mark.parametrize(("kind", "options"), KINDS)
-@settings(max_examples=8, deadline=None)
-@given(
+OPTIONS = ("go_backwards", "zero_output_for_mask", "return_sequences")
+any_call = given(
     mask=masks(),
-    options_drawn=st.fixed_dictionaries(
-        {k: st.booleans() for k in ("go_backwards", "zero_output_for_mask", "return_sequences")}
-    ),
+    drawn=st.fixed_dictionaries({k: st.booleans() for k in OPTIONS}),
     seed=st.integers(0, 1000),
     with_state=st.booleans(),
 )
-def test_equals_stock(kind, options, mask, options_drawn, seed, with_state):
-    ours, stock = pair(kind, {**options, **options_drawn}, False, 4)
-    assert kernels.describe(ours) == "fast"
-    compare(ours, stock, seed, None if mask is None else tf.constant(mask), with_state)
 
 
 @pytest.mark.parametrize(("kind", "options"), KINDS)
 @settings(max_examples=5, deadline=None)
+@any_call
+def test_equals_stock(kind, options, mask, drawn, seed, with_state):
+    ours, stock = pair(kind, {**options, **drawn}, False, 4)
+    assert kernels.describe(ours) == "fast"
+    compare(ours, stock, seed, None if mask is None else tf.constant(mask), with_state)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "options"), KINDS)
+@settings(max_examples=60, deadline=None)
+@any_call
+def test_equals_stock_in_many_calls(kind, options, mask, drawn, seed, with_state):
+    mask = None if mask is None else tf.constant(mask)
+    compare(*pair(kind, {**options, **drawn}, False, 4), seed, mask, with_state)
+    both = {**options, "return_sequences": drawn["return_sequences"]}
+    compare(*pair(kind, both, True, 4), seed, mask, with_state)
+
+
+@pytest.mark.parametrize(("kind", "options"), KINDS)
+@settings(max_examples=3, deadline=None)
 @given(mask=masks(), sequences=st.booleans(), seed=st.integers(0, 1000), with_state=st.booleans())
 def test_bidirectional_equals_stock(kind, options, mask, sequences, seed, with_state):
     ours, stock = pair(kind, {**options, "return_sequences": sequences}, True, 4)
@@ -216,3 +229,18 @@ def test_stateful_carries_its_state():
         layer.reset_state()
         layer(x)
     np.testing.assert_allclose(ours(x), stock(x), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_portable_never_asks_for_cudnn(kind, monkeypatch):
+    """On a GPU Keras's own layer would put cuDNN into an exported graph."""
+
+    def asked(*_args, **_options):
+        raise AssertionError("cuDNN was asked for")
+
+    monkeypatch.setattr(f"keras.src.backend.{kind.lower()}", asked)
+    x = np.ones((BATCH, TIME, WIDTH), "float32")
+    with pytest.raises(AssertionError, match="cuDNN"):
+        getattr(keras.layers, kind)(2)(x)
+    with recurrent.portable():
+        getattr(recurrent, kind)(2)(x)

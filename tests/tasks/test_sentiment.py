@@ -58,7 +58,7 @@ def test_the_adversarial_step_has_its_norm_and_raises_the_loss() -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"precision": "mixed_bfloat16"},
+        pytest.param({"precision": "mixed_bfloat16"}, marks=pytest.mark.slow),
         {"precision": "mixed_float16"},
         {"batch_tokens": 400, "ema": 0.9, "embedding_start": "neighbours"},
         {"cell": "gru", "layers": 2, "pooling": "attention", "adversarial": 0.3, "class_weights": True},

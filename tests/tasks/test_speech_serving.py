@@ -10,7 +10,7 @@ from models.kernels import portable
 from pipelines import Predictor, speech
 from pipelines.config import from_dict
 from pipelines.data.sources.synthetic.speech import examples
-from pipelines.delivery.export import export, operations
+from pipelines.delivery.export import operations
 from pipelines.speech_config import PRESETS, Config
 from pipelines.speech_data import Preprocessor, encode
 from pipelines.speech_streaming import Streamer
@@ -116,7 +116,7 @@ def test_a_saved_model_takes_files_and_streams(made, tmp_path):
     assert preprocessor.alphabet.decode(kept) == expected[0].decode()
 
 
-def test_a_broken_recording_is_answered_by_its_reason(small_run, tmp_path):
+def test_a_broken_recording_is_answered_by_its_reason(small_run, small_export, tmp_path):
     (tmp_path / "words.wav").write_text("no sound at all")
     good = next(examples("test", 1))["audio"]
     soundfile.write(tmp_path / "good.flac", good, 16000)
@@ -127,7 +127,7 @@ def test_a_broken_recording_is_answered_by_its_reason(small_run, tmp_path):
     assert ["error" in answer for answer in answers] == [True, False, True, True]
     assert "not a readable recording" in answers[0]["error"] and "no such file" in answers[2]["error"]
     assert answers[1]["score"] > 0 and answers[0]["answer"] == ""
-    from_export = Predictor(export(small_run("speech"), tmp_path / "export"))(inputs)
+    from_export = Predictor(small_export("speech"))(inputs)
     for one, other in zip(answers, from_export, strict=True):
         assert (one["answer"], one.get("error")) == (other["answer"], other.get("error"))
     with pytest.raises(ValueError, match="input 1: expected a path, bytes, or an array"):
