@@ -14,9 +14,13 @@ from models import kernels
 _register = keras.saving.register_keras_serializable(package="recurrent_pipelines")
 
 
+def _single(mask: Any) -> Any:
+    return mask[0] if isinstance(mask, list | tuple) else mask
+
+
 def _inner_loop(layer: Any, sequences: Any, initial_state: Any, mask: Any, training: bool) -> Any:
     """Do what ``keras.layers.RNN.inner_loop`` does on the fast path: (last output, outputs, states)."""
-    mask = mask[0] if isinstance(mask, list | tuple) else mask
+    mask = _single(mask)
     states = list(initial_state) if isinstance(initial_state, list | tuple) else [initial_state]
     if training and layer.dropout:
         sequences = sequences * layer.cell.get_dropout_mask(sequences[:, 0, :])[:, None, :]
@@ -37,6 +41,8 @@ class LSTM(keras.layers.LSTM):
         """Run the recurrence over inputs [B, T, D]: the last output [B, H], all outputs [B, T, H], final states."""
         if kernels.takes_fast_path(self):
             return _inner_loop(self, sequences, initial_state, mask, training)
+        if kernels.is_portable():  # past Keras's own attempt at cuDNN, which a graph keeps once there is a GPU
+            return super(keras.layers.LSTM, self).inner_loop(sequences, initial_state, _single(mask), training)
         return super().inner_loop(sequences, initial_state, mask, training)
 
 
@@ -48,6 +54,8 @@ class GRU(keras.layers.GRU):
         """Run the recurrence over inputs [B, T, D]: the last output [B, H], all outputs [B, T, H], final states."""
         if kernels.takes_fast_path(self):
             return _inner_loop(self, sequences, initial_state, mask, training)
+        if kernels.is_portable():  # past Keras's own attempt at cuDNN, which a graph keeps once there is a GPU
+            return super(keras.layers.GRU, self).inner_loop(sequences, initial_state, _single(mask), training)
         return super().inner_loop(sequences, initial_state, mask, training)
 
 
@@ -85,8 +93,7 @@ class Bidirectional(keras.layers.Bidirectional):
         else:
             half = len(initial_state) // 2
             states = [list(initial_state[:half]), list(initial_state[half:])]
-        mask = mask[0] if isinstance(mask, list | tuple) else mask
-        results = kernels.recurrent(pair, sequences, states, mask, bool(training))
+        results = kernels.recurrent(pair, sequences, states, _single(mask), bool(training))
         outputs = [
             ops.cast(self._output(layer, y), self.compute_dtype) for layer, (y, _) in zip(pair, results, strict=True)
         ]
