@@ -16,7 +16,7 @@ import tensorflow as tf
 from models.decoders import AttentionDecoder
 from models.encoders import GridEncoder
 from models.pictures import ConvolutionalGrid
-from models.search import Hypotheses, Rules, beam
+from models.search import Rules
 from pipelines import captioning_cases
 from pipelines.captioning_config import PRESETS as PRESETS
 from pipelines.captioning_config import Config as Config
@@ -34,7 +34,7 @@ from pipelines.data.sources.source import Example, Source, with_cuts
 from pipelines.data.sources.synthetic import captioning as synthetic
 from pipelines.data.sources.synthetic.builtin import builtin
 from pipelines.data.text import BOS, EOS, PAD
-from pipelines.training import caption_metrics
+from pipelines.training import caption_metrics, searching
 from pipelines.training.explanation import Explanation, Sheet
 from pipelines.training.step import projected_loss
 
@@ -162,7 +162,7 @@ def augmentation(config: Config) -> Transform | None:
 
 
 def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str, Any]:
-    """Describe pictures by beam search.
+    """Describe pictures by beam search, or draw descriptions.
 
     Returns:
         ``tokens`` int32 [B, K, L], ``lengths`` int32 [B, K] and ``scores`` float32 [B, K] of the K best captions
@@ -172,13 +172,7 @@ def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str
     keys, cells = see(model, x["picture"], training=False)
     state, memory = decoder.start(keys, cells)
     rules = Rules(BOS, EOS, config.max_tokens, config.min_tokens, config.no_repeat_ngram)
-    found: Hypotheses = beam(
-        lambda tokens, state: decoder.step(tokens, state, memory),
-        state,
-        rules,
-        width=config.beam_width,
-        length_penalty=config.length_penalty,
-    )
+    found = searching.found(lambda tokens, state: decoder.step(tokens, state, memory), state, rules, config)
     best = found.tokens[:, 0]
     seen = tf.concat([tf.fill([tf.shape(best)[0], 1], BOS), best[:, :-1]], axis=1)
     attention = decoder.attend(seen, found.lengths[:, 0], keys, cells)
@@ -220,9 +214,7 @@ def answer(
     return prediction | ({"error": example["error"]} if "error" in example else {})
 
 
-def decode_name(config: Config) -> str:
-    """Say how answers are decoded."""
-    return "greedy" if config.beam_width == 1 else f"beam {config.beam_width}, alpha {config.length_penalty}"
+decode_name = searching.name
 
 
 def scorer(predictions: list[dict[str, Any]]) -> caption_metrics.Scorer:

@@ -1,6 +1,5 @@
 """Pictures at the edge of what may come, made here: every one has to be answered, and to harm no other."""
 
-import functools
 import io
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,6 @@ def contents(image: bytes | str | Path) -> bytes:
     except ValueError as error:
         say(str(error))
         return b""
-
-
-@functools.cache
-def say_once(sentence: str) -> None:
-    """Print a sentence to stderr, unless this process has already."""
-    say(sentence)
 
 
 def files() -> list[bytes]:

@@ -57,6 +57,12 @@ class Config(TrainingConfig):
     length_penalty: float = Field(1.0, ge=0, description="exponent of the length normalisation of the search")
     min_tokens: int = Field(0, ge=0, description="shortest caption in pieces")
     no_repeat_ngram: int = Field(0, ge=0, description="no run of so many pieces comes twice in an answer; 0 allows it")
+    sampling_temperature: float = Field(
+        0.0, ge=0, description="draw answers instead of searching; below 1 sharpens the choice, 0 searches"
+    )
+    sampling_top_k: int = Field(0, ge=0, description="draw from so many most probable pieces; 0 takes all")
+    sampling_top_p: float = Field(1.0, gt=0, le=1, description="draw from the likeliest pieces of so much probability")
+    sampling_seed: int = Field(0, ge=0, description="another one draws other answers")
 
 
 FORMATS = (

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipelines import captioning_cases
 from pipelines.captioning_config import Config
 from pipelines.data import cache, features
 from pipelines.data.images import OK, STATUS_NAMES, decode, decoder
@@ -214,9 +213,7 @@ def _captions(preprocessor: Preprocessor, groups: list[list[str]]) -> tf.RaggedT
 def facets(config: Config, example: Example) -> Facets:
     """View an example as validation does: its picture, decoded whole, and its captions.
 
-    What is unusual but can be used (CMYK, animated, tiny, a caption of one word, ...) is said once, to stderr.
+    What is unusual but can be used (CMYK, animated, tiny, a caption of one word, ...) is noted.
     """
     problem, notes = pictures.review(example)
-    for note in notes:
-        captioning_cases.say_once(f"note: {example['where']}: {note}")
-    return Facets({"captions": "\n".join(example["captions"])}, problem=problem)
+    return Facets({"captions": "\n".join(example["captions"])}, problem=problem, notes=tuple(notes))

@@ -16,7 +16,8 @@ from pydantic.dataclasses import dataclass
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 C = TypeVar("C")
-SEARCH = ("beam_width", "length_penalty", "length_ratio", "min_tokens", "no_repeat_ngram")
+SAMPLING = ("sampling_temperature", "sampling_top_k", "sampling_top_p", "sampling_seed")
+SEARCH = ("beam_width", "length_penalty", "length_ratio", "min_tokens", "no_repeat_ngram", *SAMPLING)
 LANGUAGE = ("lm", "lm_order", "lm_units", "lm_weight", "lm_bonus")
 DECODING = (*SEARCH, *LANGUAGE, "encoder_weights")
 """Settings that change nothing that was trained: how answers are searched, with which language model, and where the

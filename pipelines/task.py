@@ -9,7 +9,9 @@ Beside the protocol a task may have:
 - ``adopt(config, preprocessor, examples)`` and ``HEAD`` (names of layers): warm start from another run;
 - ``explain(model, preprocessor, config, input)``: where an answer comes from, for ``pipelines explain``;
 - ``sheet(model, preprocessor, config, examples)``: several explained on one picture, for ``explain --sheet``;
-- ``facets(config, example)``: what ``pipelines validate`` counts;
+- ``facets(config, example)``: what ``pipelines validate`` counts; ``viewer(config, source)`` where that takes a look at
+  all of the data first;
+- ``refused(example)``: why training leaves out an example that can be scored nevertheless;
 - ``settle(loaded, source)``: what decoding needs beyond the run, such as a language model;
 - ``sentence(config, example)``: the text that ``pipelines lm RUN`` reads in an example;
 - ``MOST_STEPS``: padded steps that are decoded together at most, where one example can be very long;

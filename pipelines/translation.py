@@ -14,7 +14,7 @@ import tensorflow as tf
 from models.decoders import AttentionDecoder
 from models.encoders import TextEncoder, token_embedding
 from models.kernels import portable
-from models.search import Hypotheses, Rules, beam
+from models.search import Rules
 from pipelines.data.sources import files
 from pipelines.data.sources.parallel import open_parallel
 from pipelines.data.sources.source import Example, Source, with_cuts
@@ -22,6 +22,7 @@ from pipelines.data.sources.synthetic import translation as synthetic
 from pipelines.data.sources.synthetic.builtin import builtin
 from pipelines.data.text import BOS, EMPTY, EOS, PAD
 from pipelines.task import Scorer
+from pipelines.training import searching
 from pipelines.training.explanation import Explanation
 from pipelines.training.step import projected_loss
 from pipelines.translation_baseline import baseline as baseline
@@ -29,9 +30,10 @@ from pipelines.translation_config import PRESETS as PRESETS
 from pipelines.translation_config import Config as Config
 from pipelines.translation_data import Preprocessor as Preprocessor
 from pipelines.translation_data import encode as encode
-from pipelines.translation_data import facets as facets
 from pipelines.translation_data import fit_preprocessor as fit_preprocessor
 from pipelines.translation_data import load_preprocessor as load_preprocessor
+from pipelines.translation_data import refused as refused
+from pipelines.translation_review import viewer as viewer
 
 NAME = "translation"
 METRIC = "bleu"
@@ -120,7 +122,7 @@ def augmentation(config: Config) -> None:
 
 
 def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str, Any]:
-    """Translate by beam search.
+    """Translate by beam search, or draw translations.
 
     Returns:
         ``tokens`` int32 [B, K, L], ``lengths`` int32 [B, K] and ``scores`` float32 [B, K] of the K best answers
@@ -132,14 +134,8 @@ def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str
     keys, summary = encoder(x["source"], lengths, training=False)
     state, memory = decoder.start(keys, lengths, summary)
     limits = tf.cast(config.length_ratio * tf.cast(lengths, tf.float32), tf.int32) + SLACK
-    found: Hypotheses = beam(
-        lambda tokens, state: decoder.step(tokens, state, memory),
-        state,
-        Rules(BOS, EOS, config.max_tokens, config.min_tokens, config.no_repeat_ngram),
-        width=config.beam_width,
-        length_penalty=config.length_penalty,
-        limits=limits,
-    )
+    rules = Rules(BOS, EOS, config.max_tokens, config.min_tokens, config.no_repeat_ngram)
+    found = searching.found(lambda tokens, state: decoder.step(tokens, state, memory), state, rules, config, limits)
     blank = ((lengths == 1) & (x["source"][:, 0] == EMPTY))[:, None]
     tokens, counts = tf.where(blank[:, :, None], PAD, found.tokens), tf.where(blank, 0, found.lengths)
     seen = tf.concat([tf.fill([tf.shape(tokens)[0], 1], BOS), tokens[:, 0, :-1]], axis=1)
@@ -173,9 +169,7 @@ def answer(
     }
 
 
-def decode_name(config: Config) -> str:
-    """Say how answers are decoded."""
-    return "greedy" if config.beam_width == 1 else f"beam {config.beam_width}, alpha {config.length_penalty}"
+decode_name = searching.name
 
 
 def scorer(predictions: list[dict[str, Any]]) -> Scorer:

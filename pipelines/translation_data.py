@@ -12,7 +12,6 @@ from pipelines.data.inputs import Encoded
 from pipelines.data.sources.source import Example
 from pipelines.data.text import EOS, SubwordVocabulary, ensure_min_length, normalise
 from pipelines.data.text_learning import learn_vocabulary
-from pipelines.data.validate import Facets
 from pipelines.translation_config import Config
 
 CHUNK = 512
@@ -70,7 +69,7 @@ def encode(
     labelled: bool = True,
     keep_raw: bool = True,
 ) -> Encoded:
-    """Segment examples once, ``CHUNK`` at a time; drop pairs that are ``unusable``, by name.
+    """Segment examples once, ``CHUNK`` at a time; with references, drop pairs of which a side is no text, by name.
 
     ``lengths``, by which batches are made, is the longer side of each pair.
     """
@@ -79,7 +78,7 @@ def encode(
     sides: dict[str, list[tf.RaggedTensor]] = {"source": [], "target": []}
     iterator = iter(examples)
     while chunk := list(itertools.islice(iterator, CHUNK)):
-        reasons = [unusable(example) if labelled else "" for example in chunk]
+        reasons = [no_text(example) if labelled else "" for example in chunk]
         dropped += [f"{e['where']}: {reason}" for e, reason in zip(chunk, reasons, strict=True) if reason]
         good = [e for e, reason in zip(chunk, reasons, strict=True) if not reason]
         ids, cut = preprocessor.source_ids(tf.constant([str(e["source"]) for e in good], tf.string))
@@ -103,19 +102,22 @@ def _joined(parts: list[tf.RaggedTensor]) -> tf.RaggedTensor:
     return tf.concat(parts, axis=0) if parts else tf.RaggedTensor.from_row_splits(tf.zeros([0], tf.int32), [0])
 
 
-def facets(config: Config, example: Example) -> Facets:
-    """View a pair as validation does: both texts, and why training would leave it out."""
-    problem = unusable(example)
-    return Facets({} if problem else {side: example[side] for side in ("source", "target")}, problem=problem)
+def no_text(example: Example) -> str:
+    """Say which side of a pair is no text at all, or nothing; an empty text is one."""
+    for side in ("source", "target"):
+        if not isinstance(example[side], str):
+            return f"the {side} is no text ({example[side]!r:.40})"
+    return ""
 
 
-def unusable(example: Example) -> str:
-    """Say why a pair cannot be used, or nothing: an empty side, a copy, lengths that cannot belong together."""
-    source, target = (example[side] for side in ("source", "target"))
-    for side, text in (("source", source), ("target", target)):
-        if not isinstance(text, str) or not text.strip():
-            return f"the {side} is empty or no text ({text!r})"
-    source, target = source.strip(), target.strip()
+def refused(example: Example) -> str:
+    """Say why a pair teaches nothing, or nothing: an empty side, a copy, lengths that cannot belong together."""
+    reason = no_text(example)
+    if reason:
+        return reason
+    source, target = (example[side].strip() for side in ("source", "target"))
+    if not source or not target:
+        return f"the {'target' if source else 'source'} is empty"
     if source == target and len(source.split()) > COPIED_WORDS:
         return "the target is a copy of the source"
     short, long = sorted((len(source), len(target)))

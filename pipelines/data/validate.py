@@ -37,14 +37,17 @@ class Facets:
         texts: the texts by field name.
         label: the class, or None for tasks without.
         problem: why it cannot be used; empty when it can.
+        notes: what is unusual about an example that is used nevertheless, one clause each.
     """
 
     texts: dict[str, str]
     label: str | None = None
     problem: str = ""
+    notes: tuple[str, ...] = ()
 
 
 View = Callable[[Example], Facets]
+Tell = Callable[[str, Problem], None]
 
 
 def usual_facets(example: Example) -> Facets:
@@ -95,10 +98,14 @@ class Split:
     unseen: int = 0
     not_nfc: int = 0
     not_nfc_at: list[str] = field(default_factory=list)
+    unusual: int = 0
+    unusual_at: list[str] = field(default_factory=list)
     digests: array = field(default_factory=lambda: array("Q"))
 
 
-def validate(source: Source, view: View, on_problem: Callable[[str, Problem], None], most_bad: float) -> dict[str, Any]:
+def validate(
+    source: Source, view: View, on_problem: Tell, most_bad: float, on_note: Tell = lambda split, note: None
+) -> dict[str, Any]:
     """Read every split of a source, train first.
 
     Args:
@@ -106,6 +113,7 @@ def validate(source: Source, view: View, on_problem: Callable[[str, Problem], No
         view: how to look at one example.
         on_problem: called with the split and each example that cannot be used, as it is found.
         most_bad: share of unusable examples above which training refuses the data.
+        on_note: called likewise with what is unusual about an example that is used.
 
     Returns:
         The report, JSON types: ``data``, ``splits`` (by name) and ``refusals`` (sentences; empty when training would
@@ -120,7 +128,7 @@ def validate(source: Source, view: View, on_problem: Callable[[str, Problem], No
     splits: list[Split] = []
     for name in names:
         known = splits[0].labels if splits and splits[0].name == train else None
-        splits.append(_count(source, name, view, on_problem, seen, known))
+        splits.append(_count(source, name, view, (on_problem, on_note), seen, known))
     report: dict[str, Any] = {}
     for split in splits:
         others = [other for other in splits[: splits.index(split)] if len(other.digests)]
@@ -132,7 +140,7 @@ def _count(
     source: Source,
     name: str,
     view: View,
-    on_problem: Callable[[str, Problem], None],
+    tell: tuple[Tell, Tell],
     seen: WordTable,
     known: Counter[str] | None,
 ) -> Split:
@@ -140,7 +148,7 @@ def _count(
 
     def bad(problem: Problem) -> None:
         split.bad += 1
-        on_problem(name, problem)
+        tell[0](name, problem)
 
     examples = source.read(name, bad)
     for example in tqdm(examples, desc=name, unit=" examples", disable=not sys.stderr.isatty(), leave=False):
@@ -150,6 +158,8 @@ def _count(
             bad(Problem(example["where"], reason))
         else:
             _add(split, example["where"], facets, seen, learn=known is None)
+            for note in facets.notes:
+                tell[1](name, Problem(example["where"], note))
     return split
 
 
@@ -177,6 +187,9 @@ def _add(split: Split, where: str, facets: Facets, seen: WordTable, learn: bool)
     if not unicodedata.is_normalized("NFC", text):
         split.not_nfc += 1
         split.not_nfc_at += [where] if len(split.not_nfc_at) < NAMED else []
+    if facets.notes:
+        split.unusual += 1
+        split.unusual_at += [where] if len(split.unusual_at) < NAMED else []
     split.digests.append(_digest(text))
 
 
@@ -209,6 +222,7 @@ def _summary(source: Source, split: Split, others: list[Split], view: View, unse
             for name, mask in shared.items()
         },
         "not_nfc": {"count": split.not_nfc, "at": split.not_nfc_at},
+        "unusual": {"count": split.unusual, "at": split.unusual_at},
     }
 
 
@@ -265,6 +279,7 @@ def table(report: dict[str, Any]) -> str:
         if split["unseen_words"] is not None:
             lines.append(f"  unseen words in train: {split['unseen_words']:.2%} of all words")
         kinds = {"duplicates": split["duplicates"], "not in normal form NFC": split["not_nfc"]}
+        kinds |= {"unusual but used": split["unusual"]}
         kinds |= {f"also in {other}": found for other, found in split["also_in"].items()}
         lines += [f"  {kind}: {f['count']} ({', '.join(f['at'])})" for kind, f in kinds.items() if f["count"]]
     return "\n".join([*lines, *(f"training would refuse: {reason}" for reason in report["refusals"])])

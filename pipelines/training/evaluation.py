@@ -1,8 +1,9 @@
 """Free decoding of a split, corpus scores with their bootstrap interval, and the files that record them."""
 
+import dataclasses
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,11 @@ MAX_BAD = 0.05
 EVALUATION_BATCH = 64
 
 
-def encode_split(loaded: Loaded, source: Source, split: str, *, keep_raw: bool = True) -> Encoded:
-    """Read and encode a split; bad rows are skipped, counted and named.
+def encode_split(loaded: Loaded, source: Source, split: str, *, training: bool = False) -> Encoded:
+    """Read and encode a split; bad rows are skipped, counted and named, and stand in ``dropped``.
+
+    What a task only refuses to learn from (``Task.refused``) is skipped in training, and named but scored otherwise: a
+    score is that of the whole split. For training, examples keep their ``id`` and ``where`` only.
 
     Raises:
         ValueError: more than ``MAX_BAD`` of the examples are unusable, or none is left; names the first ones.
@@ -34,11 +38,14 @@ def encode_split(loaded: Loaded, source: Source, split: str, *, keep_raw: bool =
     def note(problem: Problem) -> None:
         problems.append(f"{problem.where}: {problem.reason}")
 
+    odd: list[str] = []
     examples: Iterable[Example] = source.read(split, note)
-    encoded = loaded.task.encode(loaded.preprocessor, loaded.config, examples, keep_raw=keep_raw)
+    if hasattr(loaded.task, "refused"):
+        examples = _sifted(examples, loaded.task.refused, problems if training else odd, training)
+    encoded = loaded.task.encode(loaded.preprocessor, loaded.config, examples, keep_raw=not training)
     problems += encoded.dropped
     total = len(encoded) + len(problems)
-    first = "; ".join(problems[:3]) + ("; ..." if len(problems) > 3 else "")
+    first = _first(problems)
     if not len(encoded):
         raise ValueError(f"{source.spec}: no usable example in split {split}{': ' + first if first else ''}")
     if len(problems) > MAX_BAD * total:
@@ -48,7 +55,24 @@ def encode_split(loaded: Loaded, source: Source, split: str, *, keep_raw: bool =
         )
     if problems:
         say(f"{split}: {len(problems)} of {total} examples skipped: {first}")
-    return encoded
+    if odd:
+        say(f"{split}: {len(odd)} of {total} examples are scored although training would skip them: {_first(odd)}")
+    return dataclasses.replace(encoded, dropped=problems)
+
+
+def _sifted(
+    examples: Iterable[Example], refused: Callable[[Example], str], found: list[str], drop: bool
+) -> Iterator[Example]:
+    """Name the examples that are refused, and pass on the others, or all unless ``drop``."""
+    for example in examples:
+        reason = refused(example)
+        found += [f"{example['where']}: {reason}"] if reason else []
+        if not (reason and drop):
+            yield example
+
+
+def _first(problems: list[str]) -> str:
+    return "; ".join(problems[:3]) + ("; ..." if len(problems) > 3 else "")
 
 
 def settled(loaded: Loaded, source: Source | None = None) -> Loaded:
@@ -114,7 +138,8 @@ def evaluate(
     begin = time.monotonic()
     predictions = Decoder(loaded)(encoded)
     seconds = time.monotonic() - begin
-    record = measure(loaded, source, split, predictions) | {"seconds": round(seconds, 2)}
+    record = measure(loaded, source, split, predictions)
+    record |= {"skipped": len(encoded.dropped), "seconds": round(seconds, 2)}
     if against is not None:
         record["against"] = _compare(loaded, predictions, against, source, split)
     folder = Run(Path(out).expanduser() if out is not None else loaded.run.path)

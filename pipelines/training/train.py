@@ -22,7 +22,7 @@ from pipelines.training.loading import Loaded, load_run
 from pipelines.training.runs import CONFIG, STATE, Run, create, open_run, sha256
 from pipelines.training.warm_start import adopt_preprocessor, fingerprint, settings_of, take_weights
 
-SIMPLEST = {"beam_width": 1, "lm": ""}
+SIMPLEST = {"beam_width": 1, "lm": "", "sampling_temperature": 0.0}
 """Settings of the search that compares epochs."""
 
 
@@ -63,7 +63,7 @@ def train(
     other = load_run(init) if init else None
     _set_up(chosen)
     loaded, source = _prepare(task, chosen, data, folder, limit, other)
-    training = cached(_cache_key(loaded, source), lambda: encode_split(loaded, source, "train", keep_raw=False))
+    training = cached(_cache_key(loaded, source), lambda: encode_split(loaded, source, "train", training=True))
     validation = encode_split(loaded, source, "validation")
     for sentence in source.cuts.values():
         say(sentence)

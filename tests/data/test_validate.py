@@ -77,6 +77,24 @@ def test_table_shows_what_was_found(found):
     assert "refuse" not in text
 
 
+def test_what_is_unusual_but_used_is_named_and_counted():
+    rows = [{"id": str(i), "where": f"f:{i}", "text": f"text {i}"} for i in range(8)]
+
+    def view(example):
+        notes = ("is loud", "is long") if example["id"] in "246" else ()
+        return Facets({"text": example["text"]}, problem="is bad" if example["id"] == "6" else "", notes=notes)
+
+    told = []
+    source = Source("x", {"train": lambda _: iter(rows), "validation": lambda _: iter(rows)}, "")
+    report = validate(
+        source, view, lambda *_: None, 0.5, lambda split, note: told.append((split, note.where, note.reason))
+    )
+    assert told[:3] == [("train", "f:2", "is loud"), ("train", "f:2", "is long"), ("train", "f:4", "is loud")]
+    assert len(told) == 8
+    assert report["splits"]["train"]["unusual"] == {"count": 2, "at": ["f:2", "f:4"]}
+    assert "unusual but used: 2 (f:2, f:4)" in table(report)
+
+
 def report_on(splits, most_bad=0.05):
     def reader(rows):
         return lambda on_problem: (dict(row, id=str(i), where=f"x:{i}") for i, row in enumerate(rows))

@@ -12,10 +12,9 @@ from pipelines import Predictor, load_task, train
 from pipelines.data.inputs import batches
 from pipelines.data.text import BOS, EMPTY, EOS, RESERVED, SubwordVocabulary
 from pipelines.delivery import explain as explanation
-from pipelines.delivery import validation
 from pipelines.training.loading import load_run
 from pipelines.translation import Config, Preprocessor, answer, baseline, build, decode, encode, loss, open_source
-from pipelines.translation_data import fit_preprocessor, unusable
+from pipelines.translation_data import fit_preprocessor
 
 VOCABULARY = SubwordVocabulary([*RESERVED, "the", "dog", "cat", "der", "die", "Hund", "Katze", "sieht", "sees", "##."])
 CONFIG = Config(units=6, decoder_units=10, embedding_size=8, max_tokens=12, beam_width=3, dropout=0.0)
@@ -60,13 +59,11 @@ def test_vocabularies_are_joint_or_separate_and_round_trip():
     assert "Hund" in learned[1] - learned[0] and "dog" in learned[0] - learned[1]
 
 
-def test_pairs_that_cannot_be_used_are_dropped_by_name(small):
-    bad = [("", "x"), ("x", " "), (None, "x"), ("a b c d", "a b c d"), ("dog", "Hund " * 40)]
-    encoded = encode(small[0], CONFIG, made([*PAIRS, *bad, ("Anna 37", "Anna 37")]))
-    assert [e["id"] for e in encoded.examples] == ["0", "1", "2", "8"]
-    assert [line.split(":")[1] for line in encoded.dropped] == ["3", "4", "5", "6", "7"]
-    assert "copy" in encoded.dropped[3] and "3 and 199 characters" in encoded.dropped[4]
-    assert unusable(made([("好 " * 30, "a good sentence of many more letters " * 4)])[0]) == ""
+def test_pairs_without_text_are_dropped_by_name_and_empty_texts_are_not(small):
+    encoded = encode(small[0], CONFIG, made([*PAIRS, (None, "x"), ("", "x"), ("x", " "), ("dog", 3)]))
+    assert [e["id"] for e in encoded.examples] == ["0", "1", "2", "4", "5"]
+    assert encoded.dropped == ["x:3: the source is no text (None)", "x:6: the target is no text (3)"]
+    assert encoded.x["source"][3].numpy().tolist() == [EMPTY] and encoded.y["target"][4].numpy().tolist() == [EOS]
 
 
 def test_loss_is_the_mean_over_pieces_of_the_step_by_step_probabilities(small):
@@ -141,22 +138,32 @@ def test_every_kind_of_data_opens(tmp_path):
     assert example["target"] == "x"
 
 
-def test_named_pairs_open_offline(monkeypatch):
-    with tfds.testing.mock_data(num_examples=3):
+@pytest.mark.parametrize(
+    ("name", "source", "target", "splits"),
+    [
+        ("ted_hrlr_translate/pt_to_en", "pt", "en", SPLITS),
+        ("para_crawl/ende", "en", "de", ("train",)),
+        ("wmt14_translate/de-en", "en", "de", SPLITS),
+    ],
+)
+def test_named_pairs_open_offline_in_either_direction(name, source, target, splits, monkeypatch):
+    with tfds.testing.mock_data(num_examples=9):
         monkeypatch.setattr(tfds.core.DatasetBuilder, "is_prepared", lambda self: True)
-        splits = {name: tfds.core.SplitInfo(name=name, shard_lengths=[3], num_bytes=3) for name in SPLITS}
-        monkeypatch.setattr(tfds.core.DatasetInfo, "splits", tfds.core.SplitDict(splits.values()))
-        source = open_source("tfds:ted_hrlr_translate/pt_to_en", Config(source="pt", target="en"))
-        pairs = list(source.read("validation"))
-    assert len(pairs) == 3 and all(isinstance(e["source"], str) and e["target"] for e in pairs)
-
-
-def test_validation_names_bad_pairs(tmp_path, capsys):
-    (tmp_path / "train.en").write_text("good morning to you all\n\na b c d e\n")
-    (tmp_path / "train.de").write_text("guten Morgen\nx\na b c d e\n")
-    assert validation.run("translation", str(tmp_path), {"source": "en", "target": "de"}) == 1
-    out = capsys.readouterr().out
-    assert "train.en:2: the source is empty" in out and "train.en:3: the target is a copy" in out
+        known = {split: tfds.core.SplitInfo(name=split, shard_lengths=[9], num_bytes=9) for split in splits}
+        monkeypatch.setattr(tfds.core.DatasetInfo, "splits", tfds.core.SplitDict(known.values()))
+        there = open_source(f"tfds:{name}", Config(source=source, target=target, validation_share=0.4))
+        back = open_source(f"tfds:{name}", Config(source=target, target=source, validation_share=0.4))
+        pairs = [[list(one.read(split)) for split in ("train", "validation")] for one in (there, back)]
+        with pytest.raises(
+            ValueError, match=rf"no feature for source \(one of: xx, .*there are: {min(source, target)}, "
+        ):
+            open_source(f"tfds:{name}", Config(source="xx", target=target))
+    first = pairs[0][0][0]
+    assert all(isinstance(first[side], str) and first[side] for side in ("source", "target"))
+    assert sum(len(part) for part in pairs[0]) == (9 if splits == ("train",) else 18) and pairs[0][1]
+    swapped = {(e["target"], e["source"]) for part in pairs[1] for e in part}
+    assert {(e["source"], e["target"]) for part in pairs[0] for e in part} == swapped
+    assert set(there.cuts) == ({"validation"} if splits == ("train",) else set())
 
 
 def test_explain_gives_the_alignment(small_run):
@@ -177,6 +184,7 @@ def test_bad_sentences_are_answered_in_order(small_run):
     assert predictions[0]["answer"] == predictions[4]["answer"] == ""
 
 
+@pytest.mark.slow
 def test_a_separate_vocabulary_without_tying_trains(tmp_path):
     settings = {"vocabulary": "separate", "tied": False, "attention": "additive", "context_recurrence": True}
     sizes = {"units": 8, "decoder_units": 12, "embedding_size": 8, "epochs": 1, "batch_size": 16, "beam_width": 1}

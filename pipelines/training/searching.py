@@ -1,0 +1,45 @@
+"""The search that a task's settings ask for: a beam, the greedy path, or answers drawn at random."""
+
+from collections.abc import Callable
+from typing import Any
+
+from models.search import Hypotheses, Rules, beam, sample
+
+
+def found(
+    step: Callable[[Any, Any], tuple[Any, Any]], state: Any, rules: Rules, config: Any, limits: Any = None
+) -> Hypotheses:
+    """Answer with the settings ``beam_width``, ``length_penalty`` and ``sampling_...`` of ``config``.
+
+    A drawn answer depends on its place in the batch, for each place draws its own numbers; its score is its
+    log-probability, which is not normalised by the length.
+
+    Args:
+        step: see `models.search`.
+        state: before the first step, each tensor [B, ...].
+        rules: what every answer must obey.
+        config: the task's settings.
+        limits: int32 [B], a longest answer for each example.
+    """
+    if not config.sampling_temperature:
+        return beam(step, state, rules, width=config.beam_width, length_penalty=config.length_penalty, limits=limits)
+    return sample(
+        step,
+        state,
+        rules,
+        temperature=config.sampling_temperature,
+        top_k=config.sampling_top_k,
+        top_p=config.sampling_top_p,
+        seed=config.sampling_seed,
+        limits=limits,
+    )
+
+
+def name(config: Any) -> str:
+    """Say how answers are found, for ``metrics.json``."""
+    if config.sampling_temperature:
+        cuts = (f", top-k {config.sampling_top_k}" if config.sampling_top_k else "") + (
+            f", top-p {config.sampling_top_p:g}" if config.sampling_top_p < 1 else ""
+        )
+        return f"sampling, temperature {config.sampling_temperature:g}{cuts}, seed {config.sampling_seed}"
+    return "greedy" if config.beam_width == 1 else f"beam {config.beam_width}, alpha {config.length_penalty}"

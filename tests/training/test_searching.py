@@ -1,0 +1,63 @@
+"""The search that settings ask for is the one that is carried out, and a drawn answer can be drawn again."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.search import Rules, beam, sample
+from pipelines import evaluate
+from pipelines.delivery.export import export
+from pipelines.training import searching
+
+SETTINGS = {"beam_width": 3, "length_penalty": 0.5, "sampling_temperature": 0.0, "sampling_top_k": 4}
+SETTINGS |= {"sampling_top_p": 0.8, "sampling_seed": 7}
+RULES = Rules(1, 2, 6)
+TABLE = tf.constant(np.random.default_rng(0).normal(size=(9, 9)).astype(np.float32))
+
+
+def step(tokens, state):
+    return tf.gather(TABLE, tokens), state
+
+
+def found(limits=None, **changes):
+    return searching.found(step, tf.zeros([5, 1]), RULES, SimpleNamespace(**SETTINGS | changes), limits)
+
+
+def test_settings_choose_the_search():
+    limits = tf.constant([2, 6, 3, 6, 6])
+    expected = beam(step, tf.zeros([5, 1]), RULES, width=3, length_penalty=0.5, limits=limits)
+    for one, two in zip(found(limits), expected, strict=True):
+        np.testing.assert_array_equal(one, two)
+    options = {"temperature": 0.7, "top_k": 4, "top_p": 0.8, "seed": 7, "limits": limits}
+    expected = sample(step, tf.zeros([5, 1]), RULES, **options)
+    for one, two in zip(found(limits, sampling_temperature=0.7), expected, strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert not np.array_equal(found(sampling_temperature=2.0)[0], found(sampling_temperature=2.0, sampling_seed=8)[0])
+
+
+def test_settings_are_named():
+    names = [{}, {"beam_width": 1}, {"sampling_temperature": 0.7}]
+    names.append({"sampling_temperature": 1.0, "sampling_top_k": 0, "sampling_top_p": 1.0})
+    assert [searching.name(SimpleNamespace(**SETTINGS | changes)) for changes in names] == [
+        "beam 3, alpha 0.5",
+        "greedy",
+        "sampling, temperature 0.7, top-k 4, top-p 0.8, seed 7",
+        "sampling, temperature 1, seed 7",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["translation", "captioning"])
+def test_drawn_answers_can_be_drawn_again_and_exported(task, small_run, tmp_path):
+    drawn = []
+    for seed in (1, 1, 2):
+        record = evaluate(
+            small_run(task), out=tmp_path, sampling_temperature=1.5, sampling_top_k=50, sampling_seed=seed
+        )
+        assert record["decode"] == f"sampling, temperature 1.5, top-k 50, seed {seed}"
+        drawn.append([json.loads(line)["answer"] for line in (tmp_path / "predictions.jsonl").read_text().splitlines()])
+    assert drawn[0] == drawn[1] != drawn[2]
+    export(small_run(task), tmp_path / "export", samples=3, sampling_temperature=1.0)
