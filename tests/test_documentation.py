@@ -33,7 +33,8 @@ class Command(NamedTuple):
 def commands_in(page: str, text: str) -> list[Command]:
     """Commands in fences, with continued lines joined, and in spans of inline code."""
     lines = [line for _, body in FENCE.findall(text) for line in body.replace("\\\n", " ").splitlines()]
-    lines += [" ".join(span.split()) for span in SPAN.findall(FENCE.sub("", text))]
+    spans = (" ".join(span.split()) for span in SPAN.findall(FENCE.sub("", text)))
+    lines += [span for span in spans if not re.fullmatch(r"(?:python -m )?pipelines \w+", span)]  # a name, not a call
     found = []
     for line in lines:
         if match := PROGRAM.match(line.strip()):
