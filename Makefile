@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow lint docs install clean
+.PHONY: demo test test-slow test-web test-serve lint docs install clean
 
 demo: .venv/installed
 	$(BIN)/python -m pipelines demo
@@ -15,6 +15,16 @@ test: .venv/installed-dev
 test-slow: .venv/installed-dev
 	$(BIN)/python -m pip install --quiet -e '.[slow,docs]'
 	$(BIN)/python -m pytest -m slow
+
+# The page in a browser: wants Chromium (Debian: apt install chromium), skips without one.
+test-web: .venv/installed-dev
+	$(BIN)/python -m pip install --quiet -e '.[web-test]'
+	$(BIN)/python -m pytest -m web -rs
+
+# The HTTP service started for real, and what TensorFlow Serving reads.
+test-serve: .venv/installed-dev
+	$(BIN)/python -m pip install --quiet -e '.[serve,tf-serving]'
+	$(BIN)/python -m pytest -m serve -s
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

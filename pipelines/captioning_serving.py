@@ -17,6 +17,16 @@ def written(vocabulary: SubwordVocabulary, tokens: Any) -> Any:
     return tf.strings.regex_replace(vocabulary.decode(tokens), _CLITIC, r"\1")
 
 
+def served(card: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """Word one row of ``Serving``'s outputs as ``captioning.answer`` does: ``status``, ``alternatives``, ``error``."""
+    status = int(row["status"])
+    pairs = zip(row["alternatives"], row["alternative_scores"], strict=True)
+    found = [[text.decode("utf-8"), round(float(score), 6)] for text, score in pairs if text]
+    name = card["status"][status]
+    error = {"error": f"the picture cannot be decoded ({name})"} if status != OK else {}
+    return {"status": name, "alternatives": found} | error
+
+
 class Serving(tf.Module):
     """Pictures of any size -> caption, K best with scores, attention and status."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pipelines import TASKS, __version__, commands
 from pipelines.arguments import Parser, read_decoding, read_settings
 from pipelines.config import DECODING, SEARCH, nearest
-from pipelines.delivery import ngram
+from pipelines.delivery import ngram, serve
 
 FORMATS = ("saved_model", "onnx", "litert", "run")
 
@@ -35,7 +35,8 @@ def run(arguments: list[str]) -> int:
 
 
 def _suggest(argument: str, known: argparse.Namespace) -> str:
-    return nearest(argument.partition("=")[0], ["--" + name.replace("_", "-") for name in vars(known)])
+    names = set(vars(known)) - {"command", "function", "prog"}
+    return nearest(argument.partition("=")[0], ["--" + name.replace("_", "-") for name in names])
 
 
 def build_parser() -> Parser:
@@ -64,6 +65,8 @@ def build_parser() -> Parser:
     _add_predict(add("predict", commands.predict, "raw inputs in, answers out: ANSWER, tab, score, tab, input"))
     _add_explain(add("explain", commands.explain, "say where an answer comes from: a picture and the numbers in it"))
     _add_export(add("export", commands.export, "write a model for servers or devices, compared with the run"))
+    _add_web(add("web", commands.web, "a page in the browser: a tab a run, to ask and to see where answers come from"))
+    serve.add_arguments(add("serve", serve.run, "answer over HTTP: an endpoint for each run or export"))
     ngram.add_arguments(add("lm", ngram.run, "estimate an n-gram language model for speech, one sentence a line"))
     command = add("data", commands.data, "where to get the named data sets; fetch one")
     command.add_argument("name", nargs="?", default="", help="a set of the list, or tfds:NAME; nothing prints the list")
@@ -103,6 +106,14 @@ def _add_predict(command: Parser) -> None:
     command.add_argument("--resume", action="store_true", help="continue --out after its last complete line")
 
 
+def _add_web(command: Parser) -> None:
+    command.add_argument("runs", nargs="*", metavar="RUN", help="run folders (default: those in pretrained/)")
+    command.add_argument("--port", type=int, default=7860, help="port (default: 7860; 0 takes a free one)")
+    command.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
+    command.add_argument("--encoder-weights", metavar="FILE", help="of the frozen network behind a captioning run")
+    command.epilog = "Needs Gradio: pip install 'gradio>=6.16'. Ctrl-C stops it."
+
+
 def _add_export(command: Parser) -> None:
     command.add_argument("run", help="run folder")
     formats = (
@@ -111,6 +122,7 @@ def _add_export(command: Parser) -> None:
     )
     command.add_argument("--format", default="saved_model", choices=FORMATS, help=formats)
     command.add_argument("--out", help="folder to write (default: RUN/export, RUN/onnx, RUN/litert)")
+    command.add_argument("--warmup", action="store_true", help="add requests for TensorFlow Serving: warm-up, examples")
 
 
 def _add_train(command: Parser) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from pipelines import TASKS, load_settings
 from pipelines.config import nearest
 from pipelines.data.sources.tfds_folder import need_prepared
-from pipelines.delivery import formats
+from pipelines.delivery import formats, warmup
 from pipelines.quiet import import_tensorflow
 
 
@@ -147,6 +147,10 @@ def export(arguments: argparse.Namespace) -> int:
     """Export a run and print where."""
     a = arguments
     _need_folder(a.run)
+    if a.warmup:
+        if a.format != "saved_model":
+            raise ValueError(f"--warmup: is for --format saved_model, came --format {a.format}")
+        warmup.need_messages()
     if a.format == "run":
         if not a.out:
             raise ValueError("--format run: expected --out, the folder of the copy")
@@ -161,10 +165,24 @@ def export(arguments: argparse.Namespace) -> int:
         print(importlib.import_module(f"pipelines.delivery.export_{a.format}").export(a.run, a.out))
         return 0
     import_tensorflow()
-    from pipelines.delivery.export import export as run_export  # noqa: PLC0415
+    from pipelines.delivery.export import prove  # noqa: PLC0415
 
-    print(run_export(a.run, a.out, **a.decoding))
+    proven = prove(a.run, a.out, **a.decoding)
+    if a.warmup:
+        warmup.add(proven.folder, proven.examples)
+    print(proven.folder)
     return 0
+
+
+def web(arguments: argparse.Namespace) -> int:
+    """Serve the web page."""
+    a = arguments
+    if a.encoder_weights and not Path(a.encoder_weights).expanduser().is_file():
+        raise ValueError(f"--encoder-weights {a.encoder_weights}: there is no such file")
+    from pipelines.delivery.web import run as serve_page  # noqa: PLC0415
+
+    decoding = {"encoder_weights": a.encoder_weights} if a.encoder_weights else {}
+    return serve_page(a.runs, a.host, a.port, decoding)
 
 
 def data(arguments: argparse.Namespace) -> int:

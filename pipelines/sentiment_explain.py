@@ -9,7 +9,7 @@ from models.kernels import portable
 from pipelines.sentiment_config import Config
 from pipelines.sentiment_text import Preprocessor
 from pipelines.training import plots
-from pipelines.training.attribution import integrated_gradients, recurrent_maps
+from pipelines.training.attribution import busiest, integrated_gradients, recurrent_maps
 from pipelines.training.explanation import Explanation
 
 TOLERANCE = 0.01
@@ -63,6 +63,21 @@ def explain(model: Any, preprocessor: Preprocessor, config: Config, text: str) -
     title = f"{answer} ({score:.3f}): log-odds {result.start:+.2f} without content, {result.end:+.2f} with it"
     picture = plots.token_panels(pieces, result.values, share, maps, title)
     return Explanation(answer, score, numbers, {"attributions": result.values, "shares": share, **maps}, picture)
+
+
+def gate_map(explanation: Explanation, units: int = 24, kinds: tuple[str, ...] = ("states", "forget")) -> Any:
+    """Draw an explanation with few of its maps: the ``units`` that move most in each direction.
+
+    Args:
+        explanation: what ``explain`` returned.
+        units: rows of each map.
+        kinds: which maps, by the last word of their names.
+    """
+    maps = busiest(explanation.arrays, units)
+    pieces = [row["piece"] for row in explanation.numbers["rows"]]
+    shown = {name: values for name, values in maps.items() if name.split()[-1] in kinds}
+    title = f"{explanation.answer} ({explanation.score:.3f})"
+    return plots.token_panels(pieces, explanation.arrays["attributions"], explanation.arrays["shares"], shown, title)
 
 
 def _rows(pieces: list[str], columns: dict[str, np.ndarray]) -> list[dict[str, Any]]:

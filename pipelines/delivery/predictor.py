@@ -52,12 +52,24 @@ class Predictor:
             self.task = self.loaded.task
             self._fast, self._plain = Decoder(self.loaded), Decoder(self.loaded)
 
+    def traced(self) -> "Predictor":
+        """Answer with one graph from the raw input on, as an export does: for few inputs at a time, many times."""
+        if self.loaded is not None:
+            task, loaded = self.task, self.loaded
+            self._module = task.serving(loaded.model, loaded.preprocessor, loaded.config)
+            with portable():
+                function = tf.function(self._module.__call__, input_signature=self._module.signature)
+                self._serve = function.get_concrete_function()
+            self.card = task.describe(loaded.preprocessor)
+            self.loaded = None
+        return self
+
     def _load_export(self) -> None:
         try:
-            card = json.loads((self.path / CARD).read_text("utf-8"))
+            self.card = json.loads((self.path / CARD).read_text("utf-8"))
         except (OSError, json.JSONDecodeError) as error:
             raise ValueError(f"{self.path / CARD}: cannot be read: {error}; was it written by export?") from None
-        self.task = load_task(card["task"])
+        self.task = load_task(self.card["task"])
         self._module = tf.saved_model.load(self.path)  # kept: its variables die with it
         self._serve = self._module.signatures["serving_default"]
 
@@ -86,26 +98,24 @@ class Predictor:
 
     def _from_export(self, examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
         outputs = {k: v.numpy() for k, v in self._serve(**self.task.serving_inputs(examples)).items()}
-        return [
-            {
-                "id": example["id"],
-                "input": example[self.task.RAW],
-                "answer": outputs[self.task.ANSWER][row].decode("utf-8"),
-                "score": float(outputs["score"][row]),
-                **({"error": example["error"]} if "error" in example else {}),
-            }
-            for row, example in enumerate(examples)
-        ]
+        rows = [{name: values[row] for name, values in outputs.items()} for row in range(len(examples))]
+        return [self._worded(example, row) for example, row in zip(examples, rows, strict=True)]
+
+    def _worded(self, example: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+        answer = {
+            "id": example["id"],
+            "input": example[self.task.RAW],
+            "answer": row[self.task.ANSWER].decode("utf-8"),
+            "score": round(float(row["score"]), 6),
+        }
+        served = self.task.served(self.card, row) if hasattr(self.task, "served") else {}
+        return answer | served | ({"error": example["error"]} if "error" in example else {})
 
     def stream(self, inputs: Iterable[Any], chunk: int = 512) -> Iterator[dict[str, Any]]:
         """Answer an endless or very long iterable, ``chunk`` inputs at a time; ids count through."""
-        source = iter(inputs)
-        for start in itertools.count(step=chunk):
-            part = list(itertools.islice(source, chunk))
-            if not part:
-                return
-            for offset, prediction in enumerate(self(part)):
-                yield prediction | {"id": str(start + offset)}
+        source, number = iter(inputs), itertools.count()
+        while part := list(itertools.islice(source, chunk)):
+            yield from (prediction | {"id": str(next(number))} for prediction in self(part))
 
 
 def as_list(inputs: Any) -> list[Any]:

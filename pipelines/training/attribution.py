@@ -128,6 +128,27 @@ def recurrent_maps(stack: Any, inputs: Array) -> dict[str, Array]:
     return named | {f"backward {name}": values[::-1] for name, values in backward.items()}
 
 
+def busiest(maps: dict[str, Array], count: int) -> dict[str, Array]:
+    """Keep the units whose states move most over the steps, in the order in which they are farthest from zero.
+
+    Args:
+        maps: what ``recurrent_maps`` returned; maps of something else are left out.
+        count: units of each direction, at most H.
+
+    Returns:
+        The same maps, float32 [T, count], with the same units in all maps of one direction.
+    """
+    chosen: dict[str, Array] = {}
+    for name, states in maps.items():
+        if name.endswith("states"):
+            moved = np.argsort(np.ptp(states, axis=0))[-count:]
+            units = moved[np.argsort(np.abs(states[:, moved]).argmax(axis=0), kind="stable")]
+            direction = name.removesuffix("states")
+            same = [key for key in maps if key.rpartition(" ")[0] == direction.rstrip()]
+            chosen |= {key: maps[key][:, units] for key in same if maps[key].ndim == 2}
+    return chosen
+
+
 def _cell_maps(cell: Any, inputs: Array, states: Array) -> dict[str, Array]:
     """Gates of one direction from what it read [T, D] and what it gave [T, H]: no loop, the states are known."""
     kernel, recurrent = (weight.numpy() for weight in (cell.kernel, cell.recurrent_kernel))

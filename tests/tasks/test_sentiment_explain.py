@@ -11,7 +11,7 @@ from pipelines import Predictor
 from pipelines.data.text import RESERVED, SubwordVocabulary
 from pipelines.delivery import explain as delivery
 from pipelines.sentiment import Config, Preprocessor, build, decode
-from pipelines.sentiment_explain import explain
+from pipelines.sentiment_explain import explain, gate_map
 from pipelines.training.attribution import Attribution
 from pipelines.training.loading import load_run
 
@@ -54,6 +54,8 @@ def test_three_classes_and_two_layers_of_gru():
     p = decode(model, config, {"tokens": ids.to_tensor(), "lengths": tf.constant([5])})["probabilities"].numpy()[0]
     assert best == p.argmax() and numbers["at_input"] == pytest.approx(np.log(p[best] / (1 - p[best])), abs=1e-4)
     assert [row["piece"] for row in numbers["rows"]] == ["good", "poor", "so", "<0x20>", "<0x78>"]
+    figure = gate_map(explanation, units=2, kinds=("states", "update"))
+    assert [panel.images[0].get_array().shape for panel in figure.axes[2:]] == [(2, 5)] * 4
 
 
 def test_the_command_writes_picture_and_numbers(small_run, tmp_path, capsys, monkeypatch):

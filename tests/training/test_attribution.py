@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from models.recurrent import RecurrentStack, portable
-from pipelines.training.attribution import Attribution, integrated_gradients, recurrent_maps
+from pipelines.training.attribution import Attribution, busiest, integrated_gradients, recurrent_maps
 
 RNG = np.random.default_rng(0)
 
@@ -91,6 +91,18 @@ def test_gru_gates_satisfy_the_recurrence():
         candidate = np.tanh(read + maps["reset"][t] * kept)
         h = maps["update"][t] * h + (1 - maps["update"][t]) * candidate
         np.testing.assert_allclose(h, maps["states"][t], atol=1e-5)
+
+
+@pytest.mark.parametrize("prefix", ["", "backward "])
+def test_the_busiest_units_in_the_order_of_their_peaks(prefix):
+    states = np.zeros([4, 5])
+    states[3, 0], states[1, 2], states[:, 3], states[2, 4] = 0.9, -0.8, 0.5, 0.1  # unit 3 is large, and never moves
+    gates = np.arange(20.0).reshape(4, 5)
+    maps = {"shares": np.zeros(4), f"{prefix}states": states, f"{prefix}forget": gates}
+    found = busiest(maps, 3)
+    assert list(found) == [f"{prefix}states", f"{prefix}forget"]
+    np.testing.assert_array_equal(found[f"{prefix}states"], states[:, [2, 4, 0]])
+    np.testing.assert_array_equal(found[f"{prefix}forget"], gates[:, [2, 4, 0]])
 
 
 def test_an_lstm_with_pooling_is_complete():

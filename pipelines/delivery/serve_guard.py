@@ -1,0 +1,104 @@
+"""What stands before the service: the page, unknown paths, and the limits of size, number and time. Pure ASGI."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from pipelines.delivery.serve_limits import Limits
+
+SYSTEM = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Recurrent task pipelines</title>
+<link rel="stylesheet" href="./static_content/swagger-ui.css"></head>
+<body><div id="swagger-ui"></div>
+<script src="./static_content/swagger-ui-bundle.js"></script>
+<script src="./static_content/swagger-ui-standalone-preset.js"></script>
+<script src="./static_content/swagger-initializer.js"></script></body></html>
+"""
+POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+
+Scope = dict[str, Any]
+
+
+def refusal(status: int, sentence: str) -> JSONResponse:
+    """Return an error as every endpoint gives it: JSON with one sentence."""
+    return JSONResponse({"error": sentence}, status, {"Retry-After": "1"} if status == 503 else None)
+
+
+class Door:
+    """Answers what the service has no endpoint for, so that its metrics count endpoints, not what somebody typed.
+
+    The page is our own: BentoML's loads a tracker, also where its tracking is turned off.
+    """
+
+    def __init__(self, app: Any, endpoints: frozenset[str], described: dict[str, Any]) -> None:
+        """Take the service, its endpoints, and their OpenAPI description."""
+        self.app, self.known, self.described = app, SYSTEM | endpoints, described
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Handle one connection of ASGI."""
+        path = scope.get("path", "")
+        if scope["type"] == "lifespan" or path in self.known or path.startswith("/static_content/"):
+            await self.app(scope, receive, send)
+        elif scope["type"] == "http":
+            page: Response = refusal(404, f"there is nothing at {path[:100]}; the page at / lists the endpoints")
+            if path == "/docs.json":
+                page = JSONResponse(self.described)
+            if path == "/":
+                page = HTMLResponse(PAGE, headers={"Content-Security-Policy": POLICY})
+            await page(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+
+class Guard:
+    """Refuses what is too large, too much at a time, or takes too long, before and around the endpoints."""
+
+    def __init__(self, app: Any, limits: Limits, endpoints: frozenset[str]) -> None:
+        self.app, self.limits, self.endpoints = app, limits, endpoints
+        self.inside: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Handle one request."""
+        path = scope.get("path", "")
+        if scope["type"] != "http" or path not in self.endpoints:
+            await self.app(scope, receive, send)
+            return
+        refused = self._refused(path, scope)
+        if refused is not None:
+            await refused(scope, receive, send)
+            return
+        self.inside[path] += 1
+        try:
+            await self._in_time(scope, receive, send)
+        finally:
+            self.inside[path] -= 1
+
+    def _refused(self, path: str, scope: Scope) -> JSONResponse | None:
+        headers = dict(scope["headers"])
+        length = headers.get(b"content-length", b"")
+        if scope["method"] == "POST" and not length.isdigit():
+            return refusal(411, "expected a Content-Length header")
+        if int(length or 0) > self.limits.bytes:
+            return refusal(413, f"the body has {int(length)} bytes, at most {self.limits.bytes} are taken")
+        if self.inside[path] >= self.limits.waiting:
+            return refusal(503, "too much is waiting; try again in a moment")
+        return None
+
+    async def _in_time(self, scope: Scope, receive: Any, send: Any) -> None:
+        begun = False
+
+        async def noted(message: dict[str, Any]) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            async with asyncio.timeout(self.limits.timeout):
+                await self.app(scope, receive, noted)
+        except TimeoutError:
+            if begun:
+                raise
+            await refusal(504, f"there was no answer within {self.limits.timeout:g} s")(scope, receive, send)

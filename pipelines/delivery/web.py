@@ -1,0 +1,104 @@
+"""The web page: a tab a run, in the browser of whoever started it. What is wrong is said before TensorFlow loads."""
+
+import importlib.util
+import logging
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipelines.quiet import import_tensorflow
+from pipelines.training.runs import MANIFEST, open_run
+
+PRETRAINED = Path(__file__).resolve().parents[2] / "pretrained"
+INSTALL = "the web page needs Gradio: pip install 'gradio>=6.16'"
+
+
+def chosen(runs: Sequence[str], pretrained: Path = PRETRAINED) -> list[Path]:
+    """Return the run folders to show: those named, else the trained runs that come with the project.
+
+    Raises:
+        ValueError: a folder that is no run, or none at all.
+    """
+    for run in runs:
+        open_run(run)
+    found = [Path(run).expanduser() for run in runs]
+    found = found or sorted(path.parent for path in pretrained.glob(f"*/{MANIFEST}"))
+    if not found:
+        raise ValueError(f"{pretrained}: there are no trained runs here; name a run folder")
+    return found
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens at ``host`` and ``port``; 0 takes a free one.
+
+    Raises:
+        ValueError: the port is no port or in use, or the host is no address of this machine.
+    """
+    if not 0 <= port <= 65535:
+        raise ValueError(f"--port {port}: expected a number from 0 to 65535")
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except PermissionError:
+        raise ValueError(f"--port {port}: may not be used by this user; name one from 1024 on") from None
+    except OSError as error:
+        if isinstance(error, socket.gaierror) or "assign" in str(error):
+            raise ValueError(f"--host {host}: is no address of this machine") from None
+        raise ValueError(f"--port {port}: is in use on {host}; name another one, or 0 for any that is free") from None
+
+
+def names(tasks: Sequence[str], folders: Sequence[Path]) -> list[str]:
+    """Name the tabs: by task, and by folder too where a task occurs twice."""
+    pairs = zip(tasks, folders, strict=True)
+    return [f"{task}: {folder.name}" if tasks.count(task) > 1 else task for task, folder in pairs]
+
+
+def run(runs: Sequence[str], host: str, port: int, decoding: Mapping[str, str]) -> int:
+    """Serve the page until it is interrupted.
+
+    Args:
+        runs: run folders; none shows the pretrained ones.
+        host: address to listen at.
+        port: to listen at; 0 takes a free one.
+        decoding: settings that replace those of every run that has them, such as ``encoder_weights``.
+
+    Raises:
+        ValueError: Gradio is missing, a folder is no run, or the port cannot be used.
+    """
+    if importlib.util.find_spec("gradio") is None:
+        raise ValueError(INSTALL)
+    folders = chosen(runs)
+    with listen(host, port) as listener:
+        if host not in ("127.0.0.1", "localhost", "::1"):
+            print(f"pipelines web: everybody who can reach {host} can use this page", file=sys.stderr)
+        import_tensorflow()
+        from pipelines.delivery.web_limits import Worker  # noqa: PLC0415
+        from pipelines.delivery.web_server import serve  # noqa: PLC0415  # imports TensorFlow and Gradio
+
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # inputs of every length: some are traced anew
+        worker = Worker()
+        tasks = [open_run(folder)[1]["task"] for folder in folders]
+        named = zip(names(tasks, folders), folders, strict=True)
+        pages = [(name, _load(path, decoding, worker)) for name, path in named]
+        shown = f"[{host}]" if ":" in host else host
+        print(f"http://{shown}:{listener.getsockname()[1]}/", flush=True)
+        try:
+            serve(pages, worker, listener, host)
+        except KeyboardInterrupt:  # how a server is stopped
+            return 0
+    return 0
+
+
+def _load(folder: Path, decoding: Mapping[str, str], worker: Any) -> Any:
+    """Load a run; where it cannot be, return the sentence that its tab shows instead."""
+    from pipelines import load_settings  # noqa: PLC0415
+    from pipelines.delivery.predictor import Predictor  # noqa: PLC0415  # imports TensorFlow
+    from pipelines.delivery.web_answers import Page  # noqa: PLC0415
+
+    fields = load_settings(open_run(folder)[1]["task"]).Config.__dataclass_fields__
+    try:
+        return Page(folder, Predictor(folder, **{n: v for n, v in decoding.items() if n in fields}), worker)
+    except ValueError as error:
+        print(f"pipelines web: {error}", file=sys.stderr, flush=True)
+        return f"This run cannot answer: {' '.join(str(error).split())}."
