@@ -26,6 +26,7 @@ from pipelines.captioning_data import facets as facets
 from pipelines.captioning_data import fit_preprocessor as fit_preprocessor
 from pipelines.captioning_data import load_preprocessor as load_preprocessor
 from pipelines.captioning_serving import Serving, written
+from pipelines.captioning_serving import served as served
 from pipelines.data.images import OK, STATUS_NAMES
 from pipelines.data.images_files import pictures_in
 from pipelines.data.inputs import Transform

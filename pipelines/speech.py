@@ -31,6 +31,7 @@ from pipelines.speech_data import open_source as open_source
 from pipelines.speech_data import sentence as sentence
 from pipelines.speech_fusion import settle as settle
 from pipelines.speech_serving import Serving
+from pipelines.speech_serving import served as served
 from pipelines.training.explanation import Explanation
 
 NAME = "speech"
@@ -100,7 +101,7 @@ def answer(
         outputs = preprocessor.language.fused(outputs, preprocessor.alphabet.symbols)
     found = int(outputs["count"])
     numbers, first, last, probability = (outputs[k][:found] for k in ("tokens", "first", "last", "probability"))
-    symbols = "".join(preprocessor.alphabet.symbols[number] for number in numbers)
+    symbols = [preprocessor.alphabet.symbols[number] for number in numbers]
     step = seconds_per_step(config)
     prediction = {
         "id": example["id"],

@@ -10,13 +10,17 @@ from pipelines.config import STRICT, TrainingConfig
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Config(TrainingConfig):
-    """Recordings to text: log-mel -> convolutional subsampling -> recurrent stack -> CTC over characters."""
+    """Recordings to text: log-mel -> convolutional subsampling -> recurrent stack -> CTC over characters or pieces."""
 
     audio_column: str = Field("", description="column with the audio path, where its name is not a usual one")
     text_column: str = Field("", description="column with the transcript, where its name is not a usual one")
     speaker_column: str = Field("", description="column with the speaker, where its name is not a usual one")
     lowercase: bool = Field(True, description="fold the case of transcripts")
     punctuation: bool = Field(False, description="keep punctuation in transcripts (apostrophes always stay)")
+    vocabulary: Literal["characters", "subword"] = Field(
+        "characters", description="symbols of the network: letters, or learned pieces of words"
+    )
+    vocabulary_size: int = Field(500, ge=3, description="pieces with --vocabulary subword, the blank included")
     shortest: float = Field(0.05, ge=0, description="seconds below which a recording is not used")
     longest: float = Field(30.0, gt=0, description="seconds above which a recording is not used")
     rate: int = Field(16000, ge=1000, description="sampling rate in Hz to which everything is brought")

@@ -106,7 +106,9 @@ def fit_preprocessor(config: Config, examples: Iterable[Example]) -> Preprocesso
         if config.normalisation == "statistics" and len(sounds) < STATISTICS_FROM:
             sound, problem = heard(example, config)
             sounds += [] if problem else [sound]
-    return Preprocessor(Alphabet.learn(sorted(texts)), _statistics(config, sounds) if sounds else None)
+    pieces = config.vocabulary == "subword"
+    alphabet = Alphabet.learn_pieces(sorted(texts), config.vocabulary_size) if pieces else Alphabet.learn(sorted(texts))
+    return Preprocessor(alphabet, _statistics(config, sounds) if sounds else None)
 
 
 def _statistics(config: Config, sounds: list[np.ndarray[Any, Any]]) -> speech_model.Statistics:
@@ -157,7 +159,7 @@ def encode(
     stays as silence whose example says why under ``error``.
     """
     sounds: list[np.ndarray[Any, Any]] = []
-    tokens: list[list[int]] = []
+    texts: list[str] = []
     kept: list[Example] = []
     dropped: list[str] = []
     for example, sound, problem in _read_ahead(examples, config):
@@ -166,13 +168,14 @@ def encode(
             dropped.append(f"{example['where']}: {reason}")
             continue
         sounds.append(sound)
-        tokens.append(preprocessor.alphabet.encode(transcript(config, example["text"])) if labelled else [])
+        texts += [transcript(config, example["text"])] if labelled else []
         slim = {key: value for key, value in example.items() if keep_raw or key in ("id", "where")}
         slim["audio"] = str(slim["audio"]) if isinstance(slim.get("audio"), str | Path) else example["where"]
         kept.append(slim | ({"error": reason} if reason else {}))
     samples = np.array([len(sound) for sound in sounds], np.int32)
     joined = np.concatenate(sounds) if sounds else np.zeros(0, np.float32)
     x = {"audio": tf.RaggedTensor.from_row_lengths(joined, samples), "samples": tf.constant(samples)}
+    tokens = preprocessor.alphabet.encode_all(texts)
     count = np.array([len(row) for row in tokens], np.int32)
     flat = np.array([number for row in tokens for number in row], np.int32)
     y = {"tokens": tf.RaggedTensor.from_row_lengths(flat, count), "count": tf.constant(count)} if labelled else {}
@@ -194,7 +197,10 @@ def unusable(sound: np.ndarray[Any, Any], config: Config) -> str:
 
 
 def facets(config: Config, example: Example) -> Facets:
-    """View an example as validation does: its transcript, and everything that is wrong with sound or spelling."""
+    """View an example as validation does: its transcript, everything that is wrong with it, and whether it is clipped.
+
+    How many steps a transcript of pieces needs is known only once the pieces are learned: never more than of letters.
+    """
     text = transcript(config, str(example["text"]))
     sound, problem = heard(example, config)
     problem = problem or unusable(sound, config)
@@ -202,7 +208,8 @@ def facets(config: Config, example: Example) -> Facets:
     steps = speech_model.mel_of(config).frames(len(sound))
     for _ in range({"2": 1, "4": 2, "8": 3}[config.subsampling]):
         steps = -(-steps // 2)
-    needed = frames_needed([ord(character) for character in text])
+    needed = frames_needed([ord(character) for character in text]) if config.vocabulary == "characters" else 0
     if not problem and needed > steps:
         problem = f"the transcript needs {needed} steps, the recording has {steps} (a smaller --subsampling may help)"
-    return Facets({"text": text}, problem=problem)
+    found = faults(sound, config.rate, config.shortest, config.longest)
+    return Facets({"text": text}, problem=problem, notes=tuple(fault for fault in found if fault.startswith("clipped")))

@@ -39,7 +39,7 @@ def explain(model: Any, preprocessor: Preprocessor, config: Config, audio: Any) 
     numbers, first, last, sure = (found[name][: found["count"]] for name in ("tokens", "first", "last", "probability"))
     mel = mel_of(config)
     step = mel.hop * int(config.subsampling) / mel.rate
-    symbols = "".join(preprocessor.alphabet.symbols[number] for number in numbers)
+    symbols = [preprocessor.alphabet.symbols[number] for number in numbers]
     words = words_in_time(symbols, first, last, sure, step)
     posteriors = tf.nn.softmax(outputs["logits"][0]).numpy()
     answer, score = preprocessor.alphabet.decode(numbers), round(float(found["score"]), 6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import jiwer
@@ -99,12 +100,17 @@ def _aligned(reference: str, answer: str) -> list[str]:
 
 
 def words_in_time(
-    text: str, first: np.ndarray[Any, Any], last: np.ndarray[Any, Any], probability: np.ndarray[Any, Any], step: float
+    symbols: Sequence[str],
+    first: np.ndarray[Any, Any],
+    last: np.ndarray[Any, Any],
+    probability: np.ndarray[Any, Any],
+    step: float,
 ) -> list[dict[str, Any]]:
-    """Words of the symbols in `text` with their times.
+    """Words that symbols spell, with their times.
 
     Args:
-        text: the symbols as they were found, one character each, spaces included; U of them.
+        symbols: the text of each symbol as it was found, spaces included; U of them. A space parts words, alone or at
+            the beginning of a symbol.
         first, last: the steps in which each symbol was seen, int [U].
         probability: of each symbol, float [U].
         step: seconds from one step to the next.
@@ -113,18 +119,17 @@ def words_in_time(
         For each word ``word``, ``start`` and ``end`` in seconds, and ``confidence``, the geometric mean of its
         symbols' probabilities.
     """
-    words: list[dict[str, Any]] = []
-    at = 0
-    for word in text.split(" "):
-        if word:
-            span = slice(at, at + len(word))
-            words.append(
-                {
-                    "word": word,
-                    "start": round(float(first[span][0]) * step, 3),
-                    "end": round(float(last[span][-1] + 1) * step, 3),
-                    "confidence": round(float(np.exp(np.mean(np.log(probability[span] + 1e-30)))), 4),
-                }
-            )
-        at += len(word) + 1
-    return words
+    groups: list[list[int]] = [[]]
+    for place, symbol in enumerate(symbols):
+        groups += [[]] if symbol.startswith(" ") else []
+        groups[-1] += [place] if symbol != " " else []
+    return [
+        {
+            "word": "".join(symbols[place] for place in group).strip(),
+            "start": round(float(first[group[0]]) * step, 3),
+            "end": round(float(last[group[-1]] + 1) * step, 3),
+            "confidence": round(float(np.exp(np.mean(np.log(probability[group] + 1e-30)))), 4),
+        }
+        for group in groups
+        if group
+    ]

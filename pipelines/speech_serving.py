@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -14,6 +14,23 @@ from pipelines.speech_config import Config
 from pipelines.speech_model import mel_of
 from pipelines.speech_streaming import Streamer, can_stream
 from pipelines.speech_text import Alphabet
+
+
+def served(card: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """Word one row of ``Serving``'s outputs as ``speech.answer`` does: ``words`` with time and confidence."""
+    columns = [row[name] for name in ("words", "start", "end", "confidence")]
+    return {
+        "words": [
+            {
+                "word": word.decode("utf-8"),
+                "start": round(float(start), 3),
+                "end": round(float(end), 3),
+                "confidence": round(float(confidence), 4),
+            }
+            for word, start, end, confidence in zip(*columns, strict=True)
+            if word
+        ]
+    }
 
 
 class Serving(tf.Module):
@@ -79,9 +96,9 @@ class Serving(tf.Module):
 
     def _words(self, found: dict[str, Any]) -> dict[str, Any]:
         """Words from symbols: each run of symbols between spaces, with the steps of its first and last one."""
-        space = self.alphabet.numbers.get(" ", -1)
-        letter = tf.sequence_mask(found["count"], tf.shape(found["tokens"])[1]) & (found["tokens"] != space)
-        opens = letter & ~tf.pad(letter, [[0, 0], [1, 0]])[:, :-1]
+        tokens = found["tokens"]
+        letter = tf.sequence_mask(found["count"], tf.shape(tokens)[1]) & (tokens != self.alphabet.numbers.get(" ", -1))
+        opens = letter & (self.alphabet.begins(tokens) | ~tf.pad(letter, [[0, 0], [1, 0]])[:, :-1])
         count = tf.reduce_sum(tf.cast(opens, tf.int32), axis=1)
         number = tf.boolean_mask(tf.cumsum(tf.cast(opens, tf.int32), axis=1) - 1, letter)
         before = tf.cumsum(count, exclusive=True)

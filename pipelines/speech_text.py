@@ -11,6 +11,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from pipelines.data.text import CONTINUES, EMPTY, RESERVED, SubwordVocabulary
+
 APOSTROPHES = "'’"
 LARGEST = 2000
 
@@ -34,22 +36,32 @@ def _is_punctuation(character: str) -> bool:
 class Alphabet(tf.Module):
     """The symbols that the network tells apart; number 0 is the CTC blank and is written as nothing.
 
+    Symbols are characters, or pieces of words, see `pipelines.data.text`: one that begins a word begins with a space.
+
     Attributes:
         symbols: the text of each symbol.
         size: V, the blank included.
+        pieces: whether symbols are pieces.
     """
 
     def __init__(self, symbols: Sequence[str]) -> None:
-        """Raise ValueError unless the list begins with the blank "" and holds single, different characters."""
+        """Raise ValueError unless the list begins with the blank "" and holds different characters or pieces.
+
+        Pieces stand behind "" and " ", and hold a space at their beginning only.
+        """
         super().__init__()
         self.symbols = tuple(symbols)
         if not self.symbols or self.symbols[0] != "" or len(set(self.symbols)) < len(self.symbols):
             raise ValueError("an alphabet begins with the blank '' and repeats no symbol")
-        if any(len(symbol) != 1 for symbol in self.symbols[1:]):
-            raise ValueError("an alphabet holds single characters")
+        self.pieces = any(len(symbol) > 1 for symbol in self.symbols)
+        if "" in self.symbols[1:] or (self.pieces and self.symbols[1] != " "):
+            raise ValueError("an alphabet holds single characters, or pieces of words behind '' and ' '")
+        if any(symbol[1:].split() != [symbol[1:]] for symbol in self.symbols if len(symbol) > 1):
+            raise ValueError("a piece of a word holds a space at its beginning only")
         self.size = len(self.symbols)
         self.numbers = {symbol: number for number, symbol in enumerate(self.symbols)}
         self._written = tf.constant(self.symbols)
+        self._begins = tf.constant([len(symbol) > 1 and symbol[0] == " " for symbol in self.symbols])
 
     @classmethod
     def learn(cls, texts: Iterable[str]) -> Alphabet:
@@ -64,6 +76,27 @@ class Alphabet(tf.Module):
         return cls(["", *characters])
 
     @classmethod
+    def learn_pieces(cls, texts: Iterable[str], size: int) -> Alphabet:
+        """Learn at most ``size`` symbols from normalised texts, with every character among them.
+
+        ValueError when there are no letters, or more of them than fit beside what is learned.
+        """
+        from pipelines.data.text_learning import learn_vocabulary  # noqa: PLC0415  # tokenizers: training only
+
+        texts = list(texts)
+        characters = {character for text in texts for character in text} - {" "}
+        if not characters:
+            raise ValueError("the transcripts of the training data hold no letters")
+        learned = learn_vocabulary(texts, max(size, 3) - 2 + len(RESERVED), lowercase=False, min_frequency=1)
+        learned = [_text(piece) for piece in learned[len(RESERVED) :]]
+        if not characters <= set(learned):
+            raise ValueError(
+                f"--vocabulary-size {size}: has no room for {len(characters)} different letters; "
+                f"expected at least {2 * len(characters) + 2}"
+            )
+        return cls(["", " ", *learned])
+
+    @classmethod
     def load(cls, path: Path) -> Alphabet:
         """Read what ``save`` wrote. ValueError naming the file when it is something else."""
         try:
@@ -76,17 +109,34 @@ class Alphabet(tf.Module):
         path.write_text(json.dumps(self.symbols, ensure_ascii=False) + "\n", "utf-8")
 
     def encode(self, text: str) -> list[int]:
-        """Numbers of a normalised text's characters; characters outside the alphabet are left out."""
-        return [self.numbers[character] for character in text if character in self.numbers]
+        """Numbers of a normalised text's symbols; characters outside the alphabet are left out."""
+        return self.encode_all([text])[0]
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """The same for several texts; pieces are the longest from the left, see `SubwordVocabulary`."""
+        if not self.pieces:
+            return [[self.numbers[character] for character in text if character in self.numbers] for text in texts]
+        named = [symbol[1:] if symbol[0] == " " else CONTINUES + symbol for symbol in self.symbols[2:]]
+        ids = SubwordVocabulary([*RESERVED, *named]).encode(tf.constant(texts, tf.string)).to_list()
+        known = {EMPTY: 1} | {len(RESERVED) + i: 2 + i for i in range(len(named))}
+        return [[known[piece] for piece in row if piece in known] for row in ids]
 
     def decode(self, numbers: Iterable[int]) -> str:
         """The text that numbers spell, without outer and double spaces."""
         return " ".join("".join(self.symbols[number] for number in numbers).split())
 
+    def begins(self, tokens: Any) -> Any:
+        """In graph, whether each symbol is a piece that begins a word: int32 of any shape -> bool."""
+        return tf.gather(self._begins, tokens)
+
     def spell(self, tokens: Any) -> Any:
         """The same in graph: int32 [B, U], ragged or padded with 0 -> tf.string [B] without outer and double spaces."""
         text = tf.strings.reduce_join(tf.gather(self._written, tokens), axis=1)
         return tf.strings.strip(tf.strings.regex_replace(text, " +", " "))
+
+
+def _text(piece: str) -> str:
+    return piece.removeprefix(CONTINUES) if piece.startswith(CONTINUES) else f" {piece}"
 
 
 def frames_needed(tokens: Sequence[int]) -> int:

@@ -45,9 +45,10 @@ class Fusion(Protocol):
 
 @dataclass(frozen=True)
 class SymbolFusion:
-    """A model of the symbols themselves (characters or subwords): every symbol is scored when it is appended.
+    """A model of characters: every character of a symbol is scored when the symbol is appended.
 
-    `symbols[i]` is the text of symbol i; a blank between words is `SPACE` to the model.
+    `symbols[i]` is the text of symbol i, a character or a piece of a word; a blank between words is `SPACE` to the
+    model, and the one at the beginning of the first piece is none.
     """
 
     model: NGram
@@ -60,9 +61,15 @@ class SymbolFusion:
         return (BEGIN,)
 
     def extend(self, state: Gram, token: int) -> tuple[Gram, float]:
-        """alpha log p(symbol | state) + beta."""
-        symbol = SPACE if self.symbols[token] == " " else self.symbols[token]
-        return self.model.advance(state, symbol), self.alpha * self.model.log(state, symbol) + self.beta
+        """alpha log p(character | state) + beta, summed over the symbol's characters."""
+        text, gained = self.symbols[token], 0.0
+        if len(text) > 1 and state == (BEGIN,):
+            text = text.removeprefix(" ")
+        for character in text:
+            unit = SPACE if character == " " else character
+            gained += self.alpha * self.model.log(state, unit) + self.beta
+            state = self.model.advance(state, unit)
+        return state, gained
 
     def finish(self, state: Gram) -> float:
         """alpha log p(end | state)."""
@@ -71,7 +78,10 @@ class SymbolFusion:
 
 @dataclass(frozen=True)
 class WordFusion:
-    """A model of words over symbols that spell them: a word is scored when the blank behind it is appended."""
+    """A model of words over symbols that spell them: a word is scored when the blank behind it is appended.
+
+    The blank is a symbol of its own, or the beginning of the piece that begins the next word.
+    """
 
     model: NGram
     symbols: Sequence[str]
@@ -85,12 +95,10 @@ class WordFusion:
     def extend(self, state: tuple[Gram, str], token: int) -> tuple[tuple[Gram, str], float]:
         """Nothing within a word; alpha log p(word | state) + beta when a blank ends it."""
         context, begun = state
-        symbol = self.symbols[token]
-        if symbol != " ":
-            return (context, begun + symbol), 0.0
-        if not begun:
-            return state, 0.0
-        return (self.model.advance(context, begun), ""), self._word(context, begun)
+        symbol, gained = self.symbols[token], 0.0
+        if symbol.startswith(" ") and begun:
+            gained, context, begun = self._word(context, begun), self.model.advance(context, begun), ""
+        return (context, begun + symbol.strip(" ")), gained
 
     def finish(self, state: tuple[Gram, str]) -> float:
         """The last word, then the end of the sentence."""

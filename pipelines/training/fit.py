@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from pipelines.data.inputs import Encoded, Plan, Transform, batches, epoch_plan, padding_share, token_plan
 from pipelines.training.optimizer import make_optimizer
+from pipelines.training.probe import attempt, explained, longest
 from pipelines.training.runs import HISTORY, STATE, WEIGHTS, Run
 from pipelines.training.state import Progress, load_state, save_state
 from pipelines.training.step import Average, LossFunction, make_step
@@ -57,6 +58,9 @@ class Trainer:
         steps = len(self._plan(train, 0))
         self._prepare(steps * s.epochs)
         progress = self._restored()
+        if progress.epoch < s.epochs and not progress.finished:
+            with self._saved_when_interrupted(progress):
+                self._probe(train)
         try:
             while progress.epoch < s.epochs and not progress.finished:
                 with self._saved_when_interrupted(progress):
@@ -118,14 +122,25 @@ class Trainer:
                 f"interrupted in epoch {progress.epoch + 1}, batch {progress.step}; the same command resumes"
             ) from None
 
+    def _probe(self, train: Encoded) -> None:
+        """Let what does not fit in memory fail now and not in the middle of an epoch; nothing is learned from it."""
+        largest = longest(self._plan(train, 0), train.lengths)
+        dataset = batches(train, [largest], self.transform, self.settings.seed)
+        with explained(train, largest):
+            attempt(self._compiled(dataset), next(iter(dataset)), self._variables())
+
+    def _compiled(self, dataset: tf.data.Dataset) -> Callable[..., tuple[Any, Any]]:
+        if self.step is None:
+            parts = self.model, self.loss, self.optimizer, self.average
+            self.step = make_step(*parts, signature=dataset.element_spec)
+        return self.step
+
     def _epoch(self, train: Encoded, progress: Progress, steps: int) -> None:
         s = self.settings
         plan = self._plan(train, progress.epoch)
         seed = s.seed * 100_003 + progress.epoch
         dataset = batches(train, plan, self.transform, seed, start=progress.step)
-        if self.step is None:
-            parts = self.model, self.loss, self.optimizer, self.average
-            self.step = make_step(*parts, signature=dataset.element_spec)
+        self._compiled(dataset)
         data = iter(dataset)
         saved = time.monotonic()
         with tqdm(
@@ -146,7 +161,8 @@ class Trainer:
         x, y = next(data)
         ready = time.monotonic()
         assert self.step is not None
-        loss, norm = (float(value) for value in self.step(x, y))
+        with explained(train, indices):
+            loss, norm = (float(value) for value in self.step(x, y))
         if not np.isfinite(loss):
             names = ", ".join(str(train.examples[i]["where"]) for i in indices[:8])
             raise TrainingStopped(
