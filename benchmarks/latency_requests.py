@@ -1,0 +1,58 @@
+"""Requests for ``latency.py``, written to disk: raw ones for the SavedModel, numbers for the network alone."""
+
+import itertools
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.latency import REQUESTS, SECONDS, WORDS
+from models.kernels import portable
+from pipelines.delivery import numeric
+from pipelines.training.loading import Loaded, load_run
+
+
+def write(run: str, home: str, alone: bool) -> None:
+    """Write ``HOME/requests``; where the network can leave ``alone``, also that as a SavedModel, ``HOME/network``."""
+    unfinished = Path(home, ".requests")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    loaded = load_run(run)
+    examples = built_in(loaded)
+    for number, example in enumerate(examples):
+        save(unfinished / "raw" / f"{number:02}", loaded.task.serving_inputs([example]))
+    if alone:
+        loaded, network = numeric.load(run)
+        encoded = loaded.task.encode(loaded.preprocessor, loaded.config, examples, labelled=False)
+        for number, x in enumerate(numeric.singles(network, encoded)):
+            save(unfinished / "numbers" / f"{number:02}", x)
+        with portable():
+            module = tf.Module()
+            module.model = loaded.model  # tracked, so that its variables are saved
+            tf.saved_model.save(module, str(Path(home, "network")), signatures=network.traced())
+    unfinished.rename(Path(home, "requests"))
+
+
+def built_in(loaded: Loaded) -> list[dict[str, Any]]:
+    """Built-in examples of a usual length: theirs for a sentence or a picture, joined for a text or a recording."""
+    source = loaded.task.open_source("synthetic", loaded.task.Config())
+    examples = list(itertools.islice(source.read("test"), 300))
+    if loaded.task.NAME == "sentiment":
+        words = itertools.cycle(word for example in examples for word in str(example["text"]).split())
+        return loaded.task.raw([" ".join(itertools.islice(words, WORDS)) for _ in range(REQUESTS)])
+    if loaded.task.NAME == "speech":
+        sound = np.concatenate([np.asarray(example["audio"], np.float32) for example in examples])
+        count = int(SECONDS * loaded.config.rate)
+        return loaded.task.raw([sound[start : start + count] for start in range(0, REQUESTS * count, count)])
+    return examples[:REQUESTS]
+
+
+def save(folder: Path, inputs: dict[str, Any]) -> None:
+    """Write inputs as ``latency_child`` reads them."""
+    folder.mkdir(parents=True)
+    for name, value in inputs.items():
+        tensor = tf.convert_to_tensor(value)
+        (folder / f"{name}.tensor").write_bytes(tf.io.serialize_tensor(tensor).numpy())
+        if tensor.dtype != tf.string:
+            np.save(folder / f"{name}.npy", tensor.numpy(), allow_pickle=False)
