@@ -1,0 +1,92 @@
+"""The limits around an endpoint, without a server: what is refused, when, and what happens to what takes too long."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+pytest.importorskip("starlette")
+
+from pipelines.delivery.serve_guard import Door, Guard
+from pipelines.delivery.serve_limits import Limits
+
+pytestmark = pytest.mark.serve
+HEADERS = [(b"content-length", b"10")]
+
+
+class Endpoint:
+    """Answers after a while; remembers who was cancelled."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds, self.begun, self.cancelled = seconds, 0, 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.begun += 1
+        try:
+            await asyncio.sleep(self.seconds)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+
+async def status_of(app: Any, path: str = "/a", headers: Any = HEADERS, method: str = "POST") -> tuple[int, Any]:
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await app({"type": "http", "path": path, "method": method, "headers": headers}, None, send)
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    body = sent[1]["body"]
+    return sent[0]["status"], json.loads(body) if body[:1] == b"{" else body.decode()
+
+
+def guard(endpoint: Endpoint, **limits: Any) -> Guard:
+    return Guard(endpoint, Limits(**limits), frozenset({"/a", "/b"}))
+
+
+def test_what_takes_too_long_is_cancelled_and_said() -> None:
+    endpoint = Endpoint(5)
+    status, body = asyncio.run(status_of(guard(endpoint, timeout=0.05)))
+    assert (status, body) == (504, {"error": "there was no answer within 0.05 s"})
+    assert endpoint.cancelled == 1
+
+
+def test_so_many_are_let_in_at_a_time_at_each_path() -> None:
+    endpoint = Endpoint(0.1)
+    app = guard(endpoint, waiting=3, instances=3)
+
+    async def work() -> list[tuple[int, Any]]:
+        return await asyncio.gather(*(status_of(app, path) for path in ["/a"] * 5 + ["/b"] * 3))
+
+    assert [status for status, _ in asyncio.run(work())] == [200, 200, 200, 503, 503, 200, 200, 200]
+    assert asyncio.run(status_of(app))[0] == 200, "the places are free again"
+
+
+def test_a_body_is_refused_by_its_length_before_the_endpoint_sees_it() -> None:
+    endpoint = Endpoint()
+    app = guard(endpoint, megabytes=0.001)
+    for headers, status in (
+        ([(b"content-length", b"1000")], 200),
+        ([(b"content-length", b"1001")], 413),
+        ([(b"content-length", b"-5")], 411),
+        ([], 411),
+        ([(b"transfer-encoding", b"chunked")], 411),
+    ):
+        assert asyncio.run(status_of(app, headers=headers))[0] == status
+    assert endpoint.begun == 1
+    assert asyncio.run(status_of(app, path="/livez", headers=[], method="GET"))[0] == 200, "no endpoint, no limit"
+
+
+def test_the_door_lets_in_endpoints_and_answers_the_rest_itself() -> None:
+    endpoint = Endpoint()
+    door = Door(endpoint, frozenset({"/a"}), {"openapi": "3"})
+    found = [
+        asyncio.run(status_of(door, path)) for path in ("/a", "/livez", "/static_content/x.js", "/b", "/docs.json")
+    ]
+    assert [status for status, _ in found] == [200, 200, 200, 404, 200] and endpoint.begun == 3
+    assert found[4][1] == {"openapi": "3"} and "there is nothing at /b" in found[3][1]["error"]
+    assert "swagger" in asyncio.run(status_of(door, "/"))[1]
