@@ -2,12 +2,12 @@
 
 import importlib.util
 import logging
-import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipelines.delivery.serve import listening
 from pipelines.quiet import import_tensorflow
 from pipelines.training.runs import MANIFEST, open_run
 
@@ -28,24 +28,6 @@ def chosen(runs: Sequence[str], pretrained: Path = PRETRAINED) -> list[Path]:
     if not found:
         raise ValueError(f"{pretrained}: there are no trained runs here; name a run folder")
     return found
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens at ``host`` and ``port``; 0 takes a free one.
-
-    Raises:
-        ValueError: the port is no port or in use, or the host is no address of this machine.
-    """
-    if not 0 <= port <= 65535:
-        raise ValueError(f"--port {port}: expected a number from 0 to 65535")
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except PermissionError:
-        raise ValueError(f"--port {port}: may not be used by this user; name one from 1024 on") from None
-    except OSError as error:
-        if isinstance(error, socket.gaierror) or "assign" in str(error):
-            raise ValueError(f"--host {host}: is no address of this machine") from None
-        raise ValueError(f"--port {port}: is in use on {host}; name another one, or 0 for any that is free") from None
 
 
 def names(tasks: Sequence[str], folders: Sequence[Path]) -> list[str]:
@@ -69,7 +51,7 @@ def run(runs: Sequence[str], host: str, port: int, decoding: Mapping[str, str]) 
     if importlib.util.find_spec("gradio") is None:
         raise ValueError(INSTALL)
     folders = chosen(runs)
-    with listen(host, port) as listener:
+    with listening(host, port) as listener:
         if host not in ("127.0.0.1", "localhost", "::1"):
             print(f"pipelines web: everybody who can reach {host} can use this page", file=sys.stderr)
         import_tensorflow()
@@ -82,6 +64,7 @@ def run(runs: Sequence[str], host: str, port: int, decoding: Mapping[str, str]) 
         named = zip(names(tasks, folders), folders, strict=True)
         pages = [(name, _load(path, decoding, worker)) for name, path in named]
         shown = f"[{host}]" if ":" in host else host
+        listener.listen()
         print(f"http://{shown}:{listener.getsockname()[1]}/", flush=True)
         try:
             serve(pages, worker, listener, host)

@@ -19,13 +19,15 @@ def text_within(text: Any, most: int = MOST_CHARACTERS) -> str:
     """Return a text as it is.
 
     Raises:
-        ValueError: nothing but white space, or more than ``most`` characters.
+        ValueError: nothing but white space, more than ``most`` characters, or half a surrogate pair.
     """
     text = str(text or "")
     if not text.strip():
         raise ValueError("There is no text yet: write some, or choose an example.")
     if len(text) > most:
         raise ValueError(f"The text has {len(text):,} characters; at most {most:,} are read here.")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("The text holds half a surrogate pair, which is no character.")
     return text
 
 

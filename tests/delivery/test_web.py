@@ -44,11 +44,11 @@ def test_wrong_requests_are_one_sentence(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         status, err = call(capsys, "web", "--port", port)
-    assert status == 2 and err.count("\n") == 1 and f"--port {port}: is in use on 127.0.0.1" in err
+    assert status == 2 and err.count("\n") == 1 and f"--port {port}" in err and "in use" in err
     for arguments, word in (
-        (("--port", 65536), "from 0 to 65535"),
+        (("--port", 65536), "0 to 65535"),
         (("--port", "x"), "--port"),
-        (("--host", "192.0.2.1"), "no address of this machine"),
+        (("--host", "192.0.2.1"), "192.0.2.1"),
         (("--encoder-weights", tmp_path / "none"), "no such file"),
         (("--prot", 1), "did you mean --port?"),
     ):
@@ -63,16 +63,15 @@ def test_runs_are_those_named_or_those_that_come_with_the_project(small_run: Any
         web.chosen([str(tmp_path)])
     with pytest.raises(ValueError, match="no trained runs here"):
         web.chosen([], tmp_path)
-    assert web.chosen([], run.parent) == [run]
-    with web.listen("127.0.0.1", 0) as listener:
-        assert listener.getsockname()[0] == "127.0.0.1"
+    (tmp_path / "kept").symlink_to(run)
+    assert web.chosen([], tmp_path) == [tmp_path / "kept"]
     assert web.names(["a", "b"], [run, run]) == ["a", "b"]
     assert web.names(["a", "a"], [Path("x/1"), Path("x/2")]) == ["a: 1", "a: 2"]
 
 
 def test_texts_files_and_sounds_have_limits(tmp_path: Path) -> None:
     assert text_within("a" * 10, 10) == "a" * 10
-    for text, word in (("a" * 11, "at most 10"), ("  \n", "no text"), (None, "no text")):
+    for text, word in (("a" * 11, "at most 10"), ("  \n", "no text"), (None, "no text"), ("\ud83d", "surrogate")):
         with pytest.raises(ValueError, match=word):
             text_within(text, 10)
     file = tmp_path / "file"
