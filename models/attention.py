@@ -15,8 +15,9 @@ from models.masks import mask_from_lengths
 
 PoolingKind = Literal["attention", "max", "mean", "last"]
 MultiplicativeKind = Literal["general", "scaled_dot"]
-TIE = 1e-5
-"""Values as near to the maximum as this share it: rounding differs between ways of computing the same state."""
+TIE = 1e-4
+"""Values nearer to the maximum than this have a part in it, less the farther they are: rounding differs between ways of
+computing the same state, and a maximum that belongs to one step alone would jump with it."""
 POOLING_KINDS = ("attention", "max", "mean", "last")
 MULTIPLICATIVE_KINDS = ("general", "scaled_dot")
 
@@ -170,8 +171,9 @@ class Pooling(keras.layers.Layer):
     | mean      | mean over the steps                  | 1 / length                                        |
     | last      | the last real step                   | one-hot                                           |
 
-    Source of `attention`: Yang et al. 2016 (N16-1174), equations 5 to 7. Units whose value lies within TIE of
-    their maximum at several steps (`max`) are shared among these, so that the weights of a row sum to one.
+    Source of `attention`: Yang et al. 2016 (N16-1174), equations 5 to 7. A unit that comes within TIE of its maximum
+    at several steps (`max`) is shared among these, in proportion to 1 - gap / TIE: the weights of a row sum to one and
+    depend continuously on the states.
     """
 
     def __init__(self, kind: PoolingKind = "attention", units: int | None = None, **kwargs: Any) -> None:
@@ -227,7 +229,8 @@ def _max_pool(sequence: Any, mask: Any) -> tuple[Any, Any]:
     inside = mask[:, :, None]
     floor = ops.where(inside, sequence, ops.cast(-float("inf"), sequence.dtype))
     peak = ops.max(floor, axis=1, keepdims=True)
-    hits = ops.cast(ops.logical_and(sequence >= peak - TIE, inside), "float32")
+    gap = ops.cast(ops.where(inside, peak - sequence, ops.zeros_like(sequence)), "float32")
+    hits = ops.where(inside, ops.relu(1.0 - gap / TIE), 0.0)
     weights = ops.mean(hits / ops.maximum(ops.sum(hits, axis=1, keepdims=True), 1.0), axis=-1)
     any_step = ops.any(mask, axis=1)[:, None]
     return ops.where(any_step, peak[:, 0], ops.zeros_like(peak[:, 0])), weights

@@ -58,3 +58,13 @@ def test_pooling_of_an_empty_row_is_zero_and_of_ties_sums_to_one(kind):
     context, weights = layer(np.ones((2, 3, 4), "float32"), np.array([0, 3], "int32"))
     np.testing.assert_allclose(context, [[0] * 4, [1] * 4], rtol=1e-6)
     np.testing.assert_allclose(np.sum(weights, axis=1), [0, 1], rtol=1e-6)
+
+
+def test_near_ties_of_the_maximum_move_continuously():
+    """A unit wanders from one step to the other by way of sharing; no small change of a state moves much weight."""
+    gaps = np.linspace(-3e-4, 3e-4, 601)
+    pairs = np.stack([np.full_like(gaps, 0.5), 0.5 + gaps], axis=1)[:, :, None].astype("float32")
+    _, weights = Pooling("max")(pairs, np.full(len(gaps), 2, "int32"))
+    first = np.array(weights)[:, 0]
+    assert first[0] == 1 and first[-1] == 0 and first[300] == pytest.approx(0.5)
+    assert np.abs(np.diff(first)).max() < 0.02
