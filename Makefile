@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-web test-serve lint docs install clean
+.PHONY: demo test test-slow test-web test-serve lint docs pictures install clean
 
 demo: .venv/installed
 	$(BIN)/python -m pipelines demo
@@ -34,6 +34,11 @@ lint: .venv/installed-dev
 docs: .venv/installed
 	$(BIN)/python -m pip install --quiet -e '.[docs]'
 	$(BIN)/mkdocs build --strict
+
+# Runs the notebooks, which train what they show, and keeps the pictures that docs/pictures.md explains.
+pictures: .venv/installed-dev
+	$(BIN)/python -m pip install --quiet -e '.[slow]'
+	$(BIN)/python notebooks/pictures.py
 
 install: .venv/installed
 

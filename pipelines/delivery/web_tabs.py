@@ -64,6 +64,7 @@ def said(function: Answer, page: Page) -> Callable[[Any], tuple[str, Any]]:
 
 
 def _ask(
+    page: Page,
     number: int,
     box: Any,
     button: str,
@@ -75,6 +76,7 @@ def _ask(
     """Lay out an input with its button and examples on the left, and what they give on the right.
 
     Args:
+        page: the run.
         number: of the tab.
         box: the component that takes the input, not rendered yet.
         button: what stands on it.
@@ -83,12 +85,14 @@ def _ask(
         examples: rows of one input each.
         rendered: how many of ``outputs`` are shown, the first ones.
     """
+    own = page.loaded.data["spec"] == "synthetic"
+    label = "examples" if own else "examples of the built-in data, unlike those that this run learned from"
     with gr.Row(equal_height=False):
         with gr.Column(min_width=300):
             box.render()
             pressed = gr.Button(button, variant="primary", elem_id=f"button-{number}")
             if examples:
-                gr.Examples(examples, box, outputs, answered, cache_examples=False, run_on_click=True, label="examples")
+                gr.Examples(examples, box, outputs, answered, cache_examples=False, run_on_click=True, label=label)
         with gr.Column(min_width=300):
             for part in outputs[:rendered]:
                 part.render()
@@ -102,7 +106,7 @@ def _text(page: Page, number: int, answer: Answer, words: tuple[str, str], colum
         label=words[0], lines=5, max_lines=12, max_length=MOST_CHARACTERS, elem_id=f"input-{number}", render=False
     )
     given = [[str(example[column])] for example in page.examples()] if column else []
-    _ask(number, box, words[1], [_shown(number)], lambda text: answered(text)[0], given)
+    _ask(page, number, box, words[1], [_shown(number)], lambda text: answered(text)[0], given)
 
 
 def _shown(number: int, name: str = "answer") -> Any:
@@ -142,7 +146,7 @@ def _speech(page: Page, folder: Path, number: int) -> None:
         elem_id=f"input-{number}",
         render=False,
     )
-    _ask(number, box, "Write it down", [_shown(number)], lambda path: answered(path)[0], files)
+    _ask(page, number, box, "Write it down", [_shown(number)], lambda path: answered(path)[0], files)
 
 
 def _captioning(page: Page, folder: Path, number: int) -> None:
@@ -171,7 +175,7 @@ def _captioning(page: Page, folder: Path, number: int) -> None:
         render=False,
     )
     looked, looks = _shown(number, "looked"), gr.State(Looks(), time_to_live=KEPT)
-    _ask(number, _picture(number), "Describe it", [_shown(number), step, looked, looks], shown_for, files, 3)
+    _ask(page, number, _picture(number), "Describe it", [_shown(number), step, looked, looks], shown_for, files, 3)
     step.input(
         lambda looks, number: looks.at(number),
         [looks, step],

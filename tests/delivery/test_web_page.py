@@ -208,7 +208,8 @@ def test_speech_from_the_microphone(page: Any) -> None:
     page.locator("#tab-2 [aria-label='Record audio']").first.click()
     page.locator("#input-2 .record-button").first.click()
     page.wait_for_timeout(3000)
-    page.locator("#input-2 .stop-button").first.click()
+    with page.expect_response(lambda response: "/upload" in response.url, timeout=SLOW):
+        page.locator("#input-2 .stop-button").first.click()
     page.locator("#input-2 [aria-label='Play']").wait_for(timeout=SLOW)
     page.locator("#button-2").click()
     changed = "seen => ![seen, undefined].includes(document.querySelector('#answer-2 .timeline img')?.src)"
