@@ -35,7 +35,7 @@ docs: .venv/installed
 	$(BIN)/python -m pip install --quiet -e '.[docs]'
 	$(BIN)/mkdocs build --strict
 
-# Runs the notebooks, which train what they show, and keeps the pictures that docs/pictures.md explains.
+# Runs the notebooks, which train what they show, and keeps its pictures in docs/pictures.
 pictures: .venv/installed-dev
 	$(BIN)/python -m pip install --quiet -e '.[slow]'
 	$(BIN)/python notebooks/pictures.py
