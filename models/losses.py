@@ -52,3 +52,17 @@ def token_mean_loss(targets: Any, logits: Any, label_smoothing: float = 0.0) -> 
     total = ops.sum(token_cross_entropy(targets, logits, label_smoothing))
     count = ops.sum(ops.cast(ops.cast(targets, "int32") != PAD, "float32"))
     return total / ops.maximum(count, 1.0)
+
+
+def unattended_penalty(attention: Any, targets: Any) -> Any:
+    """Mean over the cells of (1 - sum over an answer's tokens of their attention)^2, float32 [B].
+
+    Doubly stochastic attention: Xu et al. 2015 (arXiv 1502.03044), equation 14, with a mean for the sum over cells, so
+    that its weight means the same on every grid.
+
+    Args:
+        attention: float32 [B, U, S], each token's weights over S cells.
+        targets: int32 [B, U]; PAD attends to nothing.
+    """
+    real = ops.cast(ops.cast(targets, "int32") != PAD, attention.dtype)[:, :, None]
+    return ops.mean((1.0 - ops.sum(attention * real, axis=1)) ** 2, axis=1)

@@ -48,6 +48,7 @@ def sample(
     top_k: int = 0,
     top_p: float = 1.0,
     seed: int = 0,
+    noise: Any = None,
     limits: Any = None,
 ) -> Hypotheses:
     """Draw every token from the model's distribution, sharpened or cut.
@@ -61,6 +62,7 @@ def sample(
         top_p: draw from the fewest most probable tokens that together have this probability (Holtzman et al.
             2020, arXiv 1904.09751); 1 takes all.
         seed: the same seed gives the same answers; each row of the batch draws its own numbers.
+        noise: float32 [B, L] in [0, 1), the numbers that choose the tokens; made from `seed` when left out.
         limits: as for `greedy`.
 
     Returns:
@@ -74,18 +76,19 @@ def sample(
             "expected temperature > 0, top_k >= 0 and 0 < top_p <= 1, got "
             f"temperature={temperature}, top_k={top_k}, top_p={top_p}"
         )
-    # All random numbers are drawn before the loop: a seed cannot advance inside one on every backend.
-    noise = keras.random.uniform((rows(state), rules.max_length), seed=seed)
+    if noise is None:  # drawn before the loop: a seed cannot advance inside one on every backend
+        noise = keras.random.uniform((rows(state), rules.max_length), seed=seed)
 
     def draw(logits: Any, t: Any) -> Any:
-        count = min(top_k, logits.shape[-1]) if top_k else logits.shape[-1]
-        values, ids = ops.top_k(logits / temperature, count)
+        values, ids = logits / temperature, None
+        if top_k or top_p < 1:
+            values, ids = ops.top_k(values, min(top_k, logits.shape[-1]) if top_k else logits.shape[-1])
         shares = ops.softmax(values, axis=-1)
         reached = ops.cumsum(shares, axis=-1)
-        mass = ops.sum(ops.where(reached - shares < top_p, shares, 0.0), axis=-1, keepdims=True)
+        mass = ops.max(ops.where(reached - shares < top_p, reached, 0.0), axis=-1, keepdims=True)
         below = reached <= ops.take(noise, t, axis=1)[:, None] * mass
-        place = ops.minimum(ops.sum(ops.cast(below, "int32"), axis=-1, keepdims=True), count - 1)
-        return ops.take_along_axis(ids, place, axis=-1)[:, 0]
+        place = ops.minimum(ops.sum(ops.cast(below, "int32"), axis=-1), values.shape[-1] - 1)
+        return place if ids is None else ops.take_along_axis(ids, place[:, None], axis=-1)[:, 0]
 
     return _single(step, state, rules, limits, draw)
 

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from models.decoders import AttentionDecoder
 from models.encoders import GridEncoder
+from models.losses import unattended_penalty
 from models.pictures import ConvolutionalGrid
 from models.search import Rules
 from pipelines import captioning_cases
@@ -35,7 +36,7 @@ from pipelines.data.sources.source import Example, Source, with_cuts
 from pipelines.data.sources.synthetic import captioning as synthetic
 from pipelines.data.sources.synthetic.builtin import builtin
 from pipelines.data.text import BOS, EOS, PAD
-from pipelines.training import caption_metrics, searching
+from pipelines.training import caption_metrics, rewarding, searching
 from pipelines.training.explanation import Explanation, Sheet
 from pipelines.training.step import projected_loss
 
@@ -126,20 +127,21 @@ def loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Mapping[st
     mean = tf.reduce_sum(losses, axis=1) / tf.reduce_sum(pieces, axis=1)
     if not config.attention_penalty:
         return mean
-    unattended = _unattended(attention, target)
+    unattended = unattended_penalty(attention, target)
     real = tf.cast(pieces > 0, tf.float32)
     penalty = tf.reduce_sum(tf.reshape(unattended, shape[:2]) * real, axis=1) / tf.reduce_sum(real, axis=1)
     return mean + config.attention_penalty * penalty
 
 
-def _unattended(attention: Any, target: Any) -> Any:
-    """Mean over the cells of (1 - sum over a caption's pieces of their attention)^2, float32 [N].
+def reward_loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Mapping[str, Any]) -> Any:
+    """Return what lacks in the reward of drawn captions [B] against all captions of a picture, see `rewarding`."""
+    references = tf.transpose(y["captions"], [0, 2, 1])  # [B, R, U]
+    rules = Rules(BOS, EOS, config.max_tokens)
 
-    Xu et al. 2015 (arXiv 1502.03044), equation 14, with a mean for the sum over cells, so that the weight means the
-    same on every grid.
-    """
-    real = tf.cast(target != PAD, attention.dtype)[:, :, None]
-    return tf.reduce_mean((1.0 - tf.reduce_sum(attention * real, axis=1)) ** 2, axis=1)
+    def look(training: bool) -> tuple[Any, Any, None]:
+        return *see(model, x["picture"], training), None
+
+    return rewarding.reward_loss(model.get_layer("decoder"), look, references, y["noise"], rules)
 
 
 def augmentation(config: Config) -> Transform | None:

@@ -1,12 +1,14 @@
 """What a task is: a module with these names. No base class; the shared rooms are handed a task and call it.
 
 Adding a task: ``pipelines/NAME_config.py`` (``Config``, ``PRESETS``), ``pipelines/NAME.py`` (the rest), built-in
-data in ``pipelines/data/sources/synthetic/NAME.py``, and a line in ``pipelines.TASKS``.
+data in ``pipelines/data/sources/synthetic/NAME.py``, and a line in ``pipelines.TASKS``; ``docs/adding-a-task.md`` has a
+whole one.
 
 Beside the protocol a task may have:
 
 - ``initialise(model, config, preprocessor, training)``: first weights that depend on the training examples;
 - ``adopt(config, preprocessor, examples)`` and ``HEAD`` (names of layers): warm start from another run;
+- ``reward_loss(model, config, x, y)`` with ``reward_...`` among its settings: whole answers train the last epochs;
 - ``explain(model, preprocessor, config, input)``: where an answer comes from, for ``pipelines explain``;
 - ``sheet(model, preprocessor, config, examples)``: several explained on one picture, for ``explain --sheet``;
 - ``facets(config, example)``: what ``pipelines validate`` counts; ``viewer(config, source)`` where that takes a look at
@@ -93,6 +95,9 @@ class Task(Protocol):
 
     def decode(self, model: Any, config: Any, x: Mapping[str, Any]) -> dict[str, Any]:
         """Free decoding in graph: tensors that all begin with the axis B."""
+
+    def decode_name(self, config: Any) -> str:
+        """Say in a few words how answers are decoded, for ``metrics.json``."""
 
     def answer(self, preprocessor: Any, config: Any, example: Example, outputs: Mapping[str, np.ndarray]) -> Prediction:
         """Turn one example's row of ``decode`` into a prediction."""

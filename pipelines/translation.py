@@ -22,7 +22,7 @@ from pipelines.data.sources.synthetic import translation as synthetic
 from pipelines.data.sources.synthetic.builtin import builtin
 from pipelines.data.text import BOS, EMPTY, EOS, PAD
 from pipelines.task import Scorer
-from pipelines.training import searching
+from pipelines.training import rewarding, searching
 from pipelines.training.explanation import Explanation
 from pipelines.training.step import projected_loss
 from pipelines.translation_baseline import baseline as baseline
@@ -117,6 +117,23 @@ def loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Mapping[st
     return projected_loss(decoder, readout, y["target"], config.label_smoothing) / y["mean_length"]
 
 
+def reward_loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Mapping[str, Any]) -> Any:
+    """Return what lacks in the reward of drawn translations [B], see `rewarding`."""
+
+    def see(training: bool) -> tuple[Any, Any, Any]:
+        keys, summary = model.get_layer("encoder")(x["source"], x["source_lengths"], training=training)
+        return keys, x["source_lengths"], summary
+
+    references, rules = y["target"][:, None], Rules(BOS, EOS, config.max_tokens)
+    limits = _limits(config, x["source_lengths"])
+    return rewarding.reward_loss(model.get_layer("decoder"), see, references, y["noise"], rules, limits)
+
+
+def _limits(config: Config, lengths: Any) -> Any:
+    """Return the longest translation in pieces, int32 [B], of sources of so many pieces."""
+    return tf.cast(config.length_ratio * tf.cast(lengths, tf.float32), tf.int32) + SLACK
+
+
 def augmentation(config: Config) -> None:
     """Sentences are not changed before the embedding."""
 
@@ -133,8 +150,8 @@ def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str
     lengths = x["source_lengths"]
     keys, summary = encoder(x["source"], lengths, training=False)
     state, memory = decoder.start(keys, lengths, summary)
-    limits = tf.cast(config.length_ratio * tf.cast(lengths, tf.float32), tf.int32) + SLACK
     rules = Rules(BOS, EOS, config.max_tokens, config.min_tokens, config.no_repeat_ngram)
+    limits = _limits(config, lengths)
     found = searching.found(lambda tokens, state: decoder.step(tokens, state, memory), state, rules, config, limits)
     blank = ((lengths == 1) & (x["source"][:, 0] == EMPTY))[:, None]
     tokens, counts = tf.where(blank[:, :, None], PAD, found.tokens), tf.where(blank, 0, found.lengths)

@@ -34,6 +34,11 @@ class Config(TrainingConfig):
     )
     dropout: float = Field(0.3, ge=0, lt=1, description="dropout after embeddings, encoder, and before the output")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability mass moved to all pieces")
+    reward_epochs: int = Field(
+        0, ge=0, description="last epochs, in which drawn answers are scored and the better ones made likelier"
+    )
+    reward_samples: int = Field(4, ge=2, description="answers drawn for each example in those epochs")
+    reward_rate: float = Field(0.1, gt=0, description="learning rate of those epochs, as a share of --learning-rate")
     beam_width: int = Field(5, ge=1, description="partial translations kept by the search; 1 is greedy")
     length_penalty: float = Field(1.0, ge=0, description="exponent of the length normalisation of the search")
     length_ratio: float = Field(

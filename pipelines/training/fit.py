@@ -37,6 +37,8 @@ class Trainer:
         metric: the name by which the best epoch is chosen, ``higher`` saying in which direction.
         settings: the task's configuration, of which only the fields of ``TrainingConfig`` are read here.
         run: where everything is kept.
+        transform: what changes a training batch, see `batches`.
+        reward: loss and transform of the last ``settings.reward_epochs`` epochs, where there are any.
     """
 
     model: Any
@@ -47,6 +49,7 @@ class Trainer:
     settings: Any
     run: Run
     transform: Transform | None = None
+    reward: tuple[LossFunction, Transform] | None = None
 
     def fit(self, train: Encoded) -> Progress:
         """Train until the last epoch, or until patience ends; the best weights are in the run and in the model.
@@ -56,11 +59,11 @@ class Trainer:
         """
         s = self.settings
         steps = len(self._plan(train, 0))
-        self._prepare(steps * s.epochs)
+        self._prepare(steps)
         progress = self._restored()
         if progress.epoch < s.epochs and not progress.finished:
             with self._saved_when_interrupted(progress):
-                self._probe(train)
+                self._probe(train, progress.epoch)
         try:
             while progress.epoch < s.epochs and not progress.finished:
                 with self._saved_when_interrupted(progress):
@@ -81,18 +84,22 @@ class Trainer:
             return token_plan(train.lengths, s.batch_tokens, s.seed, epoch)
         return epoch_plan(train.lengths, s.batch_size, s.seed, epoch)
 
-    def _prepare(self, total_steps: int) -> None:
+    def _prepare(self, steps: int) -> None:
         s = self.settings
+        second = s.reward_epochs if self.reward else 0
+        self.first_epochs = s.epochs - second
         names = ("warmup", "schedule", "weight_decay", "clip_norm")
         self.optimizer = make_optimizer(
             s.learning_rate,
-            total_steps,
+            steps * self.first_epochs,
+            second_rate=s.learning_rate * s.reward_rate if second else 0.0,
+            second_steps=steps * second,
             loss_scaling=s.precision == "mixed_float16",
             **{name: getattr(s, name) for name in names},
         )
         self.optimizer.build(self.model.trainable_variables)  # an unbuilt one would silently restore nothing
         self.average = Average(self.model.trainable_variables, s.ema)
-        self.step: Callable[..., tuple[Any, Any]] | None = None
+        self.steps: dict[bool, Callable[..., tuple[Any, Any]]] = {}
         found = importlib.util.find_spec("tensorboard")
         self.log = tf.summary.create_file_writer(str(self.run.path / "tensorboard")) if found else None
         self.wait = self.busy = 0.0
@@ -122,32 +129,37 @@ class Trainer:
                 f"interrupted in epoch {progress.epoch + 1}, batch {progress.step}; the same command resumes"
             ) from None
 
-    def _probe(self, train: Encoded) -> None:
+    def _probe(self, train: Encoded, epoch: int) -> None:
         """Let what does not fit in memory fail now and not in the middle of an epoch; nothing is learned from it."""
         largest = longest(self._plan(train, 0), train.lengths)
-        dataset = batches(train, [largest], self.transform, self.settings.seed)
+        dataset = batches(train, [largest], self._phase(epoch)[1], self.settings.seed)
         with explained(train, largest):
-            attempt(self._compiled(dataset), next(iter(dataset)), self._variables())
+            attempt(self._compiled(dataset, epoch), next(iter(dataset)), self._variables())
 
-    def _compiled(self, dataset: tf.data.Dataset) -> Callable[..., tuple[Any, Any]]:
-        if self.step is None:
-            parts = self.model, self.loss, self.optimizer, self.average
-            self.step = make_step(*parts, signature=dataset.element_spec)
-        return self.step
+    def _phase(self, epoch: int) -> tuple[LossFunction, Transform | None]:
+        """Return the loss and the transform of an epoch."""
+        return self.reward if self.reward and epoch >= self.first_epochs else (self.loss, self.transform)
+
+    def _compiled(self, dataset: tf.data.Dataset, epoch: int) -> Callable[..., tuple[Any, Any]]:
+        second = epoch >= self.first_epochs
+        if second not in self.steps:
+            parts = self.model, self._phase(epoch)[0], self.optimizer, self.average
+            self.steps[second] = make_step(*parts, signature=dataset.element_spec)
+        return self.steps[second]
 
     def _epoch(self, train: Encoded, progress: Progress, steps: int) -> None:
         s = self.settings
         plan = self._plan(train, progress.epoch)
         seed = s.seed * 100_003 + progress.epoch
-        dataset = batches(train, plan, self.transform, seed, start=progress.step)
-        self._compiled(dataset)
+        dataset = batches(train, plan, self._phase(progress.epoch)[1], seed, start=progress.step)
+        step = self._compiled(dataset, progress.epoch)
         data = iter(dataset)
         saved = time.monotonic()
         with tqdm(
             total=steps, initial=progress.step, desc=f"epoch {progress.epoch + 1}/{s.epochs}", disable=quiet()
         ) as bar:
             for indices in plan[progress.step :]:
-                self._batch(data, train, indices, progress)
+                self._batch(step, data, train, indices, progress)
                 bar.update()
                 bar.set_postfix(loss=f"{progress.loss_sum / progress.step:.4f}", refresh=False)
                 self._estimate(progress, steps)
@@ -156,13 +168,19 @@ class Trainer:
                     saved = time.monotonic()
         self.padding = padding_share(train, plan)
 
-    def _batch(self, data: Iterator[Any], train: Encoded, indices: np.ndarray, progress: Progress) -> None:
+    def _batch(
+        self,
+        step: Callable[..., tuple[Any, Any]],
+        data: Iterator[Any],
+        train: Encoded,
+        indices: np.ndarray,
+        progress: Progress,
+    ) -> None:
         begin = time.monotonic()
         x, y = next(data)
         ready = time.monotonic()
-        assert self.step is not None
         with explained(train, indices):
-            loss, norm = (float(value) for value in self.step(x, y))
+            loss, norm = (float(value) for value in step(x, y))
         if not np.isfinite(loss):
             names = ", ".join(str(train.examples[i]["where"]) for i in indices[:8])
             raise TrainingStopped(

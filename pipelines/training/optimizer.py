@@ -8,10 +8,22 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("recurrent_pipelines")
 class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """Learning rate that rises linearly from 0 over ``warmup_steps``, then stays or falls to 0 at ``total_steps``."""
+    """Learning rate that rises linearly from 0 over ``warmup_steps``, then stays or falls to 0 at ``total_steps``.
 
-    def __init__(self, peak: float, total_steps: int, warmup_steps: int = 0, shape: str = "cosine") -> None:
+    After that come ``second_steps`` in which it falls linearly from ``second_peak`` to 0.
+    """
+
+    def __init__(
+        self,
+        peak: float,
+        total_steps: int,
+        warmup_steps: int = 0,
+        shape: str = "cosine",
+        second_peak: float = 0.0,
+        second_steps: int = 0,
+    ) -> None:
         self.peak, self.total_steps, self.warmup_steps, self.shape = peak, total_steps, warmup_steps, shape
+        self.second_peak, self.second_steps = second_peak, second_steps
 
     def __call__(self, step: Any) -> Any:
         """Return the rate of step number ``step`` (from 0), a float32 scalar."""
@@ -24,11 +36,14 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
             fall = 0.5 + 0.5 * ops.cos(done * 3.14159265)
         else:
             fall = ops.ones_like(done)
-        return self.peak * rise * fall
+        if not self.second_steps:
+            return self.peak * rise * fall
+        left = ops.clip(1.0 - (step - self.total_steps) / self.second_steps, 0.0, 1.0)
+        return ops.where(step < self.total_steps, self.peak * rise * fall, self.second_peak * left)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of ``__init__``."""
-        names = ("peak", "total_steps", "warmup_steps", "shape")
+        names = ("peak", "total_steps", "warmup_steps", "shape", "second_peak", "second_steps")
         return {name: getattr(self, name) for name in names}
 
 
@@ -40,20 +55,25 @@ def make_optimizer(
     schedule: str = "cosine",
     weight_decay: float = 0.0,
     clip_norm: float = 1.0,
+    second_rate: float = 0.0,
+    second_steps: int = 0,
     loss_scaling: bool = False,
 ) -> Any:
     """Return a built-on-demand Keras optimizer.
 
     Args:
         learning_rate: the peak.
-        total_steps: steps of the whole training, to which the schedule is stretched.
+        total_steps: steps of the training, to which the schedule is stretched.
         warmup: share of ``total_steps`` in which the rate rises.
         schedule: ``constant``, ``linear`` or ``cosine``.
         weight_decay: decoupled decay (Loshchilov and Hutter 2019); biases and normalisation scales are spared.
         clip_norm: largest global norm of all gradients together (Pascanu et al. 2013); 0 never clips.
+        second_rate: peak of a second phase, which falls linearly.
+        second_steps: steps of the second phase, which come after ``total_steps``.
         loss_scaling: scale the loss dynamically, for float16.
     """
-    rate = WarmupDecay(learning_rate, total_steps, round(warmup * total_steps), schedule)
+    rising = round(warmup * total_steps)
+    rate = WarmupDecay(learning_rate, total_steps, rising, schedule, second_rate, second_steps)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=weight_decay, global_clipnorm=clip_norm or None)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return keras.optimizers.LossScaleOptimizer(optimizer) if loss_scaling else optimizer

@@ -14,12 +14,14 @@ import tensorflow as tf
 from pipelines import __version__, load_settings, load_task
 from pipelines import config as configuration
 from pipelines.data.cache import cached, key
-from pipelines.data.inputs import Encoded
+from pipelines.data.inputs import Encoded, Transform
 from pipelines.data.sources.source import Source, limited
 from pipelines.training.evaluation import Decoder, encode_split, indices
 from pipelines.training.fit import Trainer, say
 from pipelines.training.loading import Loaded, load_run
+from pipelines.training.rewarding import noise
 from pipelines.training.runs import CONFIG, STATE, Run, create, open_run, sha256
+from pipelines.training.step import LossFunction
 from pipelines.training.warm_start import adopt_preprocessor, fingerprint, settings_of, take_weights
 
 SIMPLEST = {"beam_width": 1, "lm": "", "sampling_temperature": 0.0}
@@ -85,6 +87,7 @@ def train(
         chosen,
         loaded.run,
         loaded.task.augmentation(chosen),
+        _reward(loaded),
     )
     progress = trainer.fit(training)
     loaded.run.write_json("environment.json", environment() | {"training_seconds": round(progress.seconds, 1)})
@@ -93,6 +96,16 @@ def train(
         say(f"padding {trainer.padding:.1%} of the steps, waiting for input {share:.1%} of the time")
     say(f"best epoch {progress.best_epoch + 1}: validation {loaded.task.METRIC} {progress.best:.4f}")
     return folder
+
+
+def _reward(loaded: Loaded) -> tuple[LossFunction, Transform] | None:
+    """Return loss and transform of the epochs that train on whole answers, where the task and its settings have any."""
+    task, config = loaded.task, loaded.config
+    if not getattr(config, "reward_epochs", 0):
+        return None
+    if config.reward_epochs > config.epochs:
+        raise ValueError(f"--reward-epochs {config.reward_epochs}: there are {config.epochs} epochs in all")
+    return lambda x, y: task.reward_loss(loaded.model, config, x, y), noise(config.reward_samples, config.max_tokens)
 
 
 def _greedy(loaded: Loaded) -> Loaded:

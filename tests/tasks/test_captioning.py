@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from models.losses import unattended_penalty
 from pipelines import Predictor, captioning, config, evaluate, train
 from pipelines.captioning_cases import files
 from pipelines.captioning_config import Config
@@ -106,7 +107,7 @@ def test_attention_penalty_by_hand() -> None:
     attention = tf.constant([[[0.7, 0.3], [0.2, 0.8], [0.5, 0.5]]])
     target = tf.constant([[7, EOS, PAD]])
     expected = ((1 - 0.9) ** 2 + (1 - 1.1) ** 2) / 2
-    np.testing.assert_allclose(captioning._unattended(attention, target), [expected], rtol=1e-5)
+    np.testing.assert_allclose(unattended_penalty(attention, target), [expected], rtol=1e-5)
     chosen, preprocessor, model = made()
     x, y = one_batch(captioning.encode(preprocessor, chosen, EXAMPLES[:3]), [0, 1, 2])
     plain = captioning.loss(model, chosen, x, y).numpy()

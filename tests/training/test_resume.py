@@ -58,12 +58,13 @@ def assert_same(first: Path, second: Path, epochs: int) -> None:
 
 
 # Each stop costs tracing anew; the middle of the second epoch has everything to restore.
-STOPS = [("sentiment", (9,)), *(pytest.param(name, (4, 9), marks=pytest.mark.slow) for name in TASKS)]
+STOPS = [("sentiment", (9,)), *(pytest.param(name, (4, 9, 15), marks=pytest.mark.slow) for name in TASKS)]
+REWARDED = {"translation": {"reward_epochs": 1}, "captioning": {"reward_epochs": 1}}
 
 
 @pytest.mark.parametrize(("task", "stops"), STOPS)
 def test_an_interrupted_training_ends_with_the_same_weights(task: str, stops: tuple[int, ...], tmp_path: Path) -> None:
-    settings: dict[str, Any] = SMALL.get(task, {}) | STRICT
+    settings: dict[str, Any] = SMALL.get(task, {}) | STRICT | REWARDED.get(task, {})
     command = [sys.executable, "-c", IN_PROCESS, task, repr(settings), str(tmp_path), repr(stops)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,90 @@
+"""Training on whole answers: draw some, score them, and make the better ones likelier.
+
+Cross-entropy teaches each token after a correct beginning, and is not the score that counts. In a training's last
+epochs, if ``reward_epochs`` asks for them, the model's own answers are scored instead (Ranzato et al. 2016,
+arXiv 1511.06732; self-critical training, Rennie et al. 2017, arXiv 1612.00563).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from models.decoders import AttentionDecoder
+from models.rewards import sentence_bleu
+from models.search import Rules, sample
+from pipelines.data.inputs import Transform
+from pipelines.data.text import PAD
+from pipelines.training.step import projected_loss
+
+WIDTH = 8  # drawn answers are cut to a multiple of it: few widths, each compiled once
+
+
+def noise(samples: int, length: int) -> Transform:
+    """Return what adds to y the numbers by which K = ``samples`` answers of at most ``length`` tokens are drawn.
+
+    ``noise`` is float32 [B, K, L] in [0, 1), a function of the batch's seed, so that a resumed training draws the same.
+    """
+
+    def transform(x: dict[str, Any], y: dict[str, Any], seed: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        rows = tf.shape(next(iter(y.values())))[0]
+        return x, y | {"noise": tf.random.stateless_uniform([rows, samples, length], seed)}
+
+    return transform
+
+
+def reward_loss(
+    decoder: AttentionDecoder,
+    see: Callable[[bool], tuple[Any, Any, Any]],
+    references: Any,
+    noise: Any,
+    rules: Rules,
+    limits: Any = None,
+) -> Any:
+    """Return 1 - mean reward of K drawn answers of each example, float32 [B], whose gradient raises the reward.
+
+    The reward r is `sentence_bleu`. The gradient is that of sum over k of (r_k - mean of the other r) times the
+    negative log-probability of answer k, over K and the mean length of an answer (REINFORCE, Williams 1992, with the
+    leave-one-out baseline of Kool et al. 2019).
+
+    Args:
+        decoder: draws without dropout, and is trained with it.
+        see: returns what the decoder sees, with dropout (True) or without: keys [B, S, D], their lengths int32 [B], and
+            a summary [B, G] or None.
+        references: int32 [B, R, W], right-padded with 0.
+        noise: float32 [B, K, L], see `noise`.
+        rules: what every answer must obey.
+        limits: int32 [B], a longest answer for each example.
+    """
+    samples = noise.shape[1]
+    tokens, lengths = drawn(decoder, see(False), noise, rules, limits)
+    answers = tf.reshape(tokens, [-1, samples, tf.shape(tokens)[1]])
+    rewards = sentence_bleu(answers, references)
+    others = (tf.reduce_sum(rewards, axis=1, keepdims=True) - rewards) / (samples - 1)
+    seen = tf.concat([tf.fill([tf.shape(tokens)[0], 1], rules.start), tokens[:, :-1]], axis=1)
+    readout, _ = decoder.read(seen, tf.maximum(lengths, 1), *see(True), training=True)
+    losses = tf.reshape(projected_loss(decoder, readout, tokens, 0.0), [-1, samples])
+    mean_length = tf.maximum(tf.reduce_mean(tf.cast(lengths, tf.float32)), 1.0)
+    surrogate = tf.reduce_mean((rewards - others) * losses, axis=1) / mean_length
+    return 1.0 - tf.reduce_mean(rewards, axis=1) + surrogate - tf.stop_gradient(surrogate)
+
+
+def drawn(
+    decoder: AttentionDecoder, sight: tuple[Any, Any, Any], noise: Any, rules: Rules, limits: Any
+) -> tuple[Any, Any]:
+    """Draw K answers of each of B examples: tokens int32 [B K, U], cut to the longest, and lengths int32 [B K]."""
+    samples = noise.shape[1]
+    state, memory = decoder.start(*sight)
+    state = tf.nest.map_structure(lambda x: tf.repeat(x, samples, axis=0), state)
+    limits = None if limits is None else tf.repeat(limits, samples)
+    found = sample(
+        lambda tokens, state: decoder.step(tokens, state, memory),
+        state,
+        rules,
+        noise=tf.reshape(noise, [-1, rules.max_length]),
+        limits=limits,
+    )
+    lengths = found.lengths[:, 0]
+    width = -(-tf.reduce_max(lengths) // WIDTH) * WIDTH
+    tokens = tf.pad(found.tokens[:, 0], [[0, 0], [0, WIDTH]], constant_values=PAD)[:, :width]
+    return tf.stop_gradient(tokens), tf.stop_gradient(lengths)

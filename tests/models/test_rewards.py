@@ -1,0 +1,53 @@
+"""Rewards against their definition, written with lists and counters."""
+
+from collections import Counter
+
+import numpy as np
+import tensorflow as tf
+
+from models.rewards import sentence_bleu
+
+
+def by_counting(answer: list[int], references: list[list[int]]) -> float:
+    """The definition with lists and counters."""
+    if not answer:
+        return 0.0
+    logarithms = []
+    for n in range(1, 5):
+        count = lambda row, n=n: Counter(tuple(row[i : i + n]) for i in range(len(row) - n + 1))  # noqa: E731
+        own = count(answer)
+        most: Counter = Counter()
+        for reference in references:
+            most |= count(reference)
+        matches, grams = sum((own & most).values()), max(len(answer) - n + 1, 0)
+        smoothing = int(n > 1)
+        share = (matches + smoothing) / max(grams + smoothing, 1)
+        logarithms.append(np.log(max(share, 1e-9)))
+    nearest = min((len(r) for r in references), key=lambda length: (abs(length - len(answer)), length))
+    return float(np.exp(np.mean(logarithms) + min(0.0, 1 - nearest / len(answer))))
+
+
+def padded(rows: list[list[int]], width: int) -> list[list[int]]:
+    return [row + [0] * (width - len(row)) for row in rows]
+
+
+def test_equals_counting_on_random_sentences_with_repeats() -> None:
+    random = np.random.default_rng(0)
+    draw = lambda low: [int(t) for t in random.integers(1, 5, random.integers(low, 12))]  # noqa: E731
+    answers = [[draw(0) for _ in range(3)] for _ in range(40)]
+    references = [[draw(1) for _ in range(random.integers(1, 4))] for _ in range(40)]
+    answers[0] = references[0][:1] * 3
+    tensors = (
+        tf.constant([padded(group, 13) for group in answers]),
+        tf.constant([padded(group + [[]] * (3 - len(group)), 12) for group in references]),
+    )
+    expected = [[by_counting(a, group) for a in three] for three, group in zip(answers, references, strict=True)]
+    assert 0.0 < np.mean(expected) < 1.0
+    for function in (sentence_bleu, tf.function(sentence_bleu, jit_compile=True)):
+        np.testing.assert_allclose(function(*tensors), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_longer_padding_changes_nothing() -> None:
+    short = tf.constant([[[3, 4, 5], [3, 0, 0]]]), tf.constant([[[3, 4, 4, 5]]])
+    long = tuple(tf.pad(part, [[0, 0], [0, 0], [0, 5]]) for part in short)
+    np.testing.assert_allclose(sentence_bleu(*short), sentence_bleu(*long), rtol=1e-6)

@@ -1,0 +1,89 @@
+"""Training on whole answers: the gradient by hand, and the reward that it raises."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.decoders import AttentionDecoder
+from models.losses import sequence_loss
+from models.rewards import sentence_bleu
+from models.search import Rules
+from pipelines import train
+from pipelines.training.rewarding import drawn, noise, reward_loss
+
+BOS, EOS, V, K, L = 1, 2, 9, 5, 6
+RULES = Rules(BOS, EOS, L)
+KEYS = tf.constant(np.random.default_rng(0).normal(size=(3, 4, 5)), tf.float32)
+LENGTHS = tf.constant([4, 3, 1])
+REFERENCES = tf.constant([[[4, 5, 6, EOS], [4, 5, EOS, 0]], [[7, 8, EOS, 0], [0, 0, 0, 0]], [[3, EOS, 0, 0]] * 2])
+
+
+def made() -> AttentionDecoder:
+    decoder = AttentionDecoder(V, 8, 12, seed=3)
+    decoder.build((None, None), (None,), KEYS.shape, (None,))
+    return decoder
+
+
+def see(training: bool) -> tuple[Any, Any, None]:
+    return KEYS, LENGTHS, None
+
+
+def numbers(seed: int) -> Any:
+    return noise(K, L)({}, {"target": tf.zeros([3, 2])}, tf.constant([seed, 0]))[1]["noise"]
+
+
+def test_value_and_gradient_are_those_of_the_definition() -> None:
+    decoder, given = made(), numbers(1)
+    with tf.GradientTape() as tape:
+        losses = reward_loss(decoder, see, REFERENCES, given, RULES)
+        total = tf.reduce_sum(losses)
+    found = tape.gradient(total, decoder.trainable_variables, unconnected_gradients="zero")
+    tokens, lengths = drawn(decoder, see(False), given, RULES, None)
+    rewards = sentence_bleu(tf.reshape(tokens, [3, K, -1]), REFERENCES).numpy()
+    np.testing.assert_allclose(losses, 1 - rewards.mean(axis=1), rtol=1e-5)
+    assert rewards.std() > 0
+    expected = [np.zeros(variable.shape) for variable in decoder.trainable_variables]
+    for row in range(3):
+        for k in range(K):
+            answer = tokens[row * K + k][None]
+            before = tf.concat([[[BOS]], answer[:, :-1]], axis=1)
+            with tf.GradientTape() as tape:
+                logits, _ = decoder(before, lengths[row * K + k][None], KEYS[row : row + 1], LENGTHS[row : row + 1])
+                loss = sequence_loss(answer, logits)
+            others = np.delete(rewards[row], k).mean()
+            share = (rewards[row, k] - others) / K / np.mean(lengths)
+            for sum_, part in zip(
+                expected, tape.gradient(loss, decoder.trainable_variables, unconnected_gradients="zero"), strict=True
+            ):
+                sum_ += share * tf.convert_to_tensor(part).numpy()
+    for one, two in zip(found, expected, strict=True):
+        np.testing.assert_allclose(tf.convert_to_tensor(one), two, rtol=1e-3, atol=2e-6)
+
+
+@pytest.mark.slow
+def test_the_reward_rises() -> None:
+    decoder, optimizer = made(), keras.optimizers.Adam(0.02)
+
+    @tf.function
+    def step(given: Any) -> Any:
+        with tf.GradientTape() as tape:
+            lacking = tf.reduce_mean(reward_loss(decoder, see, REFERENCES, given, RULES))
+        optimizer.apply(tape.gradient(lacking, decoder.trainable_variables), decoder.trainable_variables)
+        return lacking
+
+    lacking = [float(step(numbers(i))) for i in range(80)]
+    assert lacking[0] > 0.6
+    assert np.mean(lacking[-5:]) < 0.3, lacking
+
+
+@pytest.mark.slow
+def test_the_last_epochs_of_a_training_draw_answers(tmp_path: Path) -> None:
+    settings = {"epochs": 2, "batch_size": 8, "reward_epochs": 1, "units": 8, "decoder_units": 8, "embedding_size": 8}
+    run = train("translation", run=tmp_path / "run", preset="demo", limit=32, **settings, vocabulary_size=400)
+    losses = [float(line.split(",")[1]) for line in (run / "history.csv").read_text().splitlines()[1:]]
+    assert losses[0] > 1.5
+    assert 0.5 < losses[1] <= 1.0
