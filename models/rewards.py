@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from keras import ops
 
 PAD = 0
 ORDERS = 4
+CODES = 1_048_573  # a prime: n-grams are told apart by so many numbers, few of which fall together
+SIGMA = 6.0
 
 
 def sentence_bleu(answers: Any, references: Any) -> Any:
@@ -29,19 +32,107 @@ def sentence_bleu(answers: Any, references: Any) -> Any:
     answers, references = (ops.pad(ops.cast(x, "int32"), room) for x in (answers, references))
     length = ops.sum(ops.cast(answers != PAD, "float32"), axis=-1)  # [B, K]
     total = ops.zeros_like(length)
-    common = answers[:, :, None, :, None] == references[:, None, :, None, :]  # [B, K, R, U, W]
-    common = ops.logical_and(common, references[:, None, :, None, :] != PAD)
-    own = answers[:, :, :, None] == answers[:, :, None, :]  # [B, K, U, U]
-    runs, selves = common, own
-    for order in range(1, ORDERS + 1):
-        if order > 1:
-            runs = ops.logical_and(runs[..., :-1, :-1], common[..., order - 1 :, order - 1 :])
-            selves = ops.logical_and(selves[..., :-1, :-1], own[..., order - 1 :, order - 1 :])
+    crossed = _runs(_equal(answers[:, :, None], references[:, None]))
+    own = _runs(_equal(answers, answers))
+    for order, (runs, selves) in enumerate(zip(crossed, own, strict=True), start=1):
         matches, grams = _matches(runs, selves, answers[..., order - 1 :] != PAD)
         smoothing = float(order > 1)
         share = (matches + smoothing) / ops.maximum(grams + smoothing, 1.0)
         total = total + ops.log(ops.maximum(share, 1e-9)) / ORDERS
     return ops.where(length > 0, ops.exp(total + _brevity(length, references)), 0.0)
+
+
+class Frequencies(NamedTuple):
+    """In how many documents of a corpus an n-gram occurs.
+
+    Attributes:
+        counts: float32 [4, CODES], by n and `codes`.
+        documents: number of documents.
+    """
+
+    counts: Any
+    documents: int
+
+
+def codes(tokens: Any, order: int) -> Any:
+    """Number the n-grams of tokens int [..., W], n = order: int64 [..., W - n + 1], below CODES."""
+    tokens = ops.cast(tokens, "int64")
+    count = tokens.shape[-1] - order + 1 if tokens.shape[-1] is not None else ops.shape(tokens)[-1] - order + 1
+    code = tokens[..., :count] * 0
+    for i in range(order):
+        code = (code * 10_007 + tokens[..., i : i + count] + 1) % CODES
+    return code
+
+
+def document_frequencies(references: np.ndarray) -> Frequencies:
+    """Count in how many examples each n-gram occurs in any of the references, int32 [N, R, W], padded with 0."""
+    counts = np.zeros((ORDERS, CODES), np.float32)
+    rows = np.arange(len(references), dtype=np.int64)[:, None, None] * CODES
+    for order in range(1, ORDERS + 1):
+        if references.shape[-1] < order:
+            break
+        found = rows + np.asarray(ops.convert_to_numpy(codes(references, order)))
+        distinct = np.unique(found[references[..., order - 1 :] != PAD])
+        counts[order - 1] = np.bincount(distinct % CODES, minlength=CODES)
+    return Frequencies(ops.convert_to_tensor(counts), len(references))
+
+
+def cider_d(answers: Any, references: Any, frequencies: Frequencies) -> Any:
+    """CIDEr-D of every answer, a tenth of the published scale (Vedantam et al. 2015, arXiv 1411.5726, section 6).
+
+    For each n from 1 to 4, answer and reference are vectors of n-gram counts weighted by the logarithm of their rarity;
+    the score is their cosine with counts clipped to the reference's, damped by the difference of the lengths, and
+    averaged over n and over the references.
+
+    Args:
+        answers: int32 [B, K, U], right-padded with 0.
+        references: int32 [B, R, W], right-padded with 0; a reference without a token is none.
+        frequencies: of the corpus that says what is rare.
+
+    Returns:
+        float32 [B, K], in [0, 1].
+    """
+    room = [[0, 0], [0, 0], [0, ORDERS - 1]]
+    answers, references = (ops.pad(ops.cast(x, "int32"), room) for x in (answers, references))
+    lengths = [ops.sum(ops.cast(x != PAD, "float32"), axis=-1) for x in (answers, references)]
+    apart = lengths[0][:, :, None] - lengths[1][:, None, :]
+    tables = _equal(answers[:, :, None], references[:, None]), _equal(answers, answers), _equal(references, references)
+    total = ops.zeros_like(apart)  # [B, K, R]
+    for order, (runs, own, theirs) in enumerate(zip(*map(_runs, tables), strict=True), start=1):
+        weights = [_rarity(x, order, frequencies) for x in (answers, references)]
+        hits = ops.minimum(_count(runs, -2), _count(theirs, -1)[:, None])  # of each n-gram of a reference
+        products = ops.sum(hits * weights[1][:, None], axis=-1)
+        norms = [ops.sum(_count(x, -1) * w, axis=-1) for x, w in zip((own, theirs), weights, strict=True)]
+        square = norms[0][:, :, None] * norms[1][:, None, :]
+        total = total + ops.where(square > 0, products / ops.sqrt(ops.maximum(square, 1e-12)), 0.0)
+    there = ops.cast(lengths[1] > 0, "float32")[:, None, :]
+    damped = total * ops.exp(-(apart**2) / (2 * SIGMA**2)) * there / ORDERS
+    return ops.sum(damped, axis=-1) / ops.maximum(ops.sum(there, axis=-1), 1.0)
+
+
+def _rarity(tokens: Any, order: int, frequencies: Frequencies) -> Any:
+    """Square of log(documents / document frequency) of every n-gram of tokens [..., W], 0 on padding."""
+    found = ops.take(frequencies.counts[order - 1], codes(tokens, order))
+    weight = np.log(max(frequencies.documents, 1)) - ops.log(ops.maximum(found, 1.0))
+    return ops.where(tokens[..., order - 1 :] != PAD, weight**2, 0.0)
+
+
+def _count(table: Any, axis: int) -> Any:
+    """How many equal n-grams there are along an axis, float32."""
+    return ops.sum(ops.cast(table, "float32"), axis=axis)
+
+
+def _equal(one: Any, other: Any) -> Any:
+    """Which tokens of [..., U] equal which of [..., W]: bool [..., U, W]; padding equals nothing."""
+    return ops.logical_and(one[..., :, None] == other[..., None, :], other[..., None, :] != PAD)
+
+
+def _runs(equal: Any) -> list[Any]:
+    """Which n-grams are equal, for n from 1 to 4: bool [..., U - n + 1, W - n + 1] each."""
+    found = [equal]
+    for order in range(1, ORDERS):
+        found.append(ops.logical_and(found[-1][..., :-1, :-1], equal[..., order:, order:]))
+    return found
 
 
 def _matches(runs: Any, selves: Any, real: Any) -> tuple[Any, Any]:

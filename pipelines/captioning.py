@@ -26,6 +26,7 @@ from pipelines.captioning_data import encode as encode
 from pipelines.captioning_data import facets as facets
 from pipelines.captioning_data import fit_preprocessor as fit_preprocessor
 from pipelines.captioning_data import load_preprocessor as load_preprocessor
+from pipelines.captioning_data import reward as reward
 from pipelines.captioning_serving import Serving, written
 from pipelines.captioning_serving import served as served
 from pipelines.data.images import OK, STATUS_NAMES
@@ -133,7 +134,9 @@ def loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Mapping[st
     return mean + config.attention_penalty * penalty
 
 
-def reward_loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Mapping[str, Any]) -> Any:
+def reward_loss(
+    model: keras.Model, config: Config, reward: rewarding.Reward, x: Mapping[str, Any], y: Mapping[str, Any]
+) -> Any:
     """Return what lacks in the reward of drawn captions [B] against all captions of a picture, see `rewarding`."""
     references = tf.transpose(y["captions"], [0, 2, 1])  # [B, R, U]
     rules = Rules(BOS, EOS, config.max_tokens)
@@ -141,7 +144,7 @@ def reward_loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Map
     def look(training: bool) -> tuple[Any, Any, None]:
         return *see(model, x["picture"], training), None
 
-    return rewarding.reward_loss(model.get_layer("decoder"), look, references, y["noise"], rules)
+    return rewarding.reward_loss(model.get_layer("decoder"), look, reward, references, y["noise"], rules)
 
 
 def augmentation(config: Config) -> Transform | None:

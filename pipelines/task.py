@@ -8,7 +8,8 @@ Beside the protocol a task may have:
 
 - ``initialise(model, config, preprocessor, training)``: first weights that depend on the training examples;
 - ``adopt(config, preprocessor, examples)`` and ``HEAD`` (names of layers): warm start from another run;
-- ``reward_loss(model, config, x, y)`` with ``reward_...`` among its settings: whole answers train the last epochs;
+- ``reward(training)``, ``reward_loss(model, config, reward, x, y)`` and settings ``reward_...``: whole answers train the
+  last epochs, see `pipelines.training.rewarding`;
 - ``explain(model, preprocessor, config, input)``: where an answer comes from, for ``pipelines explain``;
 - ``sheet(model, preprocessor, config, examples)``: several explained on one picture, for ``explain --sheet``;
 - ``facets(config, example)``: what ``pipelines validate`` counts; ``viewer(config, source)`` where that takes a look at

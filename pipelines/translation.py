@@ -33,6 +33,7 @@ from pipelines.translation_data import encode as encode
 from pipelines.translation_data import fit_preprocessor as fit_preprocessor
 from pipelines.translation_data import load_preprocessor as load_preprocessor
 from pipelines.translation_data import refused as refused
+from pipelines.translation_data import reward as reward
 from pipelines.translation_review import viewer as viewer
 
 NAME = "translation"
@@ -117,7 +118,9 @@ def loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Mapping[st
     return projected_loss(decoder, readout, y["target"], config.label_smoothing) / y["mean_length"]
 
 
-def reward_loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Mapping[str, Any]) -> Any:
+def reward_loss(
+    model: keras.Model, config: Config, reward: rewarding.Reward, x: Mapping[str, Any], y: Mapping[str, Any]
+) -> Any:
     """Return what lacks in the reward of drawn translations [B], see `rewarding`."""
 
     def see(training: bool) -> tuple[Any, Any, Any]:
@@ -126,7 +129,7 @@ def reward_loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Map
 
     references, rules = y["target"][:, None], Rules(BOS, EOS, config.max_tokens)
     limits = _limits(config, x["source_lengths"])
-    return rewarding.reward_loss(model.get_layer("decoder"), see, references, y["noise"], rules, limits)
+    return rewarding.reward_loss(model.get_layer("decoder"), see, reward, references, y["noise"], rules, limits)
 
 
 def _limits(config: Config, lengths: Any) -> Any:

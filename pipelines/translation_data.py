@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from models.rewards import sentence_bleu
 from pipelines.data.inputs import Encoded
 from pipelines.data.sources.source import Example
 from pipelines.data.text import EOS, SubwordVocabulary, ensure_min_length, normalise
 from pipelines.data.text_learning import learn_vocabulary
+from pipelines.training.rewarding import Reward
 from pipelines.translation_config import Config
 
 CHUNK = 512
@@ -96,6 +98,11 @@ def encode(
     mean = tf.reduce_mean(tf.cast(target_lengths, tf.float32))
     y = {"target": target, "target_lengths": target_lengths, "mean_length": tf.fill(tf.shape(target_lengths), mean)}
     return Encoded(x, y, np.maximum(lengths, target_lengths), kept, dropped)
+
+
+def reward(training: Encoded) -> Reward:
+    """Return what translations are rewarded for: BLEU of the pieces."""
+    return sentence_bleu
 
 
 def _joined(parts: list[tf.RaggedTensor]) -> tf.RaggedTensor:

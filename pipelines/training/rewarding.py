@@ -11,11 +11,13 @@ from typing import Any
 import tensorflow as tf
 
 from models.decoders import AttentionDecoder
-from models.rewards import sentence_bleu
 from models.search import Rules, sample
 from pipelines.data.inputs import Transform
 from pipelines.data.text import PAD
 from pipelines.training.step import projected_loss
+
+Reward = Callable[[Any, Any], Any]
+"""(answers int32 [B, K, U], references int32 [B, R, W]) -> float32 [B, K]."""
 
 WIDTH = 8  # drawn answers are cut to a multiple of it: few widths, each compiled once
 
@@ -36,6 +38,7 @@ def noise(samples: int, length: int) -> Transform:
 def reward_loss(
     decoder: AttentionDecoder,
     see: Callable[[bool], tuple[Any, Any, Any]],
+    reward: Reward,
     references: Any,
     noise: Any,
     rules: Rules,
@@ -43,7 +46,7 @@ def reward_loss(
 ) -> Any:
     """Return 1 - mean reward of K drawn answers of each example, float32 [B], whose gradient raises the reward.
 
-    The reward r is `sentence_bleu`. The gradient is that of sum over k of (r_k - mean of the other r) times the
+    The gradient is that of sum over k of (r_k - mean of the other r) times the
     negative log-probability of answer k, over K and the mean length of an answer (REINFORCE, Williams 1992, with the
     leave-one-out baseline of Kool et al. 2019).
 
@@ -51,6 +54,7 @@ def reward_loss(
         decoder: draws without dropout, and is trained with it.
         see: returns what the decoder sees, with dropout (True) or without: keys [B, S, D], their lengths int32 [B], and
             a summary [B, G] or None.
+        reward: scores the answers r, see `models.rewards`.
         references: int32 [B, R, W], right-padded with 0.
         noise: float32 [B, K, L], see `noise`.
         rules: what every answer must obey.
@@ -59,7 +63,7 @@ def reward_loss(
     samples = noise.shape[1]
     tokens, lengths = drawn(decoder, see(False), noise, rules, limits)
     answers = tf.reshape(tokens, [-1, samples, tf.shape(tokens)[1]])
-    rewards = sentence_bleu(answers, references)
+    rewards = reward(answers, references)
     others = (tf.reduce_sum(rewards, axis=1, keepdims=True) - rewards) / (samples - 1)
     seen = tf.concat([tf.fill([tf.shape(tokens)[0], 1], rules.start), tokens[:, :-1]], axis=1)
     readout, _ = decoder.read(seen, tf.maximum(lengths, 1), *see(True), training=True)

@@ -87,7 +87,7 @@ def train(
         chosen,
         loaded.run,
         loaded.task.augmentation(chosen),
-        _reward(loaded),
+        _reward(loaded, training),
     )
     progress = trainer.fit(training)
     loaded.run.write_json("environment.json", environment() | {"training_seconds": round(progress.seconds, 1)})
@@ -98,14 +98,16 @@ def train(
     return folder
 
 
-def _reward(loaded: Loaded) -> tuple[LossFunction, Transform] | None:
+def _reward(loaded: Loaded, training: Encoded) -> tuple[LossFunction, Transform] | None:
     """Return loss and transform of the epochs that train on whole answers, where the task and its settings have any."""
     task, config = loaded.task, loaded.config
     if not getattr(config, "reward_epochs", 0):
         return None
     if config.reward_epochs > config.epochs:
         raise ValueError(f"--reward-epochs {config.reward_epochs}: there are {config.epochs} epochs in all")
-    return lambda x, y: task.reward_loss(loaded.model, config, x, y), noise(config.reward_samples, config.max_tokens)
+    reward = task.reward(training)
+    draws = noise(config.reward_samples, config.max_tokens)
+    return lambda x, y: task.reward_loss(loaded.model, config, reward, x, y), draws
 
 
 def _greedy(loaded: Loaded) -> Loaded:

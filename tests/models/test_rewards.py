@@ -5,7 +5,8 @@ from collections import Counter
 import numpy as np
 import tensorflow as tf
 
-from models.rewards import sentence_bleu
+from models.rewards import CODES, cider_d, codes, document_frequencies, sentence_bleu
+from pipelines.training import caption_metrics
 
 
 def by_counting(answer: list[int], references: list[list[int]]) -> float:
@@ -51,3 +52,27 @@ def test_longer_padding_changes_nothing() -> None:
     short = tf.constant([[[3, 4, 5], [3, 0, 0]]]), tf.constant([[[3, 4, 4, 5]]])
     long = tuple(tf.pad(part, [[0, 0], [0, 0], [0, 5]]) for part in short)
     np.testing.assert_allclose(sentence_bleu(*short), sentence_bleu(*long), rtol=1e-6)
+
+
+def test_cider_d_is_that_of_the_caption_metrics() -> None:
+    random = np.random.default_rng(1)
+    draw = lambda low: [int(t) for t in random.integers(1, 6, random.integers(low, 11))]  # noqa: E731
+    answers = [draw(1) for _ in range(30)]
+    references = [[draw(1) for _ in range(random.integers(1, 4))] for _ in range(30)]
+    counts = lambda row: caption_metrics.ngrams([str(t) for t in row])  # noqa: E731
+    expected = caption_metrics.cider_d([counts(a) for a in answers], [[counts(r) for r in g] for g in references])
+    group = tf.constant([padded(group + [[]] * (3 - len(group)), 12) for group in references])
+    frequencies = document_frequencies(group.numpy())
+    given = tf.constant(padded(answers, 11))[:, None]
+    for function in (cider_d, tf.function(cider_d)):
+        np.testing.assert_allclose(10 * function(given, group, frequencies)[:, 0], expected, rtol=1e-4, atol=1e-6)
+    assert np.std(expected) > 0.1
+
+
+def test_codes_tell_runs_apart() -> None:
+    tokens = np.random.default_rng(2).integers(1, 4000, (1, 3000))
+    for order in (1, 2, 3, 4):
+        found = np.asarray(codes(tokens, order))[0]
+        runs = {tuple(tokens[0, i : i + order]) for i in range(len(found))}
+        assert 0 <= found.min() and found.max() < CODES
+        assert len(runs) - 15 < len(set(found.tolist())) <= len(runs)

@@ -39,7 +39,7 @@ def numbers(seed: int) -> Any:
 def test_value_and_gradient_are_those_of_the_definition() -> None:
     decoder, given = made(), numbers(1)
     with tf.GradientTape() as tape:
-        losses = reward_loss(decoder, see, REFERENCES, given, RULES)
+        losses = reward_loss(decoder, see, sentence_bleu, REFERENCES, given, RULES)
         total = tf.reduce_sum(losses)
     found = tape.gradient(total, decoder.trainable_variables, unconnected_gradients="zero")
     tokens, lengths = drawn(decoder, see(False), given, RULES, None)
@@ -71,7 +71,7 @@ def test_the_reward_rises() -> None:
     @tf.function
     def step(given: Any) -> Any:
         with tf.GradientTape() as tape:
-            lacking = tf.reduce_mean(reward_loss(decoder, see, REFERENCES, given, RULES))
+            lacking = tf.reduce_mean(reward_loss(decoder, see, sentence_bleu, REFERENCES, given, RULES))
         optimizer.apply(tape.gradient(lacking, decoder.trainable_variables), decoder.trainable_variables)
         return lacking
 
