@@ -137,7 +137,7 @@ class GridEncoder(keras.layers.Layer):
         self.drop = keras.layers.Dropout(dropout, seed=seed, dtype=self.dtype_policy)
 
     def build(self, grid_shape: Any) -> None:
-        """Create the weights for C channels."""
+        """Create the weights for cells of C channels; ``grid_shape`` is that of [B, R, C] or [B, Y, X, C]."""
         self.norm.build(grid_shape)
         self.project.build(grid_shape)
 

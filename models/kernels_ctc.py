@@ -23,7 +23,7 @@ def _blank_last(logits: Tensor) -> Tensor:
 
 
 def check_labels(labels: Tensor, label_lengths: Tensor, classes: int) -> Tensor:
-    """Return ``labels`` once they are known to be symbols: ids 1 to V - 1 within their lengths.
+    """Return ``labels``, int32 [B, U], once they are known to be symbols: ids 1 to V - 1 within their lengths [B].
 
     Raises:
         InvalidArgumentError: when the graph runs, naming the first wrong row; compiled as a whole by XLA there is

@@ -70,7 +70,10 @@ def matmul(x: Tensor, w: Tensor) -> Tensor:
 
 
 def weight_gradients(x: Tensor, h: Tensor, dz: Tensor, recurrent_dz: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum over all steps the products x^T dz and h^T dz: gradients of the kernel and the recurrent kernel."""
+    """Sum over all steps the products x^T dz and h^T dz: gradients of the kernel and the recurrent kernel.
+
+    x [B, T, D] with dz [B, T, G] gives [D, G]; h [B, T, H] with recurrent_dz [B, T, G] gives [H, G].
+    """
     flat = [tf.reshape(a, [-1, a.shape[-1]]) for a in (x, h, dz, recurrent_dz)]
     if dz is recurrent_dz:
         both = tf.matmul(tf.concat(flat[:2], axis=1), flat[2], transpose_a=True)
@@ -79,7 +82,7 @@ def weight_gradients(x: Tensor, h: Tensor, dz: Tensor, recurrent_dz: Tensor) -> 
 
 
 def cut(tensor: Tensor, parts: int) -> list[Tensor]:
-    """Cut a tensor into ``parts`` along the batch, equal up to the remainder, which the last part takes."""
+    """Cut a tensor [B, ...] into ``parts`` along the batch, equal up to the remainder, which the last part takes."""
     if parts == 1:
         return [tensor]
     size = tf.shape(tensor)[0] // parts
@@ -118,7 +121,7 @@ class Chain:
     initial: Any
 
     def choose(self, t: Tensor, after: Any, before: Any) -> Any:
-        """Take ``after`` in the rows where step t is real, ``before`` in the others."""
+        """Take ``after`` in the rows where step t is real, ``before`` in the others; both hold states [B, H]."""
         if self.mask is None:
             return after
         real = self.mask[:, t][:, None]
@@ -187,7 +190,10 @@ def backward(cell: Cell, chain: Chain, factors: Any, upstream: Tensor, final: An
 
 
 def run(chains: list[tuple[Any, Any]], time: Tensor) -> list[Any]:
-    """Take ``time`` steps of all chains inside one loop and return what each carries at the end."""
+    """Take ``time`` steps, a scalar, of all chains inside one loop and return what each carries at the end.
+
+    A chain is its step and what it carries, as `forward` or `backward` sets it up: states [B, H], arrays [B, T, W].
+    """
 
     def body(n: Tensor, carries: Any) -> Any:
         return n + 1, [step(n, carry) for (step, _), carry in zip(chains, carries, strict=True)]

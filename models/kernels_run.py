@@ -48,7 +48,10 @@ class Plan:
     parts: int
 
     def signature(self) -> dict[str, Any]:
-        """Describe the inputs for ``tf.function``: batch and time stay open, so that one trace serves all."""
+        """Describe the inputs for ``tf.function``: x [B, T, D], mask [B, T], weights and states [B, H].
+
+        Batch and time stay open, so that one trace serves all.
+        """
         state, directions = tf.TensorSpec([None, self.units]), len(self.backwards)
         return {
             "x": tf.TensorSpec([None, None, self.width]),
@@ -58,7 +61,7 @@ class Plan:
         }
 
     def chains(self, inputs: dict[str, Any]) -> list[loop.Chain]:
-        """Cut the inputs into chains: every part of the first direction, then of the second."""
+        """Cut the inputs into chains [B / parts, T, D]: every part of the first direction, then of the second."""
         xs = loop.cut(inputs["x"], self.parts)
         masks = loop.cut(inputs["mask"][0], self.parts) if self.masked else [None] * self.parts
         chains = []
@@ -69,7 +72,7 @@ class Plan:
         return chains
 
     def join(self, parts: list[Tensor]) -> list[Tensor]:
-        """Put the parts of each direction together again along the batch."""
+        """Put the parts [B / parts, ...] of each direction together again along the batch: one [B, ...] a direction."""
         groups = [parts[n : n + self.parts] for n in range(0, len(parts), self.parts)]
         return [tf.concat(g, axis=0) if len(g) > 1 else g[0] for g in groups]
 
@@ -101,7 +104,11 @@ def forward(plan: Plan, save: bool) -> Any:
 
 @functools.cache
 def backward(plan: Plan) -> Any:
-    """Compile the backward pass: inputs, arrays and gradients of outputs and final states -> of x, weights, initial."""
+    """Compile the backward pass: inputs, arrays, gradients of outputs and final states -> of x, weights, initial.
+
+    The gradients of the outputs are [B, T, H] for each direction, of the final states [B, H]; those returned have the
+    shapes of what they belong to.
+    """
     cell = CELLS[plan.cell]
 
     def run(inputs: dict[str, Any], arrays: Any, upstream: Any, final: Any) -> Any:

@@ -74,7 +74,7 @@ class Path(NamedTuple):
 
 
 def empty(batch: Any, width: int, rules: Rules) -> Path:
-    """Paths before the first step. All but the first of a beam are dead, or K equal ones would be kept."""
+    """Paths [B, K] before the first step. All but the first of a beam are dead, or K equal ones would be kept."""
     tokens = ops.zeros((batch, width, rules.max_length), dtype="int32")
     blank = tokens[:, :, 0]
     sums = ops.zeros_like(blank, dtype="float32") + np.where(np.arange(width) == 0, 0.0, BLOCKED).astype("float32")
@@ -82,7 +82,7 @@ def empty(batch: Any, width: int, rules: Rules) -> Path:
 
 
 def run(body: Callable[[Any, Path, Any], tuple[Path, Any]], path: Path, state: Any, rules: Rules) -> Path:
-    """Repeat body until every path is done or L tokens long."""
+    """Repeat body until every path is done or L tokens long; ``state`` holds tensors [B K, ...], a row a path."""
     leaves = keras.tree.flatten(state)
     start = (*path, *leaves)
 
@@ -139,7 +139,7 @@ def extended(path: Path, t: Any, tokens: Any, sums: Any, rules: Rules, limits: A
 
 
 def rows(state: Any) -> Any:
-    """N, the rows of a state."""
+    """N, a scalar: the rows of a state, whose tensors are [N, ...]."""
     return ops.shape(keras.tree.flatten(state)[0])[0]
 
 
@@ -149,5 +149,5 @@ def log_total(logits: Any) -> Any:
 
 
 def penalty(lengths: Any, alpha: float) -> Any:
-    """((5 + length) / 6) ^ alpha, float32."""
+    """((5 + length) / 6) ^ alpha, float32, of ``lengths`` [B, K]."""
     return ((5.0 + ops.cast(lengths, "float32")) / 6.0) ** alpha

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,11 @@ from pipelines.task import Task
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted([*ROOT.glob("models/**/*.py"), *ROOT.glob("pipelines/**/*.py")])
 ROOMS = ["models", "pipelines.data", "pipelines.training", "pipelines.delivery"]
+MATHEMATICS = [
+    *(path for path in SOURCES if path.parent.name == "models"),
+    *sorted(ROOT.glob("pipelines/training/*metrics*.py")),
+    *(ROOT / "pipelines" / "data" / f"{name}.py" for name in ("audio", "images", "inputs")),
+]
 COMMON = {"pipelines", "pipelines.config", "pipelines.quiet", "pipelines.task"}
 
 
@@ -81,6 +87,55 @@ def test_sizes_and_docstrings(path: Path) -> None:
             assert length <= 40, f"{path.name}:{node.lineno} {node.name} has {length} lines"
         if not node.name.startswith("_"):
             assert ast.get_docstring(node), f"{path.name}:{node.lineno} {node.name} has no docstring"
+
+
+TENSOR = re.compile(r"\b(Any|Tensor|Array|ndarray)\b")
+AXIS = r"(?:\d+(?: ?\* ?| ))?[A-Za-z]\w*(?: [A-Z]\b)?(?: ?[-+*/] ?\w+)*"  # T, 2 H, B K, R + 1, 2 * bins
+SHAPE = re.compile(rf"\[(?=[^\]]*[A-Za-z])(?:{AXIS}|\d+|\.+)(?:, (?:{AXIS}|\d+|\.+))*\]|\bscalars?\b|\bany shape\b")
+
+
+def annotated(node: ast.FunctionDef | ast.ClassDef) -> str:
+    """Return the annotations of what goes in and out, or of a class's fields; a layer is no tensor."""
+    if isinstance(node, ast.ClassDef):
+        found = [part.annotation for part in node.body if isinstance(part, ast.AnnAssign)]
+    else:
+        every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        found = [part.annotation for part in every if part.annotation and part.arg != "layer"] + [node.returns]
+    return " ".join(ast.unparse(part) for part in found if part)
+
+
+def without_shapes(tree: ast.Module) -> list[str]:
+    """Return the public functions and classes that handle tensors and whose docstrings state no shape."""
+    found = []
+    for node in public_and_private(tree):
+        told = ast.get_docstring(node) or ""
+        hidden = node.name.startswith("_") and node.name != "__call__"
+        about_words = node.name in ("get_config", "report")
+        if not hidden and not about_words and TENSOR.search(annotated(node)) and not SHAPE.search(told):
+            found.append(f"{node.lineno} {node.name}")
+    return found
+
+
+@pytest.mark.parametrize("path", MATHEMATICS, ids=module_name)
+def test_what_handles_tensors_states_their_shapes(path: Path) -> None:
+    assert not without_shapes(ast.parse(path.read_text("utf-8")))
+
+
+@pytest.mark.parametrize(
+    ("text", "stated"),
+    [
+        ("Weigh the states [B, T, H].", True),
+        ("Both directions side by side, [B, T, 2 H].", True),
+        ("Filters float32 [bins, bands].", True),
+        ("The loss, a scalar.", True),
+        ("Weigh the states of every step.", False),
+        ("Mass in [0, 1].", False),
+        ("See Xu et al. [a list of them].", False),
+    ],
+)
+def test_a_shape_is_told_from_other_brackets(text: str, stated: bool) -> None:
+    code = f"def weigh(x: Any) -> Any:\n    {text!r}\n"
+    assert without_shapes(ast.parse(code)) == ([] if stated else ["1 weigh"])
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)

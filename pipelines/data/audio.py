@@ -76,14 +76,14 @@ class Mel:
 
 
 def hertz_to_mel(hertz: Array) -> Array:
-    """Slaney's mel scale: linear (3 mel per 200 Hz) below 1 kHz, 27 steps per factor 6.4 above."""
+    """Slaney's mel scale, of any shape: linear (3 mel per 200 Hz) below 1 kHz, 27 steps per factor 6.4 above."""
     hertz = np.asarray(hertz, np.float64)
     logarithmic = 15.0 + np.log(np.maximum(hertz, 1000.0) / 1000.0) * 27.0 / np.log(6.4)
     return np.where(hertz < 1000.0, hertz * 3.0 / 200.0, logarithmic)
 
 
 def mel_to_hertz(mel: Array) -> Array:
-    """The inverse of `hertz_to_mel`."""
+    """The inverse of `hertz_to_mel`, of any shape."""
     mel = np.asarray(mel, np.float64)
     logarithmic = 1000.0 * np.exp((np.maximum(mel, 15.0) - 15.0) * np.log(6.4) / 27.0)
     return np.where(mel < 15.0, mel * 200.0 / 3.0, logarithmic)

@@ -26,7 +26,7 @@ _ORIENTATION = (b"\x01\x12\x00\x03\x00\x00\x00\x01\x00", b"\x12\x01\x03\x00\x01\
 
 @functools.cache
 def decoder(size: int) -> Callable[[Any], tuple[Any, Any]]:
-    """Return `decode` for one size as a function that is traced once, for calls outside a graph."""
+    """Return `decode` for one size, tf.string [B] in, as a function that is traced once, for calls outside a graph."""
     function: Callable[[Any], tuple[Any, Any]] = tf.function(
         lambda contents: decode(contents, size), input_signature=[tf.TensorSpec([None], tf.string)]
     )

@@ -50,7 +50,7 @@ class Encoded:
 
 
 def widths(longest: int, smallest: int = 8, growth: float = 1.25) -> np.ndarray:
-    """Return the padded widths, int32: multiples of 8 that rise geometrically and end where ``longest`` fits.
+    """Return the padded widths, int32 [W]: multiples of 8 that rise geometrically and end where ``longest`` fits.
 
     About 15 widths cover 1 to 400 steps: few enough to compile each once, and a batch wastes under a quarter.
     """
@@ -129,7 +129,7 @@ def sorted_plan(lengths: np.ndarray, batch_size: int, most: int = 0) -> Plan:
 
 
 def padding_share(encoded: Encoded, plan: Plan) -> float:
-    """Return the share of steps in the plan's padded batches that are padding, by ``lengths``."""
+    """Return the share of steps in the plan's padded batches that are padding, by ``lengths``; a scalar in [0, 1)."""
     limits = widths(int(encoded.lengths.max()))
     real = sum(int(encoded.lengths[indices].sum()) for indices in plan)
     longest = [encoded.lengths[indices].max() for indices in plan]
@@ -144,7 +144,7 @@ def batches(
 ) -> tf.data.Dataset:
     """Turn a plan into a dataset of (x, y), in the plan's order.
 
-    Ragged features are padded with zeros to the next of ``widths``; dense ones are gathered as they are.
+    Ragged features are padded with zeros to the next of ``widths``, [B, T, ...]; dense ones are gathered as they are.
 
     Args:
         encoded: the examples.

@@ -182,8 +182,8 @@ def bleu(matches: np.ndarray, guesses: np.ndarray, length: int, reference_length
     """BLEU-1 to BLEU-4, fractions, without smoothing (Papineni et al. 2002, P02-1040, section 2.3).
 
     Args:
-        matches: int64 [4], clipped matches of the corpus.
-        guesses: int64 [4], n-grams of its captions.
+        matches: int64 [N] with N = 4, clipped matches of the corpus for 1 to N words.
+        guesses: int64 [N], n-grams of its captions.
         length: words of its captions.
         reference_length: words of the nearest references.
     """
