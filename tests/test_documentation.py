@@ -14,6 +14,7 @@ from pipelines import TASKS, load_settings
 from pipelines.arguments import read_settings
 from pipelines.command_line import build_parser
 from pipelines.config import DECODING, from_dict
+from tests import adding
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md"),
@@ -64,7 +65,9 @@ REAL = [c for c in COMMANDS if not {"TASK", "..."} & set(c.arguments) and c.argu
 
 
 @pytest.mark.parametrize("command", REAL, ids=lambda c: f"{c.page}: {c.line}"[:100])
-def test_the_command_line_understands(command: Command) -> None:
+def test_the_command_line_understands(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if command.page == adding.PAGE:
+        adding.add(tmp_path, monkeypatch)
     try:
         check(command)
     except SystemExit as end:  # --help and --version
@@ -95,18 +98,20 @@ def test_a_wrong_command_would_be_noticed(line: str) -> None:
         check(command)
 
 
-def quick_fences() -> list[tuple[str, str]]:
-    return [
-        (str(page.relative_to(ROOT)), body)
-        for page in PAGES
-        for info, body in FENCE.findall(page.read_text("utf-8"))
-        if "quick" in info.split()
-    ]
+def quick_fences() -> dict[str, list[tuple[str, str]]]:
+    """The fences marked `quick` of each page: (language, text), in the order in which a reader types them."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for page in PAGES:
+        for info, body in FENCE.findall(page.read_text("utf-8")):
+            if "quick" in info.split():
+                found.setdefault(str(page.relative_to(ROOT)), []).append((info.split()[0], body))
+    return found
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page, script", quick_fences())
-def test_quick_commands_work(page: str, script: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", list(quick_fences()))
+def test_quick_fences_work_one_after_the_other(page: str, tmp_path: Path) -> None:
+    """In a folder with `pretrained/` and the table `reviews.csv` that the pages speak of."""
     from pipelines.data.sources.synthetic import sentiment as synthetic
     from pipelines.data.sources.synthetic.builtin import builtin
 
@@ -116,12 +121,16 @@ def test_quick_commands_work(page: str, script: str, tmp_path: Path) -> None:
         writer.writerow(["text", "label"])
         for example in builtin(synthetic.examples, {"train": 400}).read("train"):
             writer.writerow([example["text"], example["label"]])
-    script = script.replace(".venv/bin/python", shlex.quote(sys.executable))
-    script = re.sub(r"^pipelines ", f"{shlex.quote(sys.executable)} -m pipelines ", script, flags=re.MULTILINE)
-    done = subprocess.run(
-        ["bash", "-euc", script], cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False
-    )
-    assert done.returncode == 0, f"{page}: {done.stderr}"
+    for language, text in quick_fences()[page]:
+        script = text.replace(".venv/bin/python", shlex.quote(sys.executable))
+        script = re.sub(r"^pipelines ", f"{shlex.quote(sys.executable)} -m pipelines ", script, flags=re.MULTILINE)
+        command = {"sh": ["bash", "-euc", script], "python": [sys.executable, "-c", text]}[language]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
+        assert done.returncode == 0, f"{page}: {text}\n{done.stdout[-1000:]}\n{done.stderr[-2000:]}"
+
+
+def test_the_readme_has_quick_fences() -> None:
+    assert {"sh", "python"} <= {language for language, _ in quick_fences()["README.md"]}
 
 
 @pytest.mark.slow
