@@ -19,7 +19,8 @@ def sentence_bleu(answers: Any, references: Any) -> Any:
     Precisions of more than one token are smoothed by one, (matches + 1) / (n-grams + 1) (Lin and Och 2004,
     C04-1072, section 4), since a short answer without a common run of four would otherwise be worth nothing. An
     n-gram counts at most as often as in the reference that holds it most often, and an answer shorter than the
-    nearest reference is punished (Papineni et al. 2002, P02-1040). An answer without a token is worth 0.
+    references in the mean is punished (Papineni et al. 2002, P02-1040, take the nearest one: among several there is
+    nearly always a short one, and answers would learn to be as short). An answer without a token is worth 0.
 
     Args:
         answers: int32 [B, K, U], right-padded with 0.
@@ -154,14 +155,9 @@ def _matches(runs: Any, selves: Any, real: Any) -> tuple[Any, Any]:
 
 
 def _brevity(length: Any, references: Any) -> Any:
-    """Logarithm of the brevity penalty, float32 [B, K], for answers of length float32 [B, K].
-
-    Of two references that are equally near, the shorter one counts.
-    """
+    """Logarithm of the brevity penalty, float32 [B, K], for answers of length float32 [B, K]."""
     lengths = ops.sum(ops.cast(references != PAD, "float32"), axis=-1)  # [B, R]
-    lengths = ops.where(lengths > 0, lengths, 1e6)[:, None, :]
-    distance = ops.abs(lengths - length[:, :, None]) + lengths * 1e-4
-    nearest = ops.take_along_axis(
-        ops.broadcast_to(lengths, ops.shape(distance)), ops.argmin(distance, axis=-1)[:, :, None], axis=-1
-    )[:, :, 0]
-    return ops.minimum(0.0, 1.0 - nearest / ops.maximum(length, 1.0))
+    mean = ops.sum(lengths, axis=-1, keepdims=True) / ops.maximum(
+        ops.sum(ops.cast(lengths > 0, "float32"), axis=-1, keepdims=True), 1.0
+    )
+    return ops.minimum(0.0, 1.0 - mean / ops.maximum(length, 1.0))

@@ -24,8 +24,8 @@ def by_counting(answer: list[int], references: list[list[int]]) -> float:
         smoothing = int(n > 1)
         share = (matches + smoothing) / max(grams + smoothing, 1)
         logarithms.append(np.log(max(share, 1e-9)))
-    nearest = min((len(r) for r in references), key=lambda length: (abs(length - len(answer)), length))
-    return float(np.exp(np.mean(logarithms) + min(0.0, 1 - nearest / len(answer))))
+    length = np.mean([len(r) for r in references])
+    return float(np.exp(np.mean(logarithms) + min(0.0, 1 - length / len(answer))))
 
 
 def padded(rows: list[list[int]], width: int) -> list[list[int]]:
