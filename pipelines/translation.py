@@ -128,13 +128,8 @@ def reward_loss(
         return keys, x["source_lengths"], summary
 
     references, rules = y["target"][:, None], Rules(BOS, EOS, config.max_tokens)
-    limits = _limits(config, x["source_lengths"])
+    limits = y["target_lengths"] + SLACK  # one drawn answer that does not end would keep all others waiting
     return rewarding.reward_loss(model.get_layer("decoder"), see, reward, references, y["noise"], rules, limits)
-
-
-def _limits(config: Config, lengths: Any) -> Any:
-    """Return the longest translation in pieces, int32 [B], of sources of so many pieces."""
-    return tf.cast(config.length_ratio * tf.cast(lengths, tf.float32), tf.int32) + SLACK
 
 
 def augmentation(config: Config) -> None:
@@ -154,7 +149,7 @@ def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str
     keys, summary = encoder(x["source"], lengths, training=False)
     state, memory = decoder.start(keys, lengths, summary)
     rules = Rules(BOS, EOS, config.max_tokens, config.min_tokens, config.no_repeat_ngram)
-    limits = _limits(config, lengths)
+    limits = tf.cast(config.length_ratio * tf.cast(lengths, tf.float32), tf.int32) + SLACK
     found = searching.found(lambda tokens, state: decoder.step(tokens, state, memory), state, rules, config, limits)
     blank = ((lengths == 1) & (x["source"][:, 0] == EMPTY))[:, None]
     tokens, counts = tf.where(blank[:, :, None], PAD, found.tokens), tf.where(blank, 0, found.lengths)
