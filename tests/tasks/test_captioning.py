@@ -206,12 +206,19 @@ def frozen_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return train("captioning", data=str(root), run=root / "run", **settings), root
 
 
-def test_frozen_network_from_folder_to_answers(frozen_run: tuple[Path, Path], tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def predictor(frozen_run: tuple[Path, Path]) -> Predictor:
+    """Answers of the frozen run; loaded once."""
+    return Predictor(frozen_run[0])
+
+
+def test_frozen_network_from_folder_to_answers(
+    frozen_run: tuple[Path, Path], predictor: Predictor, tmp_path: Path
+) -> None:
     run, root = frozen_run
     record = json.loads((run / "encoder.json").read_text())
     assert record["network"] == "MobileNet" and (record["cells"], record["features"]) == (4, 1024)
     assert evaluate(run, out=tmp_path / "scores")["examples"] == 6
-    predictor = Predictor(run)
     answers = predictor([str(root / "test-0.png"), str(root / "gone.png"), b"junk", (root / "test-1.png").read_bytes()])
     assert [a["status"] for a in answers] == ["ok", "unreadable", "unreadable", "ok"]
     assert answers[0]["answer"] and answers[1]["answer"] == "" and "gone.png" in answers[1]["error"]
@@ -219,9 +226,8 @@ def test_frozen_network_from_folder_to_answers(frozen_run: tuple[Path, Path], tm
 
 
 @pytest.mark.slow
-def test_frozen_network_exported(frozen_run: tuple[Path, Path], tmp_path: Path) -> None:
+def test_frozen_network_exported(frozen_run: tuple[Path, Path], predictor: Predictor, tmp_path: Path) -> None:
     run, root = frozen_run
-    predictor = Predictor(run)
     buffer = io.BytesIO()
     Image.new("RGB", (300, 200), "red").save(buffer, "JPEG")
     contents = [(root / "test-0.png").read_bytes(), b"junk", buffer.getvalue(), *files()]
@@ -233,10 +239,10 @@ def test_frozen_network_exported(frozen_run: tuple[Path, Path], tmp_path: Path) 
     assert not found["attention"][1].any() and found["attention"][0].sum() > 1
 
 
-def test_explanation(frozen_run: tuple[Path, Path]) -> None:
+def test_explanation(frozen_run: tuple[Path, Path], predictor: Predictor) -> None:
     run, root = frozen_run
     explanation = explain_run(run, str(root / "test-0.png"))
-    assert explanation.answer == Predictor(run)([str(root / "test-0.png")])[0]["answer"]
+    assert explanation.answer == predictor([str(root / "test-0.png")])[0]["answer"]
     assert len(explanation.numbers["rows"]) == len(explanation.arrays["attention"]) > 0
     np.testing.assert_allclose(explanation.arrays["attention"].sum((1, 2)), 1, rtol=1e-4)
     assert len(explanation.picture.axes) >= 1 + len(explanation.numbers["rows"])
