@@ -57,6 +57,12 @@ class Config(TrainingConfig):
         0, ge=0, description="last epochs, in which drawn answers are scored and the better ones made likelier"
     )
     reward_samples: int = Field(4, ge=2, description="answers drawn for each example in those epochs")
+    reward_share: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of what those epochs learn in the weights; the rest is as it was before them",
+    )
     reward_rate: float = Field(0.1, gt=0, description="learning rate of those epochs, as a share of --learning-rate")
     beam_width: int = Field(5, ge=1, description="partial captions kept by the search; 1 is greedy")
     length_penalty: float = Field(1.0, ge=0, description="exponent of the length normalisation of the search")
@@ -93,6 +99,7 @@ PRESETS: dict[str, dict[str, object]] = {
     },
     "base": {
         "encoder": "MobileNetV2",
+        "picture_size": 256,
         "captions_per_step": 2,
         "vocabulary_size": 3500,
         "cell": "gru",
@@ -101,7 +108,9 @@ PRESETS: dict[str, dict[str, object]] = {
         "context_recurrence": True,
         "dropout": 0.5,
         "label_smoothing": 0.1,
-        "epochs": 30,
+        "epochs": 13,
+        "reward_epochs": 3,
+        "reward_share": 0.5,
         "batch_size": 32,
         "learning_rate": 1e-3,
         "warmup": 0.05,

@@ -8,7 +8,7 @@ Beside the protocol a task may have:
 
 - ``initialise(model, config, preprocessor, training)``: first weights that depend on the training examples;
 - ``adopt(config, preprocessor, examples)`` and ``HEAD`` (names of layers): warm start from another run;
-- ``reward(training)``, ``reward_loss(model, config, reward, x, y)`` and settings ``reward_...``: whole answers train the
+- ``reward(training)``, ``reward_loss(model, config, reward, x, y)``, settings ``reward_...``: whole answers train the
   last epochs, see `pipelines.training.rewarding`;
 - ``explain(model, preprocessor, config, input)``: where an answer comes from, for ``pipelines explain``;
 - ``sheet(model, preprocessor, config, examples)``: several explained on one picture, for ``explain --sheet``;

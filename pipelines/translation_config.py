@@ -38,6 +38,12 @@ class Config(TrainingConfig):
         0, ge=0, description="last epochs, in which drawn answers are scored and the better ones made likelier"
     )
     reward_samples: int = Field(4, ge=2, description="answers drawn for each example in those epochs")
+    reward_share: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of what those epochs learn in the weights; the rest is as it was before them",
+    )
     reward_rate: float = Field(0.1, gt=0, description="learning rate of those epochs, as a share of --learning-rate")
     beam_width: int = Field(5, ge=1, description="partial translations kept by the search; 1 is greedy")
     length_penalty: float = Field(1.0, ge=0, description="exponent of the length normalisation of the search")
@@ -74,15 +80,17 @@ PRESETS: dict[str, dict[str, object]] = {
         "beam_width": 3,
     },
     "base": {
-        "vocabulary_size": 8000,
+        "vocabulary_size": 5000,
         "max_tokens": 80,
         "embedding_size": 256,
         "units": 256,
-        "decoder_units": 512,
+        "decoder_units": 384,
+        "context_recurrence": True,
         "dropout": 0.4,
-        "epochs": 20,
+        "length_penalty": 1.6,
+        "epochs": 16,
         "batch_size": 64,
-        "learning_rate": 1e-3,
+        "learning_rate": 1.5e-3,
         "warmup": 0.05,
         "ema": 0.998,
     },

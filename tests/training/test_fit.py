@@ -1,7 +1,9 @@
 """The training loop on networks small enough to check by hand."""
 
+import dataclasses
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -59,6 +61,27 @@ def test_a_loss_that_is_not_finite_names_epoch_batch_and_examples(tmp_path: Path
     with pytest.raises(TrainingStopped, match=r"loss is nan in epoch 1, batch [1-4] \(.*data.csv:5") as error:
         trainer(tmp_path).fit(line_data(bad=3))
     assert "--learning-rate" in str(error.value)
+
+
+def test_a_second_phase_ends_between_the_weights_before_and_after_it(tmp_path: Path) -> None:
+    made = trainer(tmp_path, scores=[0.1, 0.2, 0.3], epochs=3, ema=0.9)
+    second = {"reward_epochs": 1, "reward_share": 0.25, "reward_rate": 0.5}
+    made.settings = SimpleNamespace(**dataclasses.asdict(made.settings), **second)
+    made.reward = lambda x, y: (made.model(x["x"])[:, 0] - 3.0) ** 2, lambda x, y, seed: (x, y)
+    validated, honest = [], made.validate
+
+    def watched() -> dict[str, float]:
+        validated.append([w.copy() for w in made.model.get_weights()])
+        return honest()
+
+    made.validate = watched
+    made.fit(line_data())
+    for final, before, after, mixed in zip(
+        made.model.get_weights(), validated[1], made.average.shadow, validated[2], strict=True
+    ):
+        assert np.abs(after.numpy() - before).max() > 0.01
+        np.testing.assert_allclose(final, before + 0.25 * (after.numpy() - before), rtol=1e-5)
+        np.testing.assert_array_equal(final, mixed)
 
 
 def test_patience_stops_and_the_best_epoch_is_restored(tmp_path: Path) -> None:

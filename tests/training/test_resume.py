@@ -59,7 +59,7 @@ def assert_same(first: Path, second: Path, epochs: int) -> None:
 
 # Each stop costs tracing anew; the middle of the second epoch has everything to restore.
 STOPS = [("sentiment", (9,)), *(pytest.param(name, (4, 9, 15), marks=pytest.mark.slow) for name in TASKS)]
-REWARDED = {"translation": {"reward_epochs": 1}, "captioning": {"reward_epochs": 1}}
+REWARDED = {"translation": {"reward_epochs": 1}, "captioning": {"reward_epochs": 1, "reward_share": 0.5}}
 
 
 @pytest.mark.parametrize(("task", "stops"), STOPS)
