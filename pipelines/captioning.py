@@ -29,6 +29,7 @@ from pipelines.captioning_data import load_preprocessor as load_preprocessor
 from pipelines.captioning_data import reward as reward
 from pipelines.captioning_serving import Serving, written
 from pipelines.captioning_serving import served as served
+from pipelines.captioning_serving import tolerance as tolerance
 from pipelines.data.images import OK, STATUS_NAMES
 from pipelines.data.images_files import pictures_in
 from pipelines.data.inputs import Transform

@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from pipelines.captioning_config import Config
 from pipelines.captioning_data import Preprocessor
 from pipelines.data.images import OK
 from pipelines.data.text import SubwordVocabulary
@@ -67,3 +68,12 @@ class Serving(tf.Module):
             "attention": tf.where(fine[:, None, None], found["attention"], 0.0),
             "status": status,
         }
+
+
+def tolerance(config: Config) -> float:
+    """Return how far floats of run and export may differ.
+
+    Features of a frozen network are rounded to float16, whose steps are 2^-11 = 0.0005 of a value: the last bit of a
+    convolution, which depends on how it is compiled, decides which way.
+    """
+    return 1e-4 if config.encoder == "conv" else 1e-3

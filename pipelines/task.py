@@ -17,6 +17,7 @@ Beside the protocol a task may have:
 - ``refused(example)``: why training leaves out an example that can be scored nevertheless;
 - ``settle(loaded, source)``: what decoding needs beyond the run, such as a language model;
 - ``served(card, row)``: what one row of the export's outputs says beside answer and score, as ``answer`` words it;
+- ``tolerance(config)``: how far floats of run and export may differ, where more is rounded than float32 does;
 - ``sentence(config, example)``: the text that ``pipelines lm RUN`` reads in an example;
 - ``MOST_STEPS``: padded steps that are decoded together at most, where one example can be very long;
 - a module ``pipelines/NAME_numeric.py``, where its network alone is of use: see ``pipelines.delivery.numeric``.
