@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from pipelines.config import FILES
 from pipelines.training.loading import load_run
 from pipelines.training.runs import CONFIG, HISTORY, WEIGHTS, Run
 
@@ -16,7 +17,8 @@ COPIED = (HISTORY, "environment.json", "learning_curves.png", "metrics.json")
 def slim(run: str | Path, out: str | Path) -> Path:
     """Copy what is needed to evaluate, predict and export.
 
-    The data's path is reduced to its last part: it belongs to one machine. The copy cannot be trained further.
+    Paths belong to one machine: the data's is reduced to its last part, those in settings (`FILES`) are left out, so
+    that who needs such a file names it. The copy cannot be trained further.
 
     Raises:
         ValueError: the run cannot be loaded, or ``out`` exists.
@@ -27,6 +29,8 @@ def slim(run: str | Path, out: str | Path) -> Path:
         raise ValueError(f"--out {target.path}: exists; name a new folder")
     record = loaded.run.read_json(CONFIG)
     record["data"]["spec"] = Path(record["data"]["spec"]).name
+    named = {name: value for name, value in record["config"].items() if name in FILES}
+    record["config"] |= {name: "" for name, value in named.items() if value not in FILES[name]}
     target.write_json(CONFIG, record)
     target.write(WEIGHTS, lambda path: halve(loaded.run.verified(WEIGHTS), path))
     for name in (*loaded.task.Preprocessor.FILES, *(name for name in COPIED if loaded.run.has(name))):
