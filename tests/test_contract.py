@@ -94,7 +94,7 @@ def few(name: str, count: int) -> Source:
     return Source("synthetic", readers, f"{count} of {name}")
 
 
-@every
+@one_by_default
 def test_what_is_learned_by_heart_is_answered_exactly(name: str, tmp_path: Path, monkeypatch: Any) -> None:
     task, source = load_task(name), few(name, 6)
     monkeypatch.setattr(task, "open_source", lambda spec, config: source)

@@ -111,6 +111,7 @@ def test_export_holds_plain_operations(tmp_path):
     np.testing.assert_allclose(loaded.serve(x, tf.constant([5, 3, 0])), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_twice_gives_the_same_bits():
     def train():
         keras.utils.set_random_seed(0)

@@ -59,7 +59,7 @@ def test_the_longest_batch_comes_first_and_leaves_nothing(tmp_path: Path, monkey
     probed.fit(data())
     assert len(seen) == 1 + 2 * 4 and seen[0] == max(seen) == (3, 40)
     plain = trainer(tmp_path / "plain")
-    plain._probe = lambda train: None  # type: ignore[method-assign]
+    plain._probe = lambda train, epoch: None  # type: ignore[method-assign]
     plain.fit(data())
     assert len(seen) == 1 + 2 * 4 + 2 * 4
     with np.load(tmp_path / "probed" / "state.npz") as one, np.load(tmp_path / "plain" / "state.npz") as two:
