@@ -103,8 +103,6 @@ def _reward(loaded: Loaded, training: Encoded) -> tuple[LossFunction, Transform]
     task, config = loaded.task, loaded.config
     if not getattr(config, "reward_epochs", 0):
         return None
-    if config.reward_epochs > config.epochs:
-        raise ValueError(f"--reward-epochs {config.reward_epochs}: there are {config.epochs} epochs in all")
     reward = task.reward(training)
     draws = noise(config.reward_samples, config.max_tokens)
     return lambda x, y: task.reward_loss(loaded.model, config, reward, x, y), draws
@@ -132,6 +130,8 @@ def _begin(loaded: Loaded, training: Encoded, other: Loaded | None) -> None:
 
 
 def _set_up(config: Any) -> None:
+    if getattr(config, "reward_epochs", 0) > config.epochs:
+        raise ValueError(f"--reward-epochs {config.reward_epochs}: there are {config.epochs} epochs in all")
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
     if config.deterministic:
