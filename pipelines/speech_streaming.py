@@ -72,7 +72,9 @@ class Streamer(tf.Module):
         Args:
             sound: float32 [B, N], N >= 0 samples of each recording.
             final: bool scalar: nothing follows, so that what is left is padded with silence and answered.
-            tail, begun, states: what the last step returned under these names, or ``start``.
+            tail: float32 [B, N'], what the last step returned under this name, or ``start``.
+            begun: bool scalar, likewise.
+            **states: ``state_0`` ..., float32 [B, H] each, likewise.
 
         Returns:
             the new ``tail``, ``begun`` and ``state_0`` ...; ``logits`` float32 [B, T, V], of which the first

@@ -22,6 +22,9 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benc
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 PROGRAM = re.compile(r"^(?:\$ )?(?:[\w./]*python[\d.]* -m pipelines|(?:\.venv/bin/)?pipelines) +(\w.*)$")
+NAMES = re.findall(r"^    (\w+) ", build_parser().format_help(), re.MULTILINE)
+ROW = re.compile(r"^\|.*$", re.MULTILINE)
+SHORT = re.compile(rf"(?:{'|'.join(NAMES)}) +\S")  # in a table: `train sentiment --data imdb`
 OPERATORS = {"|", ">", ">>", "<", "&&", ";", "&"}
 
 
@@ -35,9 +38,10 @@ def commands_in(page: str, text: str) -> list[Command]:
     """Commands in fences, with continued lines joined, and in spans of inline code."""
     lines = [line for _, body in FENCE.findall(text) for line in body.replace("\\\n", " ").splitlines()]
     spans = (" ".join(span.split()) for span in SPAN.findall(FENCE.sub("", text)))
-    lines += [span for span in spans if not re.fullmatch(r"(?:python -m )?pipelines \w+", span)]  # a name, not a call
+    spans = [span for span in spans if not re.fullmatch(r"(?:python -m )?pipelines \w+", span)]  # a name, not a call
     found = []
-    for line in lines:
+    cells = (span for row in ROW.findall(text) for span in SPAN.findall(row))
+    for line in [*lines, *spans, *(f"pipelines {cell}" for cell in cells if SHORT.match(cell))]:
         if match := PROGRAM.match(line.strip()):
             words = shlex.split(match[1], comments=True)
             end = next((i for i, word in enumerate(words) if word in OPERATORS), len(words))
@@ -76,10 +80,9 @@ def test_the_command_line_understands(command: Command, tmp_path: Path, monkeypa
 
 def test_every_command_of_the_program_is_in_the_readme() -> None:
     shown = {c.arguments[0] for c in COMMANDS if c.page == "README.md"} | set(
-        re.findall(r"^\| `(\w+)", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+        SPAN.findall("\n".join(re.findall(r"^\|[^|]*\|", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)))
     )
-    names = re.findall(r"^    (\w+) ", build_parser().format_help(), re.MULTILINE)
-    assert names and set(names) <= shown | {"tasks", "demo"}, set(names) - shown
+    assert NAMES and set(NAMES) <= shown, set(NAMES) - shown
 
 
 @pytest.mark.parametrize(
@@ -93,9 +96,11 @@ def test_every_command_of_the_program_is_in_the_readme() -> None:
     ],
 )
 def test_a_wrong_command_would_be_noticed(line: str) -> None:
-    (command,) = commands_in("page", f"```\n{line}\n```\n")
+    (fenced,) = commands_in("page", f"```\n{line}\n```\n")
+    (told,) = commands_in("page", f"| `{line.partition('pipelines ')[2]}` | what it does |\n")
+    assert fenced.arguments == told.arguments
     with pytest.raises(ValueError):
-        check(command)
+        check(told)
 
 
 def quick_fences() -> dict[str, list[tuple[str, str]]]:
@@ -137,7 +142,7 @@ def test_the_readme_has_quick_fences() -> None:
 def test_the_pages_of_docs_build_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs")
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(tmp_path)],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(tmp_path)],  # with -q no warning counts
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
