@@ -1,4 +1,5 @@
 import librosa
+import numba
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,6 +19,16 @@ SETTINGS = [
     Mel(rate=8000, bands=40, low=0.0),
     Mel(rate=22050, window_ms=46.44, hop_ms=11.61, bands=64, low=50, high=8000),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def uncompiled_librosa():
+    """Let librosa run what it would compile for 20 seconds, on a machine that sees it first, as the plain NumPy it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("vectorize", "guvectorize"):
+            patch.setattr(numba, name, lambda *signature, **options: lambda function: function)
+        librosa.feature.melspectrogram(y=noise(512), sr=8000, n_fft=256)
+        yield
 
 
 def noise(samples, seed=0):
