@@ -54,12 +54,16 @@ class AttentionDecoder(keras.layers.Layer):
         context_recurrence: another recurrent layer reads [h; c] before the readout, so that a step knows what
             the steps before attended to, while both layers still run over the whole target at once (Wu et al.
             2016, arXiv 1609.08144, section 3.2, feed the bottom layer's context to the layers above it).
+        lexical: the last E numbers of a key are the embedding of its word (`TextEncoder`, ``words``), and what of
+            them was attended to, l = tanh(sum of a f), adds l + tanh(W l) to r: a rare word asks less of the
+            states around it, and one that stays the same can be copied (Nguyen and Chiang 2018, N18-1031,
+            equations 6 and 7; here with r's output matrix instead of another one).
         dropout: probability of dropping a unit of e, of what enters upper layers, and of r.
         seed: of initial weights of the recurrent layers and of dropout; None draws one from Keras.
         embedding: an Embedding layer [V, E] to share; an own one when None. Not part of the configuration.
 
     Raises:
-        ValueError: an unknown kind of attention or cell, or a number out of range.
+        ValueError: an unknown kind of attention or cell, a number out of range, or keys too narrow for ``lexical``.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class AttentionDecoder(keras.layers.Layer):
         tied: bool = True,
         context_gate: bool = False,
         context_recurrence: bool = False,
+        lexical: bool = False,
         dropout: float = 0.0,
         seed: int | None = None,
         embedding: Any = None,
@@ -97,6 +102,7 @@ class AttentionDecoder(keras.layers.Layer):
         )
         self.gate = keras.layers.Dense(1, "sigmoid", dtype=policy) if context_gate else None
         self.readout = keras.layers.Dense(embedding_size, "tanh", dtype=policy)
+        self.lexicon = keras.layers.Dense(embedding_size, "tanh", use_bias=False, dtype=policy) if lexical else None
         self.output_kernel = None if tied else keras.layers.Dense(vocabulary_size, use_bias=False, dtype=policy)
         self.drop = keras.layers.Dropout(dropout, seed=seed, dtype=policy)
         self.mean = Pooling("mean", dtype=policy)
@@ -120,10 +126,15 @@ class AttentionDecoder(keras.layers.Layer):
         self.attention.build(hidden, keys_shape)
         if self.gate:
             self.gate.build(hidden)
-        both = (*steps, self.units + width)
+        words = self.embedding_size if self.lexicon else 0
+        if width <= words:
+            raise ValueError(f"lexical: keys of {width} numbers cannot end with embeddings of {words}")
+        both = (*steps, self.units + width - words)
         if self.upper:
             self.upper.build(both)
         self.readout.build(both)
+        if self.lexicon:
+            self.lexicon.build((*steps, self.embedding_size))
         if self.output_kernel:
             self.output_kernel.build((*steps, self.embedding_size))
         self.bias = self.add_weight(shape=(self.vocabulary_size,), initializer="zeros", name="bias")
@@ -191,8 +202,8 @@ class AttentionDecoder(keras.layers.Layer):
         state, memory = self.start(keys, key_lengths, summary)
         targets = ops.shape(tokens)[0] // ops.shape(keys)[0]
         state = keras.tree.map_structure(lambda x: ops.repeat(x, targets, axis=0), state)
-        hidden, context, weights = self._sequence(tokens, lengths, state, memory, training)
-        return self._readout(hidden, context, training), weights
+        hidden, context, words, weights = self._sequence(tokens, lengths, state, memory, training)
+        return self._readout(hidden, context, words, training), weights
 
     def project(self, readout: Any) -> Any:
         """Readout [..., E] -> logits [..., V], in its dtype."""
@@ -204,7 +215,7 @@ class AttentionDecoder(keras.layers.Layer):
     def attend(self, tokens: Any, lengths: Any, keys: Any, key_lengths: Any, summary: Any = None) -> Any:
         """The attention of `call` without its logits, float32 [B, U, S]: how a finished answer came about."""
         state, memory = self.start(keys, key_lengths, summary)
-        return self._sequence(tokens, lengths, state, memory, training=False)[2]
+        return self._sequence(tokens, lengths, state, memory, training=False)[3]
 
     def step(self, tokens: Any, state: dict[str, Any], memory: Memory) -> tuple[Any, dict[str, Any]]:
         """One step of a search, without dropout.
@@ -223,14 +234,15 @@ class AttentionDecoder(keras.layers.Layer):
         context, _ = self.attention(queries, memory.keys, memory.lengths, memory.projected)
         context = self._gated(hidden, ops.reshape(context, (-1, memory.keys.shape[-1])))
         after = {"stack": stack}
+        context, words = self._parted(context)
         if self.upper:
             hidden, after["upper"] = self.upper.step(ops.concatenate([hidden, context], -1), state["upper"])
-        return self.project(self._readout(hidden, context, training=False)), after
+        return self.project(self._readout(hidden, context, words, training=False)), after
 
     def _sequence(
         self, tokens: Any, lengths: Any, state: dict[str, Any], memory: Memory, training: bool | None
-    ) -> tuple[Any, Any, Any]:
-        """Tokens [N, U] -> hidden [N, U, H], context [N, U, D], weights [N, U, S]; the memory is of B examples."""
+    ) -> tuple[Any, Any, Any, Any]:
+        """Tokens [N, U] -> hidden [N, U, H], context [N, U, D], words [N, U, E], weights [N, U, S] of a memory of B."""
         embedded = self.drop(self.embedding(tokens), training=training)
         hidden, _ = self.stack(embedded, lengths, initial_state=state["stack"], training=training)
         queries = ops.reshape(hidden, (ops.shape(memory.keys)[0], -1, self.units))
@@ -238,18 +250,30 @@ class AttentionDecoder(keras.layers.Layer):
         each = ops.shape(tokens)
         context = self._gated(hidden, ops.reshape(context, (*each, memory.keys.shape[-1])))
         weights = ops.reshape(weights, (*each, ops.shape(memory.keys)[1]))
+        context, words = self._parted(context)
         if self.upper:
             both = self.drop(ops.concatenate([hidden, context], -1), training=training)
             hidden, _ = self.upper(both, lengths, initial_state=state["upper"], training=training)
-        return hidden, context, weights
+        return hidden, context, words, weights
+
+    def _parted(self, context: Any) -> tuple[Any, Any]:
+        """Context [..., D + E] -> [..., D] and the words attended to [..., E], where keys end with words."""
+        if not self.lexicon:
+            return context, None
+        width = context.shape[-1] - self.embedding_size
+        return context[..., :width], context[..., width:]
 
     def _gated(self, hidden: Any, context: Any) -> Any:
         """Weigh the context by the gate, where there is one."""
         return self.gate(hidden) * context if self.gate else context
 
-    def _readout(self, hidden: Any, context: Any, training: bool | None) -> Any:
-        """Hidden [..., H] and context [..., D] -> readout [..., E]."""
-        return self.drop(self.readout(ops.concatenate([hidden, context], -1)), training=training)
+    def _readout(self, hidden: Any, context: Any, words: Any, training: bool | None) -> Any:
+        """Hidden [..., H], context [..., D] and words [..., E] or None -> readout [..., E]."""
+        readout = self.readout(ops.concatenate([hidden, context], -1))
+        if self.lexicon:
+            words = ops.tanh(words)
+            readout = readout + words + self.lexicon(words)
+        return self.drop(readout, training=training)
 
     def compute_mask(self, *args: Any, **kwargs: Any) -> None:
         """No Keras mask leaves this layer: lengths do that work."""
@@ -266,6 +290,7 @@ class AttentionDecoder(keras.layers.Layer):
             "tied": self.tied,
             "context_gate": self.gate is not None,
             "context_recurrence": self.upper is not None,
+            "lexical": self.lexicon is not None,
             "dropout": self.dropout,
             "seed": self.seed,
         }

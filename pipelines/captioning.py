@@ -148,7 +148,7 @@ def reward_loss(
     return rewarding.reward_loss(model.get_layer("decoder"), look, reward, references, y["noise"], rules)
 
 
-def augmentation(config: Config) -> Transform | None:
+def augmentation(config: Config, preprocessor: Preprocessor) -> Transform | None:
     """Return the choice of ``captions_per_step`` captions a picture, another one in every epoch; None takes all.
 
     Pictures are not changed: a mirrored one would make its captions wrong.

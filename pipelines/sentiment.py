@@ -152,7 +152,7 @@ def _worst_direction(gradient: Any, embedded: Any, config: Config) -> Any:
     return tf.stop_gradient(config.adversarial * scale * gradient / size)
 
 
-def augmentation(config: Config) -> None:
+def augmentation(config: Config, preprocessor: Preprocessor) -> None:
     """Texts are not changed before the embedding."""
 
 

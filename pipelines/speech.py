@@ -48,7 +48,7 @@ THRESHOLD, MARGIN = 0.15, 0.3  # demonstration: largest word error rate, and lea
 DEFAULT = from_dict(Config, {}, "defaults")
 
 
-def augmentation(config: Config) -> Transform | None:
+def augmentation(config: Config, preprocessor: Preprocessor) -> Transform | None:
     """Return the change of a padded batch of recordings, which also hands SpecAugment its seed; None if all is off."""
     augment = speech_model.augment_of(config)
     if not (augment.changes_waveform or augment.bands or augment.times):

@@ -86,7 +86,7 @@ class Task(Protocol):
         tensors alone.
         """
 
-    def augmentation(self, config: Any) -> Transform | None:
+    def augmentation(self, config: Any, preprocessor: Any) -> Transform | None:
         """Return the in-graph random change of a training batch, or None."""
 
     def build(self, config: Any, preprocessor: Any) -> Any:

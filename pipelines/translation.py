@@ -15,6 +15,7 @@ from models.decoders import AttentionDecoder
 from models.encoders import TextEncoder, token_embedding
 from models.kernels import portable
 from models.search import Rules
+from pipelines.data.inputs import Transform
 from pipelines.data.sources import files
 from pipelines.data.sources.parallel import open_parallel
 from pipelines.data.sources.source import Example, Source, with_cuts
@@ -33,6 +34,7 @@ from pipelines.translation_data import encode as encode
 from pipelines.translation_data import fit_preprocessor as fit_preprocessor
 from pipelines.translation_data import load_preprocessor as load_preprocessor
 from pipelines.translation_data import refused as refused
+from pipelines.translation_data import resegmented
 from pipelines.translation_data import reward as reward
 from pipelines.translation_review import viewer as viewer
 
@@ -80,6 +82,7 @@ def build(config: Config, preprocessor: Preprocessor) -> keras.Model:
         cell=config.cell,
         layers=config.layers,
         dropout=config.dropout,
+        words=config.lexical,
         seed=config.seed + 1,
         embedding=embedding,
         name="encoder",
@@ -93,6 +96,7 @@ def build(config: Config, preprocessor: Preprocessor) -> keras.Model:
         attention=config.attention,
         tied=config.tied,
         context_recurrence=config.context_recurrence,
+        lexical=config.lexical,
         dropout=config.dropout,
         seed=config.seed + 2,
         embedding=embedding,
@@ -132,8 +136,9 @@ def reward_loss(
     return rewarding.reward_loss(model.get_layer("decoder"), see, reward, references, y["noise"], rules, limits)
 
 
-def augmentation(config: Config) -> None:
-    """Sentences are not changed before the embedding."""
+def augmentation(config: Config, preprocessor: Preprocessor) -> Transform | None:
+    """Return what writes both sides in other pieces now and then, see `resegmentation`; None if that is off."""
+    return resegmented(config, preprocessor) if config.segmentation_dropout else None
 
 
 def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str, Any]:

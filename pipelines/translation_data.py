@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from models.rewards import sentence_bleu
-from pipelines.data.inputs import Encoded
+from pipelines.data.inputs import Batch, Encoded, Transform
+from pipelines.data.resegmentation import Resegmentation
 from pipelines.data.sources.source import Example
 from pipelines.data.text import EOS, SubwordVocabulary, ensure_min_length, normalise
 from pipelines.data.text_learning import learn_vocabulary
@@ -98,6 +99,20 @@ def encode(
     mean = tf.reduce_mean(tf.cast(target_lengths, tf.float32))
     y = {"target": target, "target_lengths": target_lengths, "mean_length": tf.fill(tf.shape(target_lengths), mean)}
     return Encoded(x, y, np.maximum(lengths, target_lengths), kept, dropped)
+
+
+def resegmented(config: Config, preprocessor: Preprocessor) -> Transform:
+    """Return what draws the segmentation of a padded batch anew, by ``segmentation_dropout``."""
+    share, most = config.segmentation_dropout, config.max_tokens
+    source, target = (Resegmentation(v, share, most) for v in (preprocessor.source, preprocessor.target))
+
+    def transform(x: dict[str, Any], y: dict[str, Any], seed: Any) -> Batch:
+        ids, lengths = source(x["source"], x["source_lengths"], seed)
+        answers, counts = target(y["target"], y["target_lengths"], seed + 1)
+        x = x | {"source": ids, "source_lengths": lengths}
+        return x, y | {"target": answers, "target_lengths": counts}
+
+    return transform
 
 
 def reward(training: Encoded) -> Reward:

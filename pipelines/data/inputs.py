@@ -167,11 +167,14 @@ def batches(
     return dataset.apply(tf.data.experimental.assert_cardinality(len(plan) - start)).prefetch(4)
 
 
-def _gathered(values: Any, indices: Any, limits: np.ndarray | None) -> Any:
-    rows = tf.gather(values, indices)
-    if limits is None:
-        return rows
+def padded(rows: tf.RaggedTensor, limits: np.ndarray) -> Any:
+    """Pad ragged rows on the right with zeros to the next of ``limits`` (`widths`): dense, [B, T] or [B, T, D]."""
     longest = tf.cast(tf.reduce_max(rows.row_lengths()), tf.int32)
     missing = tf.gather(limits, tf.searchsorted(limits, [longest])[0]) - longest
     dense = rows.to_tensor()
     return tf.pad(dense, [[0, 0], [0, missing]] + [[0, 0]] * (dense.shape.rank - 2))
+
+
+def _gathered(values: Any, indices: Any, limits: np.ndarray | None) -> Any:
+    rows = tf.gather(values, indices)
+    return rows if limits is None else padded(rows, limits)

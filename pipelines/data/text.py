@@ -93,6 +93,7 @@ class SubwordVocabulary(tf.Module):
     Attributes:
         vocabulary: the pieces as `vocabulary.txt` has them; the index is the id. It begins with RESERVED.
         size: number of pieces, V.
+        written: the bytes that each piece stands for, in the same order.
     """
 
     def __init__(self, vocabulary: Sequence[str]) -> None:
@@ -112,6 +113,7 @@ class SubwordVocabulary(tf.Module):
             tf.lookup.KeyValueTensorInitializer(tf.constant(list(ids)), tf.constant(list(ids.values()), tf.int32)),
             default_value=PAD,
         )
+        self.written = tuple(written)
         self._names = tf.constant(self.vocabulary)
         self._written = tf.constant(written)
         self._byte_lengths = tf.constant([len(piece) for piece in written], tf.int32)

@@ -86,7 +86,7 @@ def train(
         loaded.task.BETTER == "higher",
         chosen,
         loaded.run,
-        loaded.task.augmentation(chosen),
+        loaded.task.augmentation(chosen, loaded.preprocessor),
         _reward(loaded, training),
     )
     progress = trainer.fit(training)

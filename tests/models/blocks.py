@@ -118,6 +118,12 @@ BLOCKS = POOLING | {
         ("tokens BT", "lengthsT B"),
         ("BT.", "B."),
     ),
+    "text encoder with words": Block(
+        TextEncoder,
+        {"vocabulary_size": VOCABULARY, "embedding_size": 3, "units": 4, "dropout": 0.3, "words": True, "seed": 1},
+        ("tokens BT", "lengthsT B"),
+        ("BT.", "B."),
+    ),
     "grid encoder": Block(GridEncoder, {"units": 6, "dropout": 0.3, "seed": 1}, ("B...",), ("B..", "B")),
     "subsampling": Block(ConvolutionalSubsampling, {"units": 6, "filters": (3, 4)}, SEQUENCE, ("BS.", "B")),
     "convolutional grid": Block(ConvolutionalGrid, {"filters": (4, 6)}, ("pixels B...",), ("B...",)),
@@ -134,5 +140,8 @@ BLOCKS = POOLING | {
     ),
     "decoder, context recurrence over two layers": Block(
         AttentionDecoder, {**DECODER, "layers": 2, "context_recurrence": True, "attention": "general"}, TARGET, READ
+    ),
+    "decoder, lexical": Block(
+        AttentionDecoder, {**DECODER, "embedding_size": 2, "context_recurrence": True, "lexical": True}, TARGET, READ
     ),
 }

@@ -17,6 +17,7 @@ VARIANTS = [
     {"attention": "scaled_dot", "units": 6, "tied": False},
     {"cell": "lstm", "context_recurrence": True, "context_gate": True},
     {"layers": 2, "context_recurrence": True, "attention": "general"},
+    {"context_recurrence": True, "attention": "general", "lexical": True},
 ]
 
 
@@ -41,6 +42,22 @@ def test_steps_equal_the_whole_sequence(options):
         real = step < LENGTHS
         np.testing.assert_allclose(np.array(one)[real], np.array(logits)[real, step], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(decoder.attend(TOKENS, LENGTHS, KEYS, KEY_LENGTHS), weights, rtol=1e-6)
+
+
+def test_words_attended_to_speak_for_themselves():
+    decoder = make({"lexical": True})
+    for weight in decoder.readout.weights:
+        weight.assign(np.zeros(weight.shape))
+    logits, weights = decoder(TOKENS, LENGTHS, KEYS, KEY_LENGTHS)
+    words = np.tanh(np.array(weights) @ KEYS[:, :, 2:])
+    lexical = words + np.tanh(words @ np.array(decoder.lexicon.kernel))
+    expected = lexical @ np.array(decoder.embedding.embeddings).T + np.array(decoder.bias)
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_keys_that_cannot_end_with_words_are_refused():
+    with pytest.raises(ValueError, match="keys of 3 numbers cannot end with embeddings of 4"):
+        AttentionDecoder(11, 4, 8, lexical=True)(TOKENS, LENGTHS, KEYS[:, :, :3], KEY_LENGTHS)
 
 
 def test_beams_of_one_example_share_its_memory():

@@ -121,8 +121,9 @@ def test_captions_per_step_draws_real_captions() -> None:
     chosen, preprocessor, _ = made(captions_per_step=2)
     uneven = [EXAMPLES[0], EXAMPLES[1] | {"captions": EXAMPLES[1]["captions"][:1]}]
     x, y = one_batch(captioning.encode(preprocessor, chosen, uneven), [0, 1])
-    transform = captioning.augmentation(chosen)
-    assert transform is not None and captioning.augmentation(dataclasses.replace(chosen, captions_per_step=0)) is None
+    transform = captioning.augmentation(chosen, preprocessor)
+    every = dataclasses.replace(chosen, captions_per_step=0)
+    assert transform is not None and captioning.augmentation(every, preprocessor) is None
     whole, drawn = y["captions"].numpy(), []
     for seed in range(20):
         part = transform(x, y, tf.constant([seed, 0]))[1]["captions"].numpy()

@@ -123,9 +123,9 @@ def test_what_an_example_gets_does_not_depend_on_its_batch():
 def test_augmentation_changes_training_only():
     off = from_dict(Config, SMALL, "test")
     on = from_dict(Config, SMALL | {"speed": 0.1, "gain_db": 6, "noise": 1, "band_masks": 2, "time_masks": 2}, "test")
-    assert speech.augmentation(off) is None
+    assert speech.augmentation(off, None) is None
     x = {"audio": tf.constant(random_logits(1, 2, 4000)[0] * 0.05), "samples": tf.constant([4000, 3000])}
-    changed, _ = speech.augmentation(on)(x, {}, tf.constant([1, 2]))
+    changed, _ = speech.augmentation(on, None)(x, {}, tf.constant([1, 2]))
     assert set(changed) == {"audio", "samples", "seed"}
     assert changed["samples"].numpy().tolist() != [4000, 3000]
     model = speech_model.build(on, 5, None)
