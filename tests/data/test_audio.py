@@ -23,7 +23,7 @@ SETTINGS = [
 
 @pytest.fixture(scope="module", autouse=True)
 def uncompiled_librosa():
-    """Let librosa run what it would compile for 20 seconds, on a machine that sees it first, as the plain NumPy it is."""
+    """Let librosa run as the plain NumPy that it is; compiling it takes a new machine 20 seconds."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("vectorize", "guvectorize"):
             patch.setattr(numba, name, lambda *signature, **options: lambda function: function)
