@@ -1,12 +1,13 @@
-"""Size and latency of every export of trained runs: megabytes, seconds to a first answer, milliseconds a request.
+"""Size, error and latency of every export of trained runs: megabytes, seconds to load and to a first answer, p50.
 
     python benchmarks/latency.py RUN ... [--exports DIR] [--out benchmarks/latency]
 
 For each run: its SavedModel, raw input in; and for a task whose network can leave alone, that network as a SavedModel,
 in ONNX and in the precisions of LiteRT, all on the same numbers. Exports are written to DIR first, which takes longer
 than measuring; those that are there already are used as they are. Each is then measured in fresh processes bound to one
-core and to two: the seconds to import the runtime, load the file and answer once (the file is in memory by then: the
-disk is not measured), and the median of single requests. ``--out`` writes NAME.md and NAME.json.
+core and to two: the seconds to import the runtime and load the file, those to the first answer (the file is in memory
+by then: the disk is not measured), and the median of single requests. The error of ONNX and LiteRT is what their proof
+found, see docs/exports.md. ``--out`` writes NAME.md and NAME.json.
 
 The requests are built-in: 200 words for sentiment, 3 seconds for speech, one sentence, one picture.
 """
@@ -38,12 +39,13 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN")
     parser.add_argument("--exports", metavar="DIR", help="keep the exports here (default: a temporary folder)")
     parser.add_argument("--out", metavar="NAME", help="write NAME.md and NAME.json")
+    parser.add_argument("--encoder-weights", metavar="FILE", help="weights of a captioning run's frozen network")
     parser.add_argument("--seconds", type=float, default=1.5, help="of requests a process (default: 1.5)")
     parser.add_argument("--cores", type=int, nargs="+", default=[1, 2])
     a = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         for run in a.runs:
-            prepare(Path(run), Path(a.exports or scratch))
+            prepare(Path(run), Path(a.exports or scratch), a.encoder_weights)
         rows = [row for run in a.runs for row in measured(Path(run), Path(a.exports or scratch), a.cores, a.seconds)]
     text = table(rows, a.cores)
     print(text)
@@ -53,22 +55,29 @@ def main() -> None:
         Path(f"{a.out}.md").write_text(f"{heading(sys.argv[1:])}\n{text}\n", "utf-8")
 
 
+def record_of(run: Path) -> Row:
+    """What a run folder says of its task and settings."""
+    return dict(json.loads((run / "config.json").read_text("utf-8")))
+
+
 def task_of(run: Path) -> str:
     """The task of a run folder."""
-    return str(json.loads((run / "config.json").read_text("utf-8"))["task"])
+    return str(record_of(run)["task"])
 
 
-def prepare(run: Path, exports: Path) -> None:
+def prepare(run: Path, exports: Path, weights: str | None) -> None:
     """Write the exports and requests of a run that are not there yet, in processes of their own."""
     home = exports / run.resolve().name
+    decoding = {"encoder_weights": weights} if weights and "encoder_weights" in record_of(run)["config"] else {}
+    options = [word for value in decoding.values() for word in ("--encoder-weights", value)]
     alone = find_spec(f"pipelines.{task_of(run)}_numeric") is not None
     for form in ("saved_model", "onnx", "litert") if alone else ("saved_model",):
         if not (home / form).exists():
-            command = ["-m", "pipelines", "export", str(run), "--format", form, "--out", str(home / form)]
+            command = ["-m", "pipelines", "export", str(run), "--format", form, "--out", str(home / form), *options]
             subprocess.run([sys.executable, *command], check=True, env=os.environ | QUIET, stdout=subprocess.DEVNULL)
     if not (home / "requests").exists():
         paths = str(run.resolve()), str(home.resolve())
-        script = f"import benchmarks.latency_requests as r; r.write(*{paths!r}, {alone})"
+        script = f"import benchmarks.latency_requests as r; r.write(*{paths!r}, {alone}, **{decoding!r})"
         subprocess.run([sys.executable, "-c", script], check=True, env=os.environ | QUIET, cwd=CHILD.parents[1])
 
 
@@ -92,7 +101,17 @@ def measured(run: Path, exports: Path, cores: list[int], seconds: float) -> Iter
             command = [sys.executable, "-I", str(CHILD), kind, *map(str, (file, requests, count, seconds))]
             done = subprocess.run(command, check=True, env=os.environ | QUIET, capture_output=True, text=True)
             found[str(count)] = json.loads(done.stdout.splitlines()[-1])
-        yield {"task": task_of(run), "run": run.name, "export": name, "megabytes": megabytes(file), "cores": found}
+        row = {"task": task_of(run), "run": run.name, "export": name, "megabytes": megabytes(file), "cores": found}
+        yield row | error_of(file)
+
+
+def error_of(file: Path) -> Row:
+    """What the proof of an ONNX or LiteRT file found, as its ``model.json`` records it; nothing for a SavedModel."""
+    card = file.with_name("model.json")
+    if not file.is_file():
+        return {}
+    return {key: value for key, value in json.loads(card.read_text("utf-8"))["files"][file.name].items()
+            if key in ("largest_error", "moved")}  # fmt: skip
 
 
 def megabytes(path: Path) -> float:
@@ -103,12 +122,15 @@ def megabytes(path: Path) -> float:
 
 def table(rows: list[Row], cores: list[int]) -> str:
     """The rows as Markdown."""
-    names = [f"{what}, {count} core{'s' * (count > 1)}" for count in cores for what in ("first answer s", "p50 ms")]
-    lines = ["| task | export | MB | " + " | ".join(names) + " |", "|---" * (3 + len(names)) + "|"]
+    kinds = ("load s", "first answer s", "p50 ms")
+    names = [f"{what}, {count} core{'s' * (count > 1)}" for count in cores for what in kinds]
+    lines = ["| task | export | MB | error | " + " | ".join(names) + " |", "|---" * (4 + len(names)) + "|"]
     for row in rows:
         found = [row["cores"][str(count)] for count in cores]
-        cells = [f"{f['cold_seconds']:.2f} | {f['p50_ms']:.1f}" for f in found]
-        lines.append(f"| {row['task']} | {row['export']} | {row['megabytes']:.2f} | " + " | ".join(cells) + " |")
+        cells = [f"{f['load_seconds']:.2f} | {f['cold_seconds']:.2f} | {f['p50_ms']:.1f}" for f in found]
+        error = f"{row['largest_error']:.0e}".replace("e-0", "e-") if "largest_error" in row else ""
+        start = [row["task"], row["export"], f"{row['megabytes']:.2f}", error]
+        lines.append(f"| {' | '.join(start + cells)} |")
     return "\n".join(lines)
 
 
@@ -130,8 +152,8 @@ def heading(arguments: list[str]) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in versions().items())
     return (
         f"# Size and latency of exports\n\n`python benchmarks/latency.py {' '.join(arguments)}`, on {machine()}, "
-        f"without a GPU; {packages}.\n\nThe first answer counts the import of the runtime, loading, and one request, "
-        "in a fresh process;\np50 is the median of single requests "
+        f"without a GPU; {packages}.\n\nLoading counts the import of the runtime, the first answer that and one "
+        "request, in a fresh process;\np50 is the median of single requests "
         f"({WORDS} words, {SECONDS:g} seconds of speech, a sentence, a picture).\n"
         "The network alone, ONNX and LiteRT are asked the same numbers.\n"
     )

@@ -1,4 +1,4 @@
-"""One export in a fresh process: seconds to the first answer, and milliseconds of the next ones.
+"""One export in a fresh process: seconds to load, seconds to the first answer, and milliseconds of the next ones.
 
     python -I latency_child.py KIND FILE REQUESTS CORES SECONDS
 
@@ -29,6 +29,7 @@ def main(kind: str, file: Path, requests: Path, cores: int, seconds: float) -> N
     folders = sorted(path for path in requests.iterdir() if path.is_dir())
     begin = time.perf_counter()
     answer, read = OPENERS[kind](file, cores)
+    loaded = time.perf_counter() - begin
     first = read(folders[0])
     answer(first)
     cold = time.perf_counter() - begin
@@ -41,7 +42,8 @@ def main(kind: str, file: Path, requests: Path, cores: int, seconds: float) -> N
         start = time.perf_counter()
         answer(x)
         times.append(1000 * (time.perf_counter() - start))
-    print(json.dumps({"cold_seconds": cold, "p50_ms": statistics.median(times), "requests": len(times)}))
+    found = {"load_seconds": loaded, "cold_seconds": cold, "p50_ms": statistics.median(times), "requests": len(times)}
+    print(json.dumps(found))
 
 
 def open_saved_model(folder: Path, cores: int) -> tuple[Answer, Callable[[Path], Any]]:

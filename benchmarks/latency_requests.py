@@ -14,11 +14,14 @@ from pipelines.delivery import numeric
 from pipelines.training.loading import Loaded, load_run
 
 
-def write(run: str, home: str, alone: bool) -> None:
-    """Write ``HOME/requests``; where the network can leave ``alone``, also that as a SavedModel, ``HOME/network``."""
+def write(run: str, home: str, alone: bool, **decoding: Any) -> None:
+    """Write ``HOME/requests``; where the network can leave ``alone``, also that as a SavedModel, ``HOME/network``.
+
+    ``decoding`` is as for `pipelines.training.loading.load_run`.
+    """
     unfinished = Path(home, ".requests")
     shutil.rmtree(unfinished, ignore_errors=True)
-    loaded = load_run(run)
+    loaded = load_run(run, **decoding)
     examples = built_in(loaded)
     for number, example in enumerate(examples):
         save(unfinished / "raw" / f"{number:02}", loaded.task.serving_inputs([example]))
