@@ -109,6 +109,13 @@ def test_missing_things_are_named(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("texts,label\na,1\n")
     with pytest.raises(ValueError, match=r"no column for text .*there are: texts, label \(did you mean texts\?\)"):
         list(files.open_tables(str(tmp_path), COLUMNS).read("train"))
+    (tmp_path / "train.csv").write_text("comment,label\na,1\n")
+    with pytest.raises(ValueError, match=r"there are: comment, label; name yours with --text-column$"):
+        list(files.open_tables(str(tmp_path), {"text": ("text", "review"), "label": ("label",)}).read("train"))
+    for separator, name in {";": "semicolons", "\t": "tabs, which belong into a .tsv"}.items():
+        (tmp_path / "train.csv").write_text(f"text{separator}label\na, b{separator}1\n")
+        with pytest.raises(ValueError, match=rf"train.csv:1: expected columns separated by commas, came {name}$"):
+            list(files.open_tables(str(tmp_path), COLUMNS).read("train"))
     (tmp_path / "train.csv.gz").write_bytes(b"no gzip")
     with pytest.raises(ValueError, match="two files hold the same split"):
         files.open_tables(str(tmp_path), COLUMNS)

@@ -122,6 +122,8 @@ def _example(row: Mapping[str, Any], columns: Columns, optional: tuple[str, ...]
             given = ", ".join(candidates)
             there = ", ".join(map(str, row))
             hint = nearest(candidates[0], [str(column) for column in row])
+            option = name if name in ("source", "target") else f"{name}-column"
+            hint = hint or (f"; name yours with --{option}" if len(candidates) > 1 else "")
             raise ValueError(f"{where}: no column for {name} (one of: {given}); there are: {there}{hint}")
     return example
 
@@ -157,6 +159,9 @@ def _csv_rows(path: Path, file: TextIO, on_problem: OnProblem) -> Iterator[tuple
     tabs = kind(path) == ".tsv"
     reader = csv.reader(file, delimiter="\t" if tabs else ",", quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL)
     header = [name.strip() for name in next(reader, [])]
+    for separator, found in (("\t", "tabs, which belong into a .tsv"), (";", "semicolons")):
+        if len(header) == 1 and separator in header[0]:
+            raise ValueError(f"{path}:1: expected columns separated by {'tabs' if tabs else 'commas'}, came {found}")
     line = reader.line_num + 1
     try:
         for values in reader:
