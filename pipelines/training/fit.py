@@ -90,16 +90,9 @@ class Trainer:
         self.first_epochs = s.epochs - second
         mixed = second and s.reward_share < 1
         self.before = [tf.Variable(w, trainable=False) for w in self.model.trainable_variables if mixed]
-        names = ("warmup", "schedule", "weight_decay", "clip_norm")
-        self.optimizer = make_optimizer(
-            s.learning_rate,
-            steps * self.first_epochs,
-            second_rate=s.learning_rate * s.reward_rate if second else 0.0,
-            second_steps=steps * second,
-            loss_scaling=s.precision == "mixed_float16",
-            **{name: getattr(s, name) for name in names},
-        )
-        self.optimizer.build(self.model.trainable_variables)  # an unbuilt one would silently restore nothing
+        self.optimizers = {False: self._optimizer(s.learning_rate, steps * self.first_epochs, s.warmup, s.schedule)}
+        if second:  # gradients of rewards are of another size: what the first optimizer knows would hold them back
+            self.optimizers[True] = self._optimizer(s.learning_rate * s.reward_rate, steps * second, 0.0, "linear")
         self.average = Average(self.model.trainable_variables, s.ema)
         self.steps: dict[bool, Callable[..., tuple[Any, Any]]] = {}
         found = importlib.util.find_spec("tensorboard")
@@ -107,8 +100,23 @@ class Trainer:
         self.wait = self.busy = 0.0
         self.step_seconds: list[float] = []
 
+    def _optimizer(self, rate: float, steps: int, warmup: float, schedule: str) -> Any:
+        s = self.settings
+        optimizer = make_optimizer(
+            rate,
+            steps,
+            warmup=warmup,
+            schedule=schedule,
+            weight_decay=s.weight_decay,
+            clip_norm=s.clip_norm,
+            loss_scaling=s.precision == "mixed_float16",
+        )
+        optimizer.build(self.model.trainable_variables)  # an unbuilt one would silently restore nothing
+        return optimizer
+
     def _variables(self) -> list[Any]:
-        return [*self.model.variables, *self.optimizer.variables, *self.average.shadow, *self.before]
+        optimizers = [variable for optimizer in self.optimizers.values() for variable in optimizer.variables]
+        return [*self.model.variables, *optimizers, *self.average.shadow, *self.before]
 
     def _restored(self) -> Progress:
         if not self.run.has(STATE):
@@ -143,16 +151,16 @@ class Trainer:
         return self.reward if self.reward and epoch >= self.first_epochs else (self.loss, self.transform)
 
     def _compiled(self, dataset: tf.data.Dataset, epoch: int) -> Callable[..., tuple[Any, Any]]:
-        second = epoch >= self.first_epochs
+        second = bool(self.reward) and epoch >= self.first_epochs
         if second not in self.steps:
-            parts = self.model, self._phase(epoch)[0], self.optimizer, self.average
+            parts = self.model, self._phase(epoch)[0], self.optimizers[second], self.average
             self.steps[second] = make_step(*parts, signature=dataset.element_spec)
         return self.steps[second]
 
     def _epoch(self, train: Encoded, progress: Progress, steps: int) -> None:
         s = self.settings
         if progress.epoch == self.first_epochs and not progress.step:
-            self._remember()
+            self._begin_second()
         plan = self._plan(train, progress.epoch)
         seed = s.seed * 100_003 + progress.epoch
         dataset = batches(train, plan, self._phase(progress.epoch)[1], seed, start=progress.step)
@@ -227,12 +235,11 @@ class Trainer:
         """Pair the weights with those before the reward epochs; none where they are not mixed."""
         return list(zip(self.model.trainable_variables, self.before, strict=True)) if self.before else []
 
-    def _remember(self) -> None:
-        """Keep the averaged weights as they are before the reward epochs."""
-        self.average.swap()
+    def _begin_second(self) -> None:
+        """Go on from the averaged weights, and keep them as they are before the reward epochs."""
+        self.average.adopt()
         for weight, old in self._mixed():
             old.assign(weight)
-        self.average.swap()
 
     def _close_epoch(self, progress: Progress, steps: int) -> None:
         with self._judged(progress):

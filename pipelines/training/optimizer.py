@@ -8,22 +8,10 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("recurrent_pipelines")
 class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """Learning rate that rises linearly from 0 over ``warmup_steps``, then stays or falls to 0 at ``total_steps``.
+    """Learning rate that rises linearly from 0 over ``warmup_steps``, then stays or falls to 0 at ``total_steps``."""
 
-    After that come ``second_steps`` in which it falls linearly from ``second_peak`` to 0.
-    """
-
-    def __init__(
-        self,
-        peak: float,
-        total_steps: int,
-        warmup_steps: int = 0,
-        shape: str = "cosine",
-        second_peak: float = 0.0,
-        second_steps: int = 0,
-    ) -> None:
+    def __init__(self, peak: float, total_steps: int, warmup_steps: int = 0, shape: str = "cosine") -> None:
         self.peak, self.total_steps, self.warmup_steps, self.shape = peak, total_steps, warmup_steps, shape
-        self.second_peak, self.second_steps = second_peak, second_steps
 
     def __call__(self, step: Any) -> Any:
         """Return the rate of step number ``step`` (from 0), a float32 scalar."""
@@ -36,15 +24,11 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
             fall = 0.5 + 0.5 * ops.cos(done * 3.14159265)
         else:
             fall = ops.ones_like(done)
-        if not self.second_steps:
-            return self.peak * rise * fall
-        left = ops.clip(1.0 - (step - self.total_steps) / self.second_steps, 0.0, 1.0)
-        return ops.where(step < self.total_steps, self.peak * rise * fall, self.second_peak * left)
+        return self.peak * rise * fall
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of ``__init__``."""
-        names = ("peak", "total_steps", "warmup_steps", "shape", "second_peak", "second_steps")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in ("peak", "total_steps", "warmup_steps", "shape")}
 
 
 def make_optimizer(
@@ -55,8 +39,6 @@ def make_optimizer(
     schedule: str = "cosine",
     weight_decay: float = 0.0,
     clip_norm: float = 1.0,
-    second_rate: float = 0.0,
-    second_steps: int = 0,
     loss_scaling: bool = False,
 ) -> Any:
     """Return a built-on-demand Keras optimizer.
@@ -68,12 +50,10 @@ def make_optimizer(
         schedule: ``constant``, ``linear`` or ``cosine``.
         weight_decay: decoupled decay (Loshchilov and Hutter 2019); biases and normalisation scales are spared.
         clip_norm: largest global norm of all gradients together (Pascanu et al. 2013); 0 never clips.
-        second_rate: peak of a second phase, which falls linearly.
-        second_steps: steps of the second phase, which come after ``total_steps``.
         loss_scaling: scale the loss dynamically, for float16.
     """
     rising = round(warmup * total_steps)
-    rate = WarmupDecay(learning_rate, total_steps, rising, schedule, second_rate, second_steps)
+    rate = WarmupDecay(learning_rate, total_steps, rising, schedule)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=weight_decay, global_clipnorm=clip_norm or None)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return keras.optimizers.LossScaleOptimizer(optimizer) if loss_scaling else optimizer

@@ -28,6 +28,11 @@ class Average:
         for average, weight in zip(self.shadow, self.weights, strict=True):
             average.assign_sub(rate * (average - weight))
 
+    def adopt(self) -> None:
+        """Go on from the averages: the weights become them."""
+        for average, weight in zip(self.shadow, self.weights, strict=True):
+            weight.assign(average)
+
     def swap(self) -> None:
         """Exchange weights and averages; a second call undoes the first."""
         for average, weight in zip(self.shadow, self.weights, strict=True):

@@ -84,6 +84,23 @@ def test_a_second_phase_ends_between_the_weights_before_and_after_it(tmp_path: P
         np.testing.assert_array_equal(final, mixed)
 
 
+def test_a_second_phase_does_not_wait_for_the_large_gradients_of_the_first_to_be_forgotten(tmp_path: Path) -> None:
+    made = trainer(tmp_path, scores=[0.1, 0.2], epochs=2)
+    second = {"reward_epochs": 1, "reward_share": 1.0, "reward_rate": 0.5}
+    made.settings = SimpleNamespace(**dataclasses.asdict(made.settings), **second)
+    made.reward = lambda x, y: 1e-2 * made.model(x["x"])[:, 0], lambda x, y, seed: (x, y)
+    biases, honest = [], made.validate
+
+    def watched() -> dict[str, float]:
+        biases.append(float(made.model.get_weights()[1][0]))
+        return honest()
+
+    made.validate = watched
+    made.fit(line_data())
+    rates = [0.5 * 0.05 * left for left in (1, 0.75, 0.5, 0.25)]  # falls over the four steps; Adam's step is its rate
+    assert biases[0] - biases[1] == pytest.approx(sum(rates), rel=0.01)
+
+
 def test_patience_stops_and_the_best_epoch_is_restored(tmp_path: Path) -> None:
     made = trainer(tmp_path, scores=[0.5, 0.7, 0.6, 0.65, 0.9, 0.9], epochs=6, patience=2)
     kept: list[np.ndarray] = []
