@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from pipelines.training.plots import Picture, canvas
 
 INPUT, STATE, OUTPUT = "#dbe9f6", "#fde3c8", "#d9efd5"
-SHOWN_STEPS = 4
+SHOWN_STEPS, WIDEST = 4, 12
+"""Steps of a sequence that are drawn, and steps that fit beside each other on a page."""
 EXAMPLES = 64
 """Built-in examples from which an untrained network learns its vocabulary."""
 
@@ -45,7 +46,8 @@ def curves(
     panel.set(xlabel=labels[0], ylabel=labels[1])
     panel.set_title(title, fontsize=10, parse_math=False)
     panel.grid(alpha=0.3)
-    panel.legend(fontsize=8)
+    if len(panel.lines) > 1:
+        panel.legend(fontsize=8)
     return panel.figure
 
 
@@ -113,14 +115,17 @@ def _shape(shape: Sequence[int | None]) -> str:
 
 
 def unrolled(patterns: Sequence[Pattern]) -> Picture:
-    """Draw networks unrolled in time beside each other: inputs below, states between, outputs above.
+    """Draw networks unrolled in time: inputs below, states between, outputs above; few beside each other.
 
     A network that reads one sequence and writes another, fed back to it, reads to the end before it writes.
     """
     counts = [SHOWN_STEPS * (1 + (p.many_in and p.feeds_back)) for p in patterns]
-    figure = canvas(1.0 + 0.75 * sum(counts), 2.9)
-    panels = figure.subplots(1, len(patterns), width_ratios=counts, squeeze=False)[0]
-    for panel, pattern, steps in zip(panels, patterns, counts, strict=True):
+    places = _places(counts)
+    rows = 1 + places[-1][0]
+    figure = canvas(0.72 * WIDEST, 2.7 * rows)
+    grid = figure.add_gridspec(rows, WIDEST)
+    for (row, column), pattern, steps in zip(places, patterns, counts, strict=True):
+        panel = figure.add_subplot(grid[row, column : column + steps])
         reading = range(SHOWN_STEPS) if pattern.many_in else range(1)
         writing = range(steps - SHOWN_STEPS, steps) if pattern.many_out else range(steps - 1, steps)
         _chain(panel, steps, reading, writing, pattern.feeds_back)
@@ -130,6 +135,17 @@ def unrolled(patterns: Sequence[Pattern]) -> Picture:
         panel.set(xlim=(-0.6, steps - 0.4), ylim=(-0.8, 2.75))
         panel.axis("off")
     return figure
+
+
+def _places(counts: Sequence[int]) -> list[tuple[int, int]]:
+    """Row and first column of each panel, filled row by row, none wider than ``WIDEST``."""
+    places, row, column = [], 0, 0
+    for count in counts:
+        if column and column + count > WIDEST:
+            row, column = row + 1, 0
+        places.append((row, column))
+        column += count
+    return places
 
 
 def _chain(panel: Any, steps: int, reading: range, writing: range, feeds_back: bool) -> None:

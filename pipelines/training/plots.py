@@ -99,29 +99,38 @@ def token_panels(
     """
     part = window(attributions)
     shown = len(pieces[part])
-    figure = canvas(max(6.0, 1.6 + 0.19 * shown), 4.2 + 1.1 * len(maps))
+    figure = canvas(max(7.0, 2.6 + 0.19 * shown), 4.2 + 1.1 * len(maps))
     panels: Any = figure.subplots(2 + len(maps), 1, sharex=True, height_ratios=[2, 1.2, *[1] * len(maps)])
     places = np.arange(shown)
     panels[0].bar(places, attributions[part], color=np.where(attributions[part] >= 0, RISES, FALLS))
     panels[0].axhline(0, color="black", linewidth=0.6)
     panels[0].set_ylabel("attribution")
     panels[1].bar(places, weights[part], color=SHARE)
-    panels[1].set_ylabel("share")
-    for panel, (name, values) in zip(panels[2:], maps.items(), strict=True):
-        low, colours = (-1, "RdBu_r") if values.min() < 0 else (0, "viridis")
-        panel.imshow(values[part].T, aspect="auto", interpolation="nearest", cmap=colours, vmin=low, vmax=1)
-        panel.set(ylabel=name.replace(" ", "\n"), yticks=[])
+    panels[1].set_ylabel("share of\nthe pooling")
+    _draw_maps(figure, panels[2:], maps, part)
     _name_ticks(panels[-1].xaxis, pieces[part])
     note = f" (pieces {part.start + 1} to {part.stop} of {len(pieces)})" if shown < len(pieces) else ""
     figure.suptitle(title + note, fontsize=10, parse_math=False)
     return figure
 
 
+def _draw_maps(figure: Figure, panels: Sequence[Any], maps: Mapping[str, np.ndarray], part: slice) -> None:
+    keys: dict[str, Any] = {}
+    for panel, (name, values) in zip(panels, maps.items(), strict=True):
+        key, low, colours = ("state", -1, "RdBu_r") if values.min() < 0 else ("gate: 0 closed, 1 open", 0, "viridis")
+        keys[key] = panel.imshow(values[part].T, aspect="auto", interpolation="nearest", cmap=colours, vmin=low, vmax=1)
+        panel.set(ylabel=name.replace(" ", "\n"), yticks=[])
+    for key, image in keys.items():
+        figure.colorbar(image, ax=list(panels), label=key, aspect=40, ticks=[-1, 0, 1])
+
+
 def alignment(columns: Sequence[str], rows: Sequence[str], weights: np.ndarray, title: str = "") -> Picture:
     """Draw attention weights float [rows, columns]: which source step each produced token looked at."""
-    figure = canvas(max(4.0, 1.5 + 0.25 * len(columns)), max(3.0, 1.2 + 0.25 * len(rows)))
+    figure = canvas(max(5.0, 2.5 + 0.25 * len(columns)), max(3.0, 1.2 + 0.25 * len(rows)))
     panel: Any = figure.subplots()
-    panel.imshow(weights, aspect="auto", interpolation="nearest", cmap="viridis", vmin=0, vmax=1)
+    image = panel.imshow(weights, aspect="auto", interpolation="nearest", cmap="viridis", vmin=0, vmax=1)
+    figure.colorbar(image, ax=panel, label="attention", aspect=40, ticks=[0, 0.5, 1])
+    panel.set(xlabel="source", ylabel="answer")
     _name_ticks(panel.xaxis, columns)
     _name_ticks(panel.yaxis, rows, rotation=0)
     panel.set_title(title, fontsize=10, parse_math=False)

@@ -55,7 +55,8 @@ def test_three_classes_and_two_layers_of_gru():
     assert best == p.argmax() and numbers["at_input"] == pytest.approx(np.log(p[best] / (1 - p[best])), abs=1e-4)
     assert [row["piece"] for row in numbers["rows"]] == ["good", "poor", "so", "<0x20>", "<0x78>"]
     figure = gate_map(explanation, units=2, kinds=("states", "update"))
-    assert [panel.images[0].get_array().shape for panel in figure.axes[2:]] == [(2, 5)] * 4
+    assert [panel.images[0].get_array().shape for panel in figure.axes[2:6]] == [(2, 5)] * 4
+    assert [key.get_ylabel() for key in figure.axes[6:]] == ["state", "gate: 0 closed, 1 open"]
 
 
 def test_the_command_writes_picture_and_numbers(small_run, tmp_path, capsys, monkeypatch):
