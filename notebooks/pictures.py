@@ -3,8 +3,8 @@
     python notebooks/pictures.py [NOTEBOOK ...] [--work DIR] [--out DIR]
 
 A cell whose metadata hold the tag ``picture-NAME`` gives ``NAME.png``. Notebooks that have no such cell are left out.
-Needs ``pip install -e '.[slow]'``; takes some minutes, because the notebooks train what they show. Colours are reduced
-to a palette, so that a picture stays small.
+Needs ``pip install -e '.[slow]'``; takes its time, because the notebooks train what they show. Colours are reduced to
+a palette, so that a picture stays small.
 """
 
 import argparse
@@ -77,7 +77,7 @@ def write(picture: bytes, path: Path) -> int:
         image = image.resize((MOST_WIDTH, round(image.height * MOST_WIDTH / image.width)), Image.Resampling.LANCZOS)
     for colours in (256, 128, 64, 32):
         buffer = io.BytesIO()
-        image.quantize(colours, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+        image.quantize(colours, kmeans=colours, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
         if buffer.tell() <= MOST_BYTES:
             path.write_bytes(buffer.getvalue())
             return buffer.tell()
