@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import json
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from pipelines import load_settings
 from pipelines.config import DECODING, FILES, from_dict, nearest
@@ -16,6 +16,37 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage and leaving."""
         raise ValueError(f"{message} (see: {self.prog} --help)")
+
+
+class TaskHelp(argparse.Action):
+    """``--help`` of a command that takes a task: after the usage come presets and settings of the task."""
+
+    def __init__(self, option_strings: list[str], dest: str, **kwargs: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help="show this help")
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        """Print and leave; an unknown task raises ValueError."""
+        task = getattr(namespace, "task", None)
+        settings = f"\n{task}:\n{described(task)}\n" if task else ""
+        parser.print_help()
+        print(settings, end="")
+        parser.exit()
+
+
+def described(task: str) -> str:
+    """Lay out the data formats, presets and settings of a task, one a line."""
+    settings = load_settings(task)
+    lines = [f"  data: {settings.FORMATS}"]
+    for preset, values in settings.PRESETS.items():
+        lines.append(f"  --preset {preset}: " + ", ".join(f"{key} {value}" for key, value in values.items()))
+    for field in dataclasses.fields(settings.Config):
+        info: Any = field.default
+        option = f"--{field.name.replace('_', '-')} {getattr(info, 'default', info)!r}"
+        choices = f" ({', '.join(get_args(field.type))})" if get_origin(field.type) is Literal else ""
+        lines.append(f"    {option:<34} {getattr(info, 'description', '') or ''}{choices}")
+    return "\n".join(lines)
 
 
 def read_settings(task: str, rest: list[str], prog: str) -> dict[str, str]:

@@ -4,11 +4,13 @@ import argparse
 from collections.abc import Callable
 
 from pipelines import TASKS, __version__, commands
-from pipelines.arguments import Parser, read_decoding, read_settings
+from pipelines.arguments import Parser, TaskHelp, read_decoding, read_settings
 from pipelines.config import DECODING, SEARCH, nearest
 from pipelines.delivery import ngram, serve
 
 FORMATS = ("saved_model", "onnx", "litert", "run")
+OF_A_TASK = ("train", "validate")
+"""Commands whose options are the settings of a task too."""
 
 
 def run(arguments: list[str]) -> int:
@@ -23,7 +25,7 @@ def run(arguments: list[str]) -> int:
         parser.print_help()
         return 0
     known, rest = parser.parse_known_args(arguments)
-    if known.command in ("train", "validate"):
+    if known.command in OF_A_TASK:
         known.settings = read_settings(known.task, rest, known.prog)
     elif known.command in ("evaluate", "predict", "explain", "export"):
         names = (*SEARCH, "encoder_weights") if known.command == "explain" else DECODING
@@ -46,7 +48,10 @@ def build_parser() -> Parser:
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, function: Callable[[argparse.Namespace], int], summary: str) -> Parser:
-        command = subparsers.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        own = name in OF_A_TASK
+        command = subparsers.add_parser(name, help=summary, description=summary, allow_abbrev=False, add_help=not own)
+        if own:
+            command.add_argument("-h", "--help", action=TaskHelp)
         command.set_defaults(function=function, prog=f"pipelines {name}")
         return command
 
@@ -133,4 +138,6 @@ def _add_train(command: Parser) -> None:
     command.add_argument("--config", metavar="FILE", help="JSON file of settings")
     command.add_argument("--init", metavar="RUN", help="begin with the settings, vocabulary and weights of this run")
     command.add_argument("--limit", type=int, default=0, help="at most this many examples of each split")
-    command.epilog = "Every setting of the task is an option too, e.g. --epochs 3; pipelines tasks lists them."
+    command.epilog = (
+        "Every setting of the task is an option too, e.g. --epochs 3; pipelines train TASK --help lists them."
+    )

@@ -2,14 +2,13 @@
 
 import argparse
 import contextlib
-import dataclasses
 import importlib
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from pipelines import TASKS, load_settings
+from pipelines.arguments import described
 from pipelines.config import nearest
 from pipelines.data.sources.tfds_folder import need_prepared
 from pipelines.delivery import formats, warmup
@@ -19,16 +18,7 @@ from pipelines.quiet import import_tensorflow
 def tasks(arguments: argparse.Namespace) -> int:
     """Print every task with its presets and settings."""
     for name, summary in TASKS.items():
-        settings = load_settings(name)
-        print(f"{name}: {summary}")
-        print(f"  data: {settings.FORMATS}")
-        for preset, values in settings.PRESETS.items():
-            print(f"  --preset {preset}: " + ", ".join(f"{key} {value}" for key, value in values.items()))
-        for field in dataclasses.fields(settings.Config):
-            info: Any = field.default
-            default = getattr(info, "default", info)
-            option = f"--{field.name.replace('_', '-')} {default!r}"
-            print(f"    {option:<34} {getattr(info, 'description', '') or ''}")
+        print(f"{name}: {summary}\n{described(name)}")
     return 0
 
 

@@ -157,7 +157,7 @@ def test_a_task_has_every_part_of_the_protocol(name: str) -> None:
 
 
 def test_help_and_wrong_requests_load_no_tensorflow() -> None:
-    for arguments, status in ((["--help"], 0), (["train", "--help"], 0), (["tasks"], 0), (["train", "x"], 2)):
+    for arguments, status in ((["--help"], 0), (["train", "speech", "--help"], 0), (["tasks"], 0), (["train", "x"], 2)):
         code = (
             "import sys; from pipelines.__main__ import main\n"
             f"try: status = main({arguments})\nexcept SystemExit as end: status = end.code\n"

@@ -57,6 +57,16 @@ def test_a_wrong_request_is_one_sentence(
     assert not list(tmp_path.iterdir()), "a refused request left something behind"
 
 
+def test_help_of_a_task_lists_its_presets_and_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["train", "speech", "--help"])
+    out = capsys.readouterr().out
+    assert end.value.code == 0 and out.startswith("usage: pipelines train")
+    assert "--preset base: " in out and "--cell 'lstm'" in out and "(lstm, gru, rnn)" in out
+    status, out, err = call(capsys, "train", "speach", "--help")
+    assert status == 2 and "no task 'speach'" in err and not out
+
+
 def test_answers_are_tab_separated_or_json(small_run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     run = small_run("sentiment")
     status, out, _ = call(capsys, "predict", run, "A fine film.", "tab\there")
