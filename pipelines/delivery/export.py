@@ -74,9 +74,10 @@ def prove(run: str | Path, out: str | Path | None = None, samples: int = 16, **d
         inputs = dict(loaded.task.serving_inputs(examples))
         expected = _save(loaded, staging, inputs)
         _refuse_operations(staging)
-        answers = run_fresh(staging, inputs)
+        answers, served = run_fresh(staging, inputs)
         allowed = loaded.task.tolerance(loaded.config) if hasattr(loaded.task, "tolerance") else TOLERANCE
         _compare(answers, expected, allowed)
+        _compare(served, expected, allowed)
     return Proven(target, examples, answers)
 
 
@@ -90,11 +91,10 @@ def _save(loaded: Loaded, folder: Path, inputs: dict[str, Any]) -> dict[str, np.
     with portable():
         expected = {name: value.numpy() for name, value in serving(**inputs).items()}
         function = tf.function(serving.__call__, input_signature=serving.signature)
-        serving.serve = function  # tracked, so that tables and variables are saved with it
         more = serving.further() if hasattr(serving, "further") else {}  # other signatures, such as one for streams
         signatures = {"serving_default": function.get_concrete_function(), **more}
         try:
-            tf.saved_model.save(serving, str(folder), signatures=signatures)
+            tf.saved_model.save(_owner(serving, function, signatures), str(folder), signatures=signatures)
         except (tf.errors.OpError, OSError) as error:
             reason = " ".join(str(error).split())[-200:]
             raise RuntimeError(f"the export cannot be written to {folder.parent}: {reason}") from None
@@ -102,6 +102,21 @@ def _save(loaded: Loaded, folder: Path, inputs: dict[str, Any]) -> dict[str, np.
     (folder / CARD).parent.mkdir(exist_ok=True)
     (folder / CARD).write_text(json.dumps(card | loaded.task.describe(loaded.preprocessor), indent=1) + "\n", "utf-8")
     return expected
+
+
+def _owner(serving: tf.Module, function: Any, signatures: dict[str, Any]) -> tf.Module:
+    """Return what is saved: a module that has the functions, and the variables and tables they read, and nothing else.
+
+    The variables are TensorFlow's own. Of a Keras variable within the module TensorFlow would save a copy, and restore
+    that one where the graph restores itself, as in TensorFlow Serving: the functions then find no variable (Keras issue
+    20096). `tf.saved_model.load` goes another way and would not notice.
+    """
+    module = tf.Module()
+    module.serve = function
+    module.weights = list({id(v): v for one in signatures.values() for v in one.variables}.values())
+    parts = (value for part in (serving, *serving.submodules) for value in vars(part).values())
+    module.tables = [part for part in parts if isinstance(part, tf.saved_model.experimental.TrackableResource)]
+    return module
 
 
 def operations(folder: Path) -> set[str]:
@@ -138,8 +153,11 @@ def _compare(answers: dict[str, np.ndarray], expected: dict[str, np.ndarray], to
             raise RuntimeError(f"the export's {name} differs from the run's")
 
 
-def run_fresh(folder: Path, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
+def run_fresh(folder: Path, inputs: dict[str, Any]) -> list[dict[str, np.ndarray]]:
     """Answer ``inputs`` with a SavedModel in a new process that imports tensorflow and nothing of ours.
+
+    Returns:
+        The outputs by name, each [B, ...], as `tf.saved_model.load` gives them, and as TensorFlow Serving does.
 
     Raises:
         RuntimeError: the process failed; holds its last words.
@@ -154,9 +172,12 @@ def run_fresh(folder: Path, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
         environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
         if done.returncode:
-            raise RuntimeError(f"the export fails in a fresh process: {done.stderr.strip().splitlines()[-1:]}")
+            raise RuntimeError(f"the export fails in a fresh process: {' '.join(done.stderr.split())[-300:]}")
         kinds = json.loads(Path(exchange, "answers.json").read_text())
-        return {
-            name: tf.io.parse_tensor(Path(exchange, f"{name}.out").read_bytes(), kind).numpy()
-            for name, kind in kinds.items()
-        }
+        return [
+            {
+                n: tf.io.parse_tensor(Path(exchange, f"{n}.{way}").read_bytes(), kind).numpy()
+                for n, kind in kinds.items()
+            }
+            for way in ("loaded", "served")
+        ]

@@ -3,28 +3,41 @@
     python -I fresh_process.py SAVED_MODEL EXCHANGE
 
 ``EXCHANGE`` holds ``kinds.json`` (input name -> dtype) and one serialised tensor ``NAME.in`` for each; the outputs of
-the default signature are written beside them as ``NAME.out`` with ``answers.json``.
+the default signature are written beside them with ``answers.json`` (output name -> dtype): ``NAME.loaded`` as Python
+loads the SavedModel, object by object, ``NAME.served`` as TensorFlow Serving does, where the graph restores itself.
 """
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
+
+SIGNATURE = "serving_default"
 
 
 def main(folder: str, exchange: Path) -> None:
     """Load, answer, write; anything that goes wrong is for the caller to see."""
-    module = tf.saved_model.load(folder)
     kinds = json.loads((exchange / "kinds.json").read_text())
     inputs = {name: tf.io.parse_tensor((exchange / f"{name}.in").read_bytes(), kind) for name, kind in kinds.items()}
-    outputs = module.signatures["serving_default"](**inputs)
-    for name, value in outputs.items():
-        (exchange / f"{name}.out").write_bytes(tf.io.serialize_tensor(value).numpy())
+    module = tf.saved_model.load(folder)
+    outputs = module.signatures[SIGNATURE](**inputs)
+    for way, found in (("loaded", outputs), ("served", served(folder, inputs))):
+        for name, value in found.items():
+            (exchange / f"{name}.{way}").write_bytes(tf.io.serialize_tensor(value).numpy())
     (exchange / "answers.json").write_text(json.dumps({name: value.dtype.name for name, value in outputs.items()}))
     loaded = {name.partition(".")[0] for name in sys.modules}
     if loaded & {"pipelines", "models"}:
         raise SystemExit("the fresh process imported this project, so it proves nothing")
+
+
+def served(folder: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Answer inputs in a session, which restores variables and fills tables by operations of the graph."""
+    with tf.compat.v1.Session(graph=tf.Graph()) as session:
+        signature = tf.compat.v1.saved_model.load(session, ["serve"], folder).signature_def[SIGNATURE]
+        given = {signature.inputs[name].name: value.numpy() for name, value in inputs.items()}
+        return dict(session.run({name: info.name for name, info in signature.outputs.items()}, given))
 
 
 if __name__ == "__main__":

@@ -232,7 +232,7 @@ def test_frozen_network_exported(frozen_run: tuple[Path, Path], predictor: Predi
     buffer = io.BytesIO()
     Image.new("RGB", (300, 200), "red").save(buffer, "JPEG")
     contents = [(root / "test-0.png").read_bytes(), b"junk", buffer.getvalue(), *files()]
-    found = run_fresh(export(run, tmp_path / "export"), {"image": tf.constant(contents)})
+    found, _ = run_fresh(export(run, tmp_path / "export"), {"image": tf.constant(contents)})
     expected = predictor(contents)
     assert [c.decode() for c in found["caption"]] == [p["answer"] for p in expected]
     np.testing.assert_allclose(found["score"], [p["score"] for p in expected], atol=1e-4)
