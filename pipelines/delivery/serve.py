@@ -72,7 +72,7 @@ def named(source: str) -> tuple[str, Path]:
 
 @contextlib.contextmanager
 def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Give a socket that is bound to an address, so that nobody else takes it while models are loaded.
+    """Give a socket that is bound to an address, so that one in use is said before models are loaded.
 
     Raises:
         ValueError: the address is no address of this machine, or is in use.
@@ -88,8 +88,24 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         try:
             listener.bind(address)
         except OSError as error:
-            raise ValueError(f"--port {port}: cannot be opened on {host} ({error.strerror}); name another") from None
+            raise ValueError(_taken(host, port, error)) from None
         yield listener
+
+
+def listen(listener: socket.socket) -> None:
+    """Let connections come.
+
+    Raises:
+        ValueError: another service was bound to the same port while models were loaded, and was ready first.
+    """
+    try:
+        listener.listen(CONNECTIONS)
+    except OSError as error:
+        raise ValueError(_taken(*listener.getsockname()[:2], error)) from None
+
+
+def _taken(host: str, port: int, error: OSError) -> str:
+    return f"--port {port}: cannot be opened on {host} ({error.strerror}); name another"
 
 
 def _models(sources: list[tuple[str, Path]], weights: str | None, limits: Limits) -> dict[str, tuple[Any, Any]]:
@@ -138,7 +154,7 @@ def _serve(models: dict[str, tuple[Any, Any]], limits: Limits, listener: socket.
         timeout_graceful_shutdown=int(limits.timeout) + 1,
     )
     server = uvicorn.Server(config)
-    listener.listen(CONNECTIONS)
+    listen(listener)
     address = _address(listener)
     for name, (task, _) in models.items():
         print(f"{name}: POST {address}/{name} and {address}/{name}/batch, {TASKS[task.NAME]}", file=sys.stderr)

@@ -18,13 +18,14 @@ PAGE = """<!DOCTYPE html>
 <script src="./static_content/swagger-initializer.js"></script></body></html>
 """
 POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+HEADERS = {405: {"Allow": "POST"}, 503: {"Retry-After": "1"}}
 
 Scope = dict[str, Any]
 
 
 def refusal(status: int, sentence: str) -> JSONResponse:
     """Return an error as every endpoint gives it: JSON with one sentence."""
-    return JSONResponse({"error": sentence}, status, {"Retry-After": "1"} if status == 503 else None)
+    return JSONResponse({"error": sentence}, status, HEADERS.get(status))
 
 
 class Door:
@@ -79,9 +80,11 @@ class Guard:
     def _refused(self, path: str, scope: Scope) -> JSONResponse | None:
         headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"")
-        if scope["method"] == "POST" and not length.isdigit():
+        if scope["method"] != "POST":
+            return refusal(405, f"expected POST, came {scope['method']}; the page at / shows a request")
+        if not length.isdigit():
             return refusal(411, "expected a Content-Length header")
-        if int(length or 0) > self.limits.bytes:
+        if int(length) > self.limits.bytes:
             return refusal(413, f"the body has {int(length)} bytes, at most {self.limits.bytes} are taken")
         if self.inside[path] >= self.limits.waiting:
             return refusal(503, "too much is waiting; try again in a moment")

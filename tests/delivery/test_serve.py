@@ -220,6 +220,15 @@ def test_a_port_is_ours_or_the_request_is_wrong() -> None:
             pass
 
 
+def test_of_two_that_load_at_once_the_second_is_told() -> None:
+    with serve.listening("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        with serve.listening("127.0.0.1", port) as second:
+            first.listen()
+            with pytest.raises(ValueError, match=rf"--port {port}: cannot be opened on 127.0.0.1 \(Address already"):
+                serve.listen(second)
+
+
 def test_wrong_requests_are_one_sentence(capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
     run = str(tmp_path)
     missing = importlib.util.find_spec("bentoml") is None

@@ -77,6 +77,8 @@ def test_a_body_is_refused_by_its_length_before_the_endpoint_sees_it() -> None:
         ([(b"transfer-encoding", b"chunked")], 411),
     ):
         assert asyncio.run(status_of(app, headers=headers))[0] == status
+    status, body = asyncio.run(status_of(app, headers=[], method="GET"))
+    assert status == 405 and "expected POST, came GET" in body["error"]
     assert endpoint.begun == 1
     assert asyncio.run(status_of(app, path="/livez", headers=[], method="GET"))[0] == 200, "no endpoint, no limit"
 
