@@ -21,7 +21,9 @@ def import_tensorflow() -> None:
     if "tensorflow" in sys.modules:
         return
     with _without(OPTIONAL), contextlib.nullcontext() if os.environ.get("PIPELINES_DEBUG") else set_aside():
-        importlib.import_module("tensorflow")
+        tensorflow = importlib.import_module("tensorflow")
+    if not os.environ.get("PIPELINES_DEBUG"):
+        tensorflow.get_logger().setLevel("ERROR")  # its advice on tracing is for us, and comes with every new shape
 
 
 @contextlib.contextmanager
