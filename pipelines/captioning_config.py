@@ -108,7 +108,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "context_recurrence": True,
         "dropout": 0.5,
         "label_smoothing": 0.1,
-        "epochs": 13,
+        "epochs": 12,
         "reward_epochs": 3,
         "reward_share": 0.5,
         "batch_size": 32,
