@@ -119,7 +119,8 @@ def _from_keras(make: Any, network: str, options: dict[str, Any]) -> Any:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(PATIENCE)
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # Keras prints its download progress
+        # Keras prints its download progress, and warns of every size but the one whose weights are those of all sizes.
+        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings(action="ignore", category=UserWarning):
             return make(weights="imagenet", **options)
     except Exception as error:
         raise ValueError(

@@ -17,6 +17,21 @@ from pipelines.delivery.web_answers import Looks, Page
 from pipelines.delivery.web_drawing import problem
 from pipelines.delivery.web_limits import MOST_CHARACTERS
 
+SCENES = {
+    "en": [
+        "Two dogs run through the snow.",
+        "A man in a blue shirt is playing the guitar.",
+        "Three children are jumping into a lake.",
+        "A woman is reading a book in the park.",
+    ],
+    "de": [
+        "Zwei Hunde rennen durch den Schnee.",
+        "Ein Mann in einem blauen Hemd spielt Gitarre.",
+        "Drei Kinder springen in einen See.",
+        "Eine Frau liest im Park ein Buch.",
+    ],
+}
+"""What a visitor may try first with a translation of real sentences: those of the built-in grammar are unlike any."""
 KEPT = 900  # seconds after which an uploaded file is deleted
 TITLE = "Recurrent task pipelines"
 Answer = Callable[[Page, Any], Any]
@@ -71,6 +86,7 @@ def _ask(
     outputs: list[Any],
     answered: Callable[[Any], Any],
     examples: list[list[str]],
+    label: str = "",
     rendered: int = 1,
 ) -> None:
     """Lay out an input with its button and examples on the left, and what they give on the right.
@@ -83,10 +99,11 @@ def _ask(
         outputs: components, not rendered yet, that take what ``answered`` returns.
         answered: from the input to the outputs.
         examples: rows of one input each.
+        label: what stands above them.
         rendered: how many of ``outputs`` are shown, the first ones.
     """
-    own = page.loaded.data["spec"] == "synthetic"
-    label = "examples" if own else "examples of the built-in data, unlike those that this run learned from"
+    strange = "examples of the built-in data, unlike those that this run learned from"
+    label = label or ("examples" if _learned_built_in(page) else strange)
     with gr.Row(equal_height=False):
         with gr.Column(min_width=300):
             box.render()
@@ -99,14 +116,20 @@ def _ask(
     pressed.click(answered, box, outputs, scroll_to_output=True, api_visibility="private")
 
 
-def _text(page: Page, number: int, answer: Answer, words: tuple[str, str], column: str = "") -> None:
-    """Lay out a tab that takes a text; ``words`` name the box and the button, ``column`` is a field of the examples."""
+def _learned_built_in(page: Page) -> bool:
+    return bool(page.loaded.data["spec"] == "synthetic")
+
+
+def _text(
+    page: Page, number: int, answer: Answer, words: tuple[str, str], given: Sequence[str] = (), label: str = ""
+) -> None:
+    """Lay out a tab that takes a text; ``words`` name the box and the button, ``given`` are examples."""
     answered = said(answer, page)
     box = gr.Textbox(
         label=words[0], lines=5, max_lines=12, max_length=MOST_CHARACTERS, elem_id=f"input-{number}", render=False
     )
-    given = [[str(example[column])] for example in page.examples()] if column else []
-    _ask(page, number, box, words[1], [_shown(number)], lambda text: answered(text)[0], given)
+    rows = [[text] for text in given]
+    _ask(page, number, box, words[1], [_shown(number)], lambda text: answered(text)[0], rows, label)
 
 
 def _shown(number: int, name: str = "answer") -> Any:
@@ -114,7 +137,8 @@ def _shown(number: int, name: str = "answer") -> Any:
 
 
 def _opinion(page: Page, folder: Path, number: int) -> None:
-    _text(page, number, answers.opinion, ("a text", "What does it say?"), page.task.RAW)
+    given = [str(example[page.task.RAW]) for example in page.examples()]
+    _text(page, number, answers.opinion, ("a text", "What does it say?"), given)
 
 
 def _translation(page: Page, folder: Path, number: int) -> None:
@@ -123,7 +147,11 @@ def _translation(page: Page, folder: Path, number: int) -> None:
     # The built-in pairs are English and German, and serve a run in either direction.
     column = {"source": "source", "en": "source", "de": "target"}.get(source, "")
     words = ("a sentence", "Translate") if source == "source" else (f"a sentence ({source})", f"Translate ({target})")
-    _text(page, number, answers.translation, words, column)
+    given = [str(example[column]) for example in page.examples()] if column else []
+    label = ""
+    if not _learned_built_in(page) and source in SCENES:
+        given, label = SCENES[source], "examples: what a picture may show"
+    _text(page, number, answers.translation, words, given, label)
 
 
 def _other(page: Page, folder: Path, number: int) -> None:
@@ -175,7 +203,8 @@ def _captioning(page: Page, folder: Path, number: int) -> None:
         render=False,
     )
     looked, looks = _shown(number, "looked"), gr.State(Looks(), time_to_live=KEPT)
-    _ask(page, number, _picture(number), "Describe it", [_shown(number), step, looked, looks], shown_for, files, 3)
+    parts = [_shown(number), step, looked, looks]
+    _ask(page, number, _picture(number), "Describe it", parts, shown_for, files, rendered=3)
     step.input(
         lambda looks, number: looks.at(number),
         [looks, step],
