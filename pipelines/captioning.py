@@ -200,23 +200,22 @@ def answer(
 ) -> dict[str, Any]:
     """Turn one row of ``decode`` into a prediction; ``score`` is the normalised log-probability of the answer.
 
-    ``alternatives`` holds the K best captions with their scores, best first. A picture that could not be used has an
-    empty answer of score 0, a ``status`` other than ``ok``, and the reason under ``error``.
+    ``alternatives`` holds the K best captions with their scores, best first, without empty ones. A picture that could
+    not be used has an empty answer of score 0, a ``status`` other than ``ok``, and the reason under ``error``.
     """
     status = int(outputs["status"])
-    alternatives: list[list[Any]] = []
+    texts, scores = [""], [0.0]
     if status == OK:
         texts = [text.decode("utf-8") for text in written(preprocessor.vocabulary, outputs["tokens"]).numpy()]
         scores = [round(float(score), 6) for score in outputs["scores"]]
-        alternatives = [[text, score] for text, score, n in zip(texts, scores, outputs["lengths"], strict=True) if n]
     prediction = {
         "id": example["id"],
         "input": example["image"],
         "references": list(example.get("captions", [])),
-        "answer": alternatives[0][0] if alternatives else "",
-        "score": alternatives[0][1] if alternatives else 0.0,
+        "answer": texts[0],
+        "score": scores[0],
         "status": STATUS_NAMES[status],
-        "alternatives": alternatives,
+        "alternatives": [[text, score] for text, score in zip(texts, scores, strict=True) if text],
     }
     return prediction | ({"error": example["error"]} if "error" in example else {})
 

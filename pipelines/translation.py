@@ -173,8 +173,8 @@ def answer(
 ) -> dict[str, Any]:
     """Turn one row of ``decode`` into a prediction; ``score`` is the normalised log-probability of the answer.
 
-    ``alternatives`` holds the K best answers with their scores, best first; ``cut`` says that the source was longer
-    than ``max_tokens`` and only its beginning was translated.
+    ``alternatives`` holds the K best answers with their scores, best first, without empty ones; ``cut`` says that the
+    source was longer than ``max_tokens`` and only its beginning was translated.
     """
     texts = [text.decode("utf-8") for text in preprocessor.target.decode(outputs["tokens"]).numpy()]
     scores = [round(float(score), 6) for score in outputs["scores"]]
@@ -185,7 +185,7 @@ def answer(
         "answer": texts[0],
         "score": scores[0],
         "cut": example["cut"],
-        "alternatives": [[text, score] for text, score, n in zip(texts, scores, outputs["lengths"], strict=True) if n],
+        "alternatives": [[text, score] for text, score in zip(texts, scores, strict=True) if text],
     }
 
 
