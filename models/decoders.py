@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import keras
 from keras import ops
 
+from models import kernels
 from models.attention import AdditiveAttention, MultiplicativeAttention, Pooling
 from models.encoders import token_embedding
 from models.recurrent import RecurrentStack
@@ -215,7 +216,8 @@ class AttentionDecoder(keras.layers.Layer):
     def attend(self, tokens: Any, lengths: Any, keys: Any, key_lengths: Any, summary: Any = None) -> Any:
         """The attention of `call` without its logits, float32 [B, U, S]: how a finished answer came about."""
         state, memory = self.start(keys, key_lengths, summary)
-        return self._sequence(tokens, lengths, state, memory, training=False)[3]
+        with kernels.portable(kernels.is_unmasked()):  # compiling it for every shape would take longer than it does
+            return self._sequence(tokens, lengths, state, memory, training=False)[3]
 
     def step(self, tokens: Any, state: dict[str, Any], memory: Memory) -> tuple[Any, dict[str, Any]]:
         """One step of a search, without dropout.

@@ -97,7 +97,9 @@ class Decoder:
         plan = sorted_plan(encoded.lengths, EVALUATION_BATCH, getattr(self.loaded.task, "MOST_STEPS", 0))
         task, preprocessor, config = self.loaded.task, self.loaded.preprocessor, self.loaded.config
         predictions: list[dict[str, Any]] = [{}] * len(encoded)
-        data = zip(plan, batches(encoded, plan), strict=True)
+        dataset = batches(encoded, plan)
+        self.function.get_concrete_function(dataset.element_spec[0])  # batch and time open: one trace serves all
+        data = zip(plan, dataset, strict=True)
         for indices, (x, _) in tqdm(data, total=len(plan), desc="decoding", disable=quiet(), leave=False):
             outputs = tf.nest.map_structure(lambda tensor: tensor.numpy(), self.function(x))
             for row, index in enumerate(indices):

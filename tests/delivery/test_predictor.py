@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from pipelines import Predictor
+from pipelines.training.evaluation import EVALUATION_BATCH, Decoder
+from pipelines.training.loading import load_run
 
 TEXTS = ["A wonderful film.", "", "Not good at all, ÇOK kötü.", "tab\tand\nline", "word " * 2000]
 
@@ -28,6 +30,14 @@ def test_every_kind_of_collection_gives_the_same_answers(predictor: Predictor) -
 def test_one_text_gives_a_list_of_one(predictor: Predictor) -> None:
     assert predictor(TEXTS[0]) == predictor([TEXTS[0]]) == predictor(np.str_(TEXTS[0])) == predictor(np.array(TEXTS[0]))
     assert predictor([]) == []
+
+
+def test_batches_of_every_size_and_length_are_traced_once(small_run: Any) -> None:
+    loaded = load_run(small_run("sentiment"))
+    examples = loaded.task.raw(["good"] * (EVALUATION_BATCH + 3) + ["a film of many more words than one"] * 9)
+    decoder = Decoder(loaded)
+    assert len(decoder(loaded.task.encode(loaded.preprocessor, loaded.config, examples, labelled=False))) == 76
+    assert decoder.function.experimental_get_tracing_count() == 1
 
 
 def test_probabilities_are_shares(predictor: Predictor) -> None:
