@@ -101,7 +101,8 @@ def listen(listener: socket.socket) -> None:
     try:
         listener.listen(CONNECTIONS)
     except OSError as error:
-        raise ValueError(_taken(*listener.getsockname()[:2], error)) from None
+        host, port, *_ = listener.getsockname()
+        raise ValueError(_taken(host, port, error)) from None
 
 
 def _taken(host: str, port: int, error: OSError) -> str:
