@@ -45,7 +45,7 @@ def close(ours, theirs):
     for a, b in zip(ours, theirs, strict=True):
         a, b = np.asarray(a), np.asarray(b)
         assert a.shape == b.shape
-        assert np.abs(a - b).max(initial=0) <= 2e-5 * max(np.abs(b).max(initial=0), 1e-2)
+        assert np.abs(a - b).max(initial=0) <= 1e-5 * max(np.abs(b).max(initial=0), 1e-2)
 
 
 def compare(ours, stock, seed, mask, with_state, training=True):
