@@ -46,7 +46,7 @@ class Resegmentation:
 
     Args:
         vocabulary: of the pieces.
-        share: probability that a piece is refused, in [0, 1).
+        share: probability that a piece is refused in each of ``ROUNDS``, in [0, 1).
         most: longest row in pieces; what grows beyond it is cut.
     """
 
