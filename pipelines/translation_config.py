@@ -36,7 +36,10 @@ class Config(TrainingConfig):
         False, description="the source words attended to speak for their translation directly, past the states"
     )
     segmentation_dropout: float = Field(
-        0.0, ge=0, lt=1, description="chance, taken twice, that training cuts a piece in shorter ones, anew in every epoch"
+        0.0,
+        ge=0,
+        lt=1,
+        description="chance, taken twice, that training cuts a piece, anew in every epoch",
     )
     dropout: float = Field(0.3, ge=0, lt=1, description="dropout after embeddings, encoder, and before the output")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability mass moved to all pieces")
