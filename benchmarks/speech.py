@@ -21,7 +21,7 @@ import tensorflow as tf
 from pipelines import Predictor, speech_model
 from pipelines.config import from_dict
 from pipelines.data.sources.synthetic.speech import examples
-from pipelines.speech_config import PRESETS, Config
+from pipelines.speech_config import Config, base
 
 SYMBOLS, LABELS = 28, 24
 
@@ -88,7 +88,7 @@ def trained(loss: Callable[[dict[str, Any]], Any], weights: list[Any], data: dic
 
 def ours(data: dict[str, np.ndarray]) -> Any:
     """The recogniser of this project with its loss."""
-    config = from_dict(Config, PRESETS["base"], "benchmark")
+    config = from_dict(Config, base(), "benchmark")
     model = speech_model.build(config, SYMBOLS, None).get_layer("recogniser")
 
     def loss(x: dict[str, Any]) -> Any:

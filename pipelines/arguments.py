@@ -39,8 +39,9 @@ def described(task: str) -> str:
     """Lay out the data formats, presets and settings of a task, one a line."""
     settings = load_settings(task)
     lines = [f"  data: {settings.FORMATS}"]
-    for preset, values in settings.PRESETS.items():
-        lines.append(f"  --preset {preset}: " + ", ".join(f"{key} {value}" for key, value in values.items()))
+    for name, preset in settings.PRESETS.items():
+        lines.append(f"  --preset {name}: " + (preset.__doc__ or "").partition("\n")[0])
+        lines.append("    " + ", ".join(f"{key} {value}" for key, value in preset().items()))
     for field in dataclasses.fields(settings.Config):
         info: Any = field.default
         option = f"--{field.name.replace('_', '-')} {getattr(info, 'default', info)!r}"

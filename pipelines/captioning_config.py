@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from pipelines.config import STRICT, TrainingConfig
+from pipelines.config import STRICT, Preset, TrainingConfig
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -81,8 +81,41 @@ FORMATS = (
     "lines with image and caption, also .gz, .xz, .bz2; pictures are JPEG or PNG"
 )
 
-PRESETS: dict[str, dict[str, object]] = {
-    "demo": {
+
+def tiny() -> dict[str, object]:
+    """Try the whole way of the data within seconds, as the tests do.
+
+    - Command: ``pipelines train captioning --preset tiny --limit 64``
+    - Data: 64 built-in pictures
+    - Score: none is expected of one epoch on so few
+    - Time: seconds, most of which compile the training step
+    """
+    return {
+        "picture_size": 32,
+        "captions_per_step": 1,
+        "vocabulary_size": 400,
+        "max_tokens": 16,
+        "embedding_size": 12,
+        "grid_units": 12,
+        "units": 8,
+        "dropout": 0.0,
+        "epochs": 1,
+        "batch_size": 32,
+        "learning_rate": 2e-3,
+        "warmup": 0.05,
+        "beam_width": 2,
+    }
+
+
+def small() -> dict[str, object]:
+    """Learn the built-in scenes, as the demonstration does.
+
+    - Command: ``pipelines train captioning --preset small``
+    - Data: built-in scenes of coloured shapes, with five captions each
+    - Score: BLEU-4 86.3 on unseen scenes
+    - Time: 105 seconds on two cores, with evaluation and export (``pipelines demo --task captioning``)
+    """
+    return {
         "picture_size": 64,
         "captions_per_step": 1,
         "vocabulary_size": 600,
@@ -96,8 +129,18 @@ PRESETS: dict[str, dict[str, object]] = {
         "learning_rate": 2e-3,
         "warmup": 0.05,
         "beam_width": 3,
-    },
-    "base": {
+    }
+
+
+def base() -> dict[str, object]:
+    """Learn photographs, seen by a frozen network.
+
+    - Command: ``pipelines train captioning --data flickr8k --encoder-weights FILE --preset base``
+    - Data: 6,000 pictures of Flickr8k with five captions each, tested on the official 1,000
+    - Score: BLEU-4 19.7 (``benchmarks/captioning.md``)
+    - Time: 44 minutes of processor time
+    """
+    return {
         "encoder": "MobileNetV2",
         "picture_size": 256,
         "captions_per_step": 2,
@@ -115,5 +158,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "learning_rate": 1e-3,
         "warmup": 0.05,
         "ema": 0.998,
-    },
-}
+    }
+
+
+PRESETS: dict[str, Preset] = {"tiny": tiny, "small": small, "base": base}

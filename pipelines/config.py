@@ -7,7 +7,7 @@ and every ``*_config.py`` import no keras.
 import dataclasses
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -16,6 +16,8 @@ from pydantic.dataclasses import dataclass
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 C = TypeVar("C")
+Preset = Callable[[], Mapping[str, object]]
+"""Settings with a name; its docstring says with which command, for which data, with what score and in what time."""
 SAMPLING = ("sampling_temperature", "sampling_top_k", "sampling_top_p", "sampling_seed")
 SEARCH = ("beam_width", "length_penalty", "length_ratio", "min_tokens", "no_repeat_ngram", *SAMPLING)
 LANGUAGE = ("lm", "lm_order", "lm_units", "lm_weight", "lm_bonus")
@@ -65,7 +67,7 @@ class TrainingConfig:
 
 def resolve(
     config_class: type[C],
-    presets: Mapping[str, Mapping[str, Any]],
+    presets: Mapping[str, Preset],
     preset: str = "default",
     file: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
@@ -78,7 +80,7 @@ def resolve(
     """
     if preset != "default" and preset not in presets:
         raise ValueError(f"--preset {preset}: expected one of {', '.join(['default', *presets])}")
-    values = dict(base or {}) | dict(presets.get(preset, {}))
+    values = dict(base or {}) | (dict(presets[preset]()) if preset in presets else {})
     if file is not None:
         values |= read_file(config_class, file)
     given = dict(overrides or {})

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from pipelines.config import STRICT, Names, TrainingConfig
+from pipelines.config import STRICT, Names, Preset, TrainingConfig
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -48,8 +48,36 @@ FORMATS = (
     "CSV, TSV or JSON lines (text, label), one file a split or one with a split column; SPLIT/CLASS/*.txt as aclImdb"
 )
 
-PRESETS: dict[str, dict[str, object]] = {
-    "demo": {
+
+def tiny() -> dict[str, object]:
+    """Try the whole way of the data within seconds, as the tests do.
+
+    - Command: ``pipelines train sentiment --preset tiny --limit 64``
+    - Data: 64 built-in reviews
+    - Score: none is expected of one epoch on so few
+    - Time: seconds, most of which compile the training step
+    """
+    return {
+        "vocabulary_size": 500,
+        "max_tokens": 48,
+        "embedding_size": 8,
+        "units": 8,
+        "epochs": 1,
+        "batch_size": 32,
+        "learning_rate": 4e-3,
+        "dropout": 0.2,
+    }
+
+
+def small() -> dict[str, object]:
+    """Learn the built-in reviews, as the demonstration does.
+
+    - Command: ``pipelines train sentiment --preset small``
+    - Data: built-in reviews, in which the order of the words decides
+    - Score: accuracy 0.997 on unseen combinations
+    - Time: 23 seconds on two cores, with evaluation and export (``pipelines demo --task sentiment``)
+    """
+    return {
         "vocabulary_size": 800,
         "max_tokens": 64,
         "embedding_size": 32,
@@ -58,8 +86,18 @@ PRESETS: dict[str, dict[str, object]] = {
         "batch_size": 64,
         "learning_rate": 4e-3,
         "dropout": 0.1,
-    },
-    "base": {
+    }
+
+
+def base() -> dict[str, object]:
+    """Learn real reviews.
+
+    - Command: ``pipelines train sentiment --data imdb --preset base``
+    - Data: 25,000 film reviews of IMDB, tested on the official 25,000 others
+    - Score: test accuracy 90.3 % (``benchmarks/sentiment.md``)
+    - Time: 13.6 minutes of training on two cores, 2.7 GB
+    """
+    return {
         "vocabulary_size": 30000,
         "max_tokens": 400,
         "embedding_size": 128,
@@ -73,5 +111,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "adversarial": 0.5,
         "warmup": 0.05,
         "ema": 0.998,
-    },
-}
+    }
+
+
+PRESETS: dict[str, Preset] = {"tiny": tiny, "small": small, "base": base}

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from pipelines.config import STRICT, TrainingConfig
+from pipelines.config import STRICT, Preset, TrainingConfig
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -68,8 +68,52 @@ FORMATS = (
     "Voice; WAV, FLAC, OGG, MP3 of any rate and channels"
 )
 
-PRESETS: dict[str, dict[str, object]] = {
-    "demo": {
+_LARGE: dict[str, object] = {
+    "layers": 3,
+    "epochs": 60,
+    "batch_size": 16,
+    "learning_rate": 1e-3,
+    "warmup": 0.05,
+    "dropout": 0.3,
+    "speed": 0.1,
+    "band_masks": 2,
+    "band_width": 15,
+    "time_masks": 2,
+    "time_width": 25,
+    "ema": 0.995,
+}
+
+
+def tiny() -> dict[str, object]:
+    """Try the whole way of the data within seconds, as the tests do.
+
+    - Command: ``pipelines train speech --preset tiny --limit 64``
+    - Data: 64 built-in recordings
+    - Score: none is expected of one epoch on so few
+    - Time: seconds, most of which compile the training step
+    """
+    return {
+        "bands": 20,
+        "filters": 4,
+        "units": 12,
+        "layers": 1,
+        "epochs": 1,
+        "batch_size": 32,
+        "learning_rate": 3e-3,
+        "warmup": 0.05,
+        "dropout": 0.0,
+    }
+
+
+def small() -> dict[str, object]:
+    """Learn the built-in speech, as the demonstration does.
+
+    - Command: ``pipelines train speech --preset small``
+    - Data: built-in digits and spelled letters, said by synthetic voices in noise
+    - Score: WER 0.066 on unseen speakers and sequences
+    - Time: 58 seconds on two cores, with evaluation and export (``pipelines demo --task speech``)
+    """
+    return {
         "bands": 40,
         "filters": 16,
         "units": 96,
@@ -79,41 +123,35 @@ PRESETS: dict[str, dict[str, object]] = {
         "learning_rate": 3e-3,
         "warmup": 0.05,
         "dropout": 0.1,
-    },
-    "base": {
+    }
+
+
+def base() -> dict[str, object]:
+    """Learn real recordings.
+
+    - Command: ``pipelines train speech --data an4 --preset base``
+    - Data: 948 recordings of AN4, 42 minutes, tested on the official 130 of other speakers
+    - Score: WER 0.092, with a language model 0.078 (``benchmarks/speech.md``)
+    - Time: 36 minutes of processor time, 51 on one shared core, 2.1 GB
+    """
+    return _LARGE | {
         "units": 256,
-        "layers": 3,
-        "epochs": 60,
-        "batch_size": 16,
-        "learning_rate": 1e-3,
-        "warmup": 0.05,
         "weight_decay": 1e-2,
-        "dropout": 0.3,
-        "speed": 0.1,
         "gain_db": 6.0,
         "noise": 0.3,
         "snr_db": 10.0,
-        "band_masks": 2,
-        "band_width": 15,
-        "time_masks": 2,
-        "time_width": 25,
-        "ema": 0.995,
-    },
-    "streaming": {
-        "bidirectional": False,
-        "normalisation": "statistics",
-        "units": 384,
-        "layers": 3,
-        "epochs": 60,
-        "batch_size": 16,
-        "learning_rate": 1e-3,
-        "warmup": 0.05,
-        "dropout": 0.3,
-        "speed": 0.1,
-        "band_masks": 2,
-        "band_width": 15,
-        "time_masks": 2,
-        "time_width": 25,
-        "ema": 0.995,
-    },
-}
+    }
+
+
+def streaming() -> dict[str, object]:
+    """Learn real recordings for a network that answers while they last.
+
+    - Command: ``pipelines train speech --data an4 --preset streaming``
+    - Data: as ``base``
+    - Score: not measured
+    - Time: not measured
+    """
+    return _LARGE | {"bidirectional": False, "normalisation": "statistics", "units": 384}
+
+
+PRESETS: dict[str, Preset] = {"tiny": tiny, "small": small, "base": base, "streaming": streaming}

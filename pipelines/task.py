@@ -1,8 +1,8 @@
 """What a task is: a module with these names. No base class; the shared rooms are handed a task and call it.
 
-Adding a task: ``pipelines/NAME_config.py`` (``Config``, ``PRESETS``), ``pipelines/NAME.py`` (the rest), built-in
-data in ``pipelines/data/sources/synthetic/NAME.py``, and a line in ``pipelines.TASKS``; ``docs/adding-a-task.md`` has a
-whole one.
+Adding a task: ``pipelines/NAME_config.py`` (``Config``, ``FORMATS``, ``PRESETS`` with ``tiny`` and ``small``),
+``pipelines/NAME.py`` (the rest), built-in data in ``pipelines/data/sources/synthetic/NAME.py``, and a line in
+``pipelines.TASKS``; ``docs/adding-a-task.md`` has a whole one.
 
 Beside the protocol a task may have:
 
@@ -29,6 +29,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from pipelines.config import Preset
 from pipelines.data.inputs import Encoded, Transform
 from pipelines.data.sources.source import Example, Source
 
@@ -60,7 +61,7 @@ class Task(Protocol):
     MARGIN: float
     THRESHOLD: float
     Config: type
-    PRESETS: Mapping[str, Mapping[str, object]]
+    PRESETS: Mapping[str, Preset]
     Preprocessor: type
 
     def open_source(self, spec: str, config: Any) -> Source:

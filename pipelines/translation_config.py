@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from pipelines.config import STRICT, TrainingConfig
+from pipelines.config import STRICT, Preset, TrainingConfig
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -74,8 +74,39 @@ FORMATS = (
     "with a column for each language; all also .gz, .xz, .bz2"
 )
 
-PRESETS: dict[str, dict[str, object]] = {
-    "demo": {
+
+def tiny() -> dict[str, object]:
+    """Try the whole way of the data within seconds, as the tests do.
+
+    - Command: ``pipelines train translation --preset tiny --limit 64``
+    - Data: 64 built-in pairs of sentences
+    - Score: none is expected of one epoch on so few
+    - Time: seconds, most of which compile the training step
+    """
+    return {
+        "vocabulary_size": 400,
+        "max_tokens": 24,
+        "embedding_size": 12,
+        "units": 8,
+        "decoder_units": 16,
+        "dropout": 0.1,
+        "epochs": 1,
+        "batch_size": 32,
+        "learning_rate": 1e-2,
+        "warmup": 0.05,
+        "beam_width": 2,
+    }
+
+
+def small() -> dict[str, object]:
+    """Learn the built-in language, as the demonstration does.
+
+    - Command: ``pipelines train translation --preset small``
+    - Data: built-in pairs of sentences, in which order and agreement matter
+    - Score: BLEU 87.9 on unseen sentences
+    - Time: 51 seconds on two cores, with evaluation and export (``pipelines demo --task translation``)
+    """
+    return {
         "vocabulary_size": 600,
         "max_tokens": 48,
         "embedding_size": 64,
@@ -87,8 +118,18 @@ PRESETS: dict[str, dict[str, object]] = {
         "learning_rate": 1e-2,
         "warmup": 0.05,
         "beam_width": 3,
-    },
-    "base": {
+    }
+
+
+def base() -> dict[str, object]:
+    """Learn real sentences.
+
+    - Command: ``pipelines train translation --data multi30k --source en --target de --preset base``
+    - Data: 29,000 pairs of Multi30k, English to German, tested on the 1,000 of 2016
+    - Score: BLEU 35.7 (``benchmarks/translation.md``)
+    - Time: 57 minutes of processor time, 76 on one shared core, 2.1 GB
+    """
+    return {
         "vocabulary_size": 5000,
         "max_tokens": 80,
         "embedding_size": 256,
@@ -102,5 +143,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "learning_rate": 1.5e-3,
         "warmup": 0.05,
         "ema": 0.998,
-    },
-}
+    }
+
+
+PRESETS: dict[str, Preset] = {"tiny": tiny, "small": small, "base": base}

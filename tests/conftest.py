@@ -13,43 +13,6 @@ from typing import Any
 
 import pytest
 
-SMALL: dict[str, dict[str, Any]] = {
-    "sentiment": {
-        "epochs": 1,
-        "batch_size": 32,
-        "vocabulary_size": 500,
-        "max_tokens": 48,
-        "embedding_size": 8,
-        "units": 8,
-        "dropout": 0.2,
-    },
-    "translation": {
-        "epochs": 1,
-        "batch_size": 32,
-        "vocabulary_size": 400,
-        "max_tokens": 24,
-        "embedding_size": 12,
-        "units": 8,
-        "decoder_units": 16,
-        "beam_width": 2,
-    },
-    "speech": {"epochs": 1, "batch_size": 32, "bands": 20, "filters": 4, "units": 12, "layers": 1, "dropout": 0.0},
-    "captioning": {
-        "epochs": 1,
-        "batch_size": 32,
-        "picture_size": 32,
-        "vocabulary_size": 400,
-        "max_tokens": 16,
-        "embedding_size": 12,
-        "grid_units": 12,
-        "units": 8,
-        "beam_width": 2,
-    },
-}
-"""Settings of a network that trains in a second; a task that is not named here runs its ``demo`` preset.
-
-Of 64 examples two batches: every width of a batch is compiled anew, and that is what the seconds go to.
-"""
 FRESH = ("translation",)
 """Tasks whose small export is proven in a fresh process, as every export of a user is. Starting TensorFlow takes longer
 than all else in an export: the other tasks are proven so by the slow tests, and by the demonstration."""
@@ -117,11 +80,13 @@ def run_here(folder: Path, inputs: dict[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def small_run(shared: Any) -> Any:
-    """Return ``run(task) -> folder`` of one epoch on a few built-in examples; trained once a session."""
+    """Return ``run(task) -> folder`` of one epoch on a few built-in examples; trained once a session.
+
+    Of 64 examples two batches: every width of a batch is compiled anew, and that is what the seconds go to.
+    """
     from pipelines import train
 
     def run(task: str) -> Path:
-        settings = SMALL.get(task, {"epochs": 1})
-        return Path(shared(f"{task}-run", lambda folder: train(task, run=folder, preset="demo", limit=64, **settings)))
+        return Path(shared(f"{task}-run", lambda folder: train(task, run=folder, preset="tiny", limit=64)))
 
     return run

@@ -19,12 +19,11 @@ import pytest
 
 from pipelines.__main__ import main
 from pipelines.training.runs import MANIFEST, sha256
-from tests.conftest import SMALL
 
 pytestmark = pytest.mark.slow
 
 Case = Callable[[Path, Path], list[str]]
-TINY = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL["sentiment"].items()]
+TINY = ["--preset", "tiny"]
 GOOD = "text,label\n" + "".join(f"review {i} is {'good' if i % 2 else 'bad'},{i % 2}\n" for i in range(80))
 
 

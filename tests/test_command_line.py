@@ -30,7 +30,7 @@ WRONG = [
     (["train", "sentiment", "--epochs"], "expected one argument"),
     (["train", "sentiment", "--epochs", "-1"], "--epochs: input should be greater than or equal to 1, came '-1'"),
     (["train", "sentiment", "--keep", "middle"], "--keep: input should be 'head', 'tail' or 'both'"),
-    (["train", "sentiment", "--preset", "big"], "--preset big: expected one of default, demo, base"),
+    (["train", "sentiment", "--preset", "big"], "--preset big: expected one of default, tiny, small, base"),
     (["train", "sentiment", "--config", "nowhere.json"], "--config nowhere.json: cannot be read"),
     (["train", "sentiment", "--limit", "-5"], "--limit: expected a positive number"),
     (["train", "sentiment", "--data", "nowhere"], "--data nowhere: there is no such file or folder"),
@@ -62,7 +62,8 @@ def test_help_of_a_task_lists_its_presets_and_settings(capsys: pytest.CaptureFix
         main(["train", "speech", "--help"])
     out = capsys.readouterr().out
     assert end.value.code == 0 and out.startswith("usage: pipelines train")
-    assert "--preset base: " in out and "--cell 'lstm'" in out and "(lstm, gru, rnn)" in out
+    assert "--preset base: Learn real recordings.\n    layers 3, epochs 60, " in out
+    assert "--cell 'lstm'" in out and "(lstm, gru, rnn)" in out
     status, out, err = call(capsys, "train", "speach", "--help")
     assert status == 2 and "no task 'speach'" in err and not out
 

@@ -2,7 +2,10 @@
 
 import dataclasses
 import functools
+import inspect
 import json
+import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,12 +16,13 @@ import tensorflow as tf
 
 from pipelines import TASKS, Predictor, config, evaluate, load_settings, load_task, train
 from pipelines.arguments import read_settings
+from pipelines.command_line import build_parser
 from pipelines.data.inputs import batches, epoch_plan
 from pipelines.data.sources.source import Source
 from pipelines.delivery.export import export, operations
 from pipelines.training import evaluation
 from pipelines.training.loading import load_run
-from tests.conftest import SMALL, run_here
+from tests.conftest import run_here
 
 every = pytest.mark.parametrize("name", list(TASKS))
 one_by_default = pytest.mark.parametrize(
@@ -66,6 +70,19 @@ def test_every_setting_survives_the_command_line_and_the_file(name: str, tmp_pat
 
 
 @every
+def test_a_preset_states_command_data_score_and_time(name: str) -> None:
+    settings = load_settings(name)
+    assert {"tiny", "small"} <= set(settings.PRESETS)
+    for preset, values in settings.PRESETS.items():
+        stated = dict(re.findall(r"^- (\w+): (.+)$", inspect.getdoc(values) or "", re.MULTILINE))
+        assert list(stated) == ["Command", "Data", "Score", "Time"], preset
+        program, *arguments = shlex.split(stated["Command"].strip("`"))
+        known, rest = build_parser().parse_known_args(arguments)
+        assert (program, known.command, known.task, known.preset) == ("pipelines", "train", name, preset)
+        config.resolve(settings.Config, settings.PRESETS, preset, overrides=read_settings(name, rest, "train"))
+
+
+@every
 def test_every_setting_has_a_description(name: str) -> None:
     for field in dataclasses.fields(load_settings(name).Config):
         assert getattr(field.default, "description", None), field.name
@@ -100,8 +117,8 @@ def test_what_is_learned_by_heart_is_answered_exactly(name: str, tmp_path: Path,
     monkeypatch.setattr(task, "open_source", lambda spec, config: source)
     # Sorted by length over many batches, as usual, each batch would hold one example six times.
     monkeypatch.setattr("pipelines.training.fit.epoch_plan", functools.partial(epoch_plan, window=1))
-    settings = SMALL.get(name, {}) | EASY | OVERFIT.get(name, {})
-    loaded = load_run(train(name, run=tmp_path / "run", preset="demo", **settings))
+    settings = EASY | OVERFIT.get(name, {})
+    loaded = load_run(train(name, run=tmp_path / "run", preset="tiny", **settings))
     predictions = evaluation.Decoder(loaded)(evaluation.encode_split(loaded, source, "validation"))
     assert [p["answer"] for p in predictions] == [p["references"][0] for p in predictions]
     assert len({p["answer"] for p in predictions}) > 1, "one answer serves for all"
@@ -228,6 +245,5 @@ def _disturbed(tensor: Any) -> Any:
 
 @every
 def test_a_run_is_not_resumed_with_other_settings(name: str, small_run: Any) -> None:
-    settings = SMALL.get(name, {"epochs": 1}) | {"learning_rate": 0.5}
     with pytest.raises(ValueError, match=r"learning_rate: .* in the run, 0.5 now"):
-        train(name, run=small_run(name), preset="demo", limit=64, **settings)
+        train(name, run=small_run(name), preset="tiny", limit=64, learning_rate=0.5)

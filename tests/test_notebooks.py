@@ -13,8 +13,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from models.kernels import portable
+from pipelines import TASKS
 from pipelines.training import evaluation
-from tests.conftest import SMALL
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -30,7 +30,7 @@ REDUCED: dict[str, dict[str, Any]] = {
         "PRETRAINED": ROOT / "pretrained" / "sentiment",
         "REVIEWS": 8,
     },
-    "05_your_own_data": {"SETTINGS": SMALL["sentiment"], "LIMIT": 32},
+    "05_your_own_data": {"SETTINGS": {"preset": "tiny"}, "LIMIT": 32},
 }
 """What the first code cell of a notebook sets, in place of its own values; cells tagged ``slow`` are left out:
 exports, and what another notebook does in the same words."""
@@ -60,7 +60,7 @@ def test_a_notebook_is_short_clean_and_told(path: Path) -> None:
 
 def test_there_is_one_for_the_gates_one_a_task_and_one_for_own_data() -> None:
     names = [path.stem for path in NOTEBOOKS]
-    assert names == ["00_why_gates", *(f"0{n}_{task}" for n, task in enumerate(SMALL, 1)), "05_your_own_data"]
+    assert names == ["00_why_gates", *(f"0{n}_{task}" for n, task in enumerate(TASKS, 1)), "05_your_own_data"]
 
 
 class Shown:
@@ -94,10 +94,10 @@ def test_a_notebook_runs_in_a_reduced_form(
     path: Path, as_in_jupyter: Path, small_run: Any, monkeypatch: Any, capsys: Any
 ) -> None:
     reduced = dict(REDUCED.get(path.stem, {}))
-    task = path.stem.split("_")[1] if path.stem[3:] in SMALL else "sentiment"
+    task = path.stem.split("_")[1] if path.stem[3:] in TASKS else "sentiment"
     if path.stem != "05_your_own_data":  # training resumes a run that has ended: the one that other tests use
         shutil.copytree(small_run(task), as_in_jupyter / "runs" / task)
-        reduced |= {"SETTINGS": {"preset": "demo", "limit": 64, **SMALL[task]}}
+        reduced |= {"SETTINGS": {"preset": "tiny", "limit": 64}}
     monkeypatch.setattr(evaluation, "bootstrap", few_resamples(evaluation.bootstrap))
     code = [cell for cell in cells(path) if cell["cell_type"] == "code"]
     names: dict[str, Any] = {"__name__": "__main__"}

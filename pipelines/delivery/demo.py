@@ -63,7 +63,7 @@ def _one(name: str, folder: Path) -> Result:
     begin = time.monotonic()
     _clear(folder)
     keras.backend.clear_session()
-    train(name, run=folder, preset="demo")
+    train(name, run=folder, preset="small")
     record = evaluate(folder)
     print(table(record))
     method, reference = _baseline(task)

@@ -82,9 +82,9 @@ def untrained(task: Any, **settings: Any) -> keras.Model:
 
     Args:
         task: the task's module.
-        **settings: of its ``Config``, over the preset ``demo``.
+        **settings: of its ``Config``, over the preset ``small``.
     """
-    config = task.Config(**{**task.PRESETS["demo"], **settings})
+    config = task.Config(**{**task.PRESETS["small"](), **settings})
     source = task.open_source("synthetic", config)
     preprocessor = task.fit_preprocessor(config, itertools.islice(source.read("train"), EXAMPLES))
     return task.build(config, preprocessor)

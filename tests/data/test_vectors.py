@@ -71,7 +71,7 @@ def test_a_training_begins_with_them(tmp_path, monkeypatch):
 
     monkeypatch.setattr("pipelines.training.fit.Trainer.fit", fit)
     vectors = write(tmp_path, "the 1 0 0 0\nending 0 2 0 0\n")
-    settings = {"preset": "demo", "limit": 64, "embedding_size": 4}
+    settings = {"preset": "tiny", "limit": 64, "embedding_size": 4}
     with pytest.raises(RuntimeError, match="seen"):
         train("sentiment", run=tmp_path / "run", embeddings=str(vectors), **settings)
     pieces = (tmp_path / "run" / "vocabulary.txt").read_text("utf-8").split("\n")

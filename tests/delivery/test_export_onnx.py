@@ -20,7 +20,6 @@ from pipelines.__main__ import main
 from pipelines.data.inputs import batches
 from pipelines.delivery import formats, numeric
 from pipelines.training.loading import load_run
-from tests.conftest import SMALL
 
 ROOT = Path(__file__).parent.parent.parent
 TEXTS = ["", " \t ", "ÇOK İyi, 很好", "<br />&amp;", "A good, good film&#039;s end — ΟΔΥΣΣΕΥΣ", "x" * 250, "good " * 90]
@@ -220,8 +219,7 @@ def test_the_speech_client_of_the_documentation(tmp_path: Path) -> None:
     from pipelines.delivery.export_onnx import export
 
     learned = {"epochs": 30, "batch_size": 4, "units": 48, "learning_rate": 1e-2}  # so that there are words to compare
-    settings = SMALL["speech"] | learned
-    run = train("speech", run=tmp_path / "run", preset="demo", limit=12, **settings)
+    run = train("speech", run=tmp_path / "run", preset="tiny", limit=12, **learned)
     task = load_task("speech")
     paths = []
     for number, example in enumerate(islice(task.open_source("synthetic", task.Config()).read("train"), 4)):

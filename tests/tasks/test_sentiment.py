@@ -12,7 +12,6 @@ from pipelines import sentiment, train
 from pipelines.sentiment_config import Config
 from pipelines.sentiment_text import Preprocessor, encode, fit_preprocessor
 from pipelines.training.loading import load_run
-from tests.conftest import SMALL
 
 PLAIN = Config(
     vocabulary_size=300, embedding_size=6, units=5, dropout=0.0, max_tokens=12, labels=("bad", "good", "mixed")
@@ -69,7 +68,7 @@ def test_the_adversarial_step_has_its_norm_and_raises_the_loss() -> None:
 def test_every_option_trains_and_is_loaded_again(settings: dict[str, Any], tmp_path: Path) -> None:
     # One batch of one width: what is compiled is what this takes time for.
     sizes = {"batch_size": 48, "max_tokens": 16}
-    run = train("sentiment", run=tmp_path / "run", limit=48, **(SMALL["sentiment"] | sizes | settings))
+    run = train("sentiment", run=tmp_path / "run", preset="tiny", limit=48, **(sizes | settings))
     loaded = load_run(run)
     try:
         encoded = sentiment.encode(loaded.preprocessor, loaded.config, sentiment.raw(["a fine film", ""]), False)

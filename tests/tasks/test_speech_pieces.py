@@ -13,11 +13,10 @@ from pipelines.data.sources.synthetic.speech import examples
 from pipelines.delivery.export import export
 from pipelines.delivery.fusion import SymbolFusion, WordFusion, prefix_beam
 from pipelines.delivery.ngram import characters, estimate, words
-from pipelines.speech_config import PRESETS, Config
+from pipelines.speech_config import Config, tiny
 from pipelines.speech_data import Preprocessor, encode, facets, fit_preprocessor
 from pipelines.speech_scores import words_in_time
 from pipelines.speech_text import Alphabet
-from tests.conftest import SMALL
 
 TEXTS = ["the dog sees the cat", "the cat sees the dog", "don't see the öther dogs", "a cat"]
 PIECES = Alphabet(["", " ", " ab", "c", " c", "b", "a", " a"])
@@ -92,7 +91,7 @@ def test_validation_does_not_count_letters_of_pieces():
 
 
 def test_the_export_words_them_as_the_run():
-    config = from_dict(Config, PRESETS["demo"] | SMALL["speech"] | {"rate": 8000, "vocabulary": "subword"}, "test")
+    config = from_dict(Config, tiny() | {"rate": 8000, "vocabulary": "subword"}, "test")
     preprocessor = Preprocessor(PIECES, None)
     model = speech.build(config, preprocessor)
     random = np.random.default_rng(3)
@@ -124,8 +123,8 @@ def test_the_training_transcripts_give_the_pieces():
 
 @pytest.mark.slow
 def test_a_run_of_pieces_is_trained_answered_and_exported(tmp_path):
-    settings = SMALL["speech"] | {"vocabulary": "subword", "vocabulary_size": 80}
-    run = train("speech", run=tmp_path / "run", preset="demo", limit=48, **settings)
+    settings = {"vocabulary": "subword", "vocabulary_size": 80}
+    run = train("speech", run=tmp_path / "run", preset="tiny", limit=48, **settings)
     assert Predictor(run).loaded.preprocessor.alphabet.pieces
     Predictor(run, lm="train", lm_weight=0.5)([example["audio"] for example in examples("test", 2)])
     export(run, tmp_path / "export", samples=3)

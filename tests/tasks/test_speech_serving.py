@@ -11,7 +11,7 @@ from pipelines import Predictor, speech
 from pipelines.config import from_dict
 from pipelines.data.sources.synthetic.speech import examples
 from pipelines.delivery.export import operations
-from pipelines.speech_config import PRESETS, Config
+from pipelines.speech_config import Config, streaming
 from pipelines.speech_data import Preprocessor, encode
 from pipelines.speech_streaming import Streamer
 from pipelines.speech_text import Alphabet
@@ -23,7 +23,7 @@ SMALL = {"rate": 8000, "bands": 20, "filters": 3, "units": 16, "layers": 1, "see
 def made():
     """A random network whose answers hold every symbol."""
     alphabet = Alphabet(["", " ", *"abcde"])
-    config = from_dict(Config, PRESETS["streaming"] | SMALL, "test")
+    config = from_dict(Config, streaming() | SMALL, "test")
     statistics = np.full(20, -8, np.float32), np.full(20, 4, np.float32)
     preprocessor = Preprocessor(alphabet, statistics)
     model = speech.build(config, preprocessor)

@@ -5,7 +5,7 @@ import tensorflow as tf
 from models.kernels import portable
 from pipelines import speech_model
 from pipelines.config import from_dict
-from pipelines.speech_config import PRESETS, Config
+from pipelines.speech_config import Config, streaming
 from pipelines.speech_streaming import Stream, Streamer, transcribe
 from pipelines.speech_text import Alphabet
 
@@ -14,7 +14,7 @@ ALPHABET = Alphabet(["", " ", "a", "b", "c"])
 
 def network(**changes):
     small = {"rate": 8000, "bands": 20, "filters": 3, "units": 8, "layers": 2, "seed": 4}
-    config = from_dict(Config, PRESETS["streaming"] | small | changes, "test")
+    config = from_dict(Config, streaming() | small | changes, "test")
     random = np.random.default_rng(1)
     statistics = random.normal(-5, 1, 20).astype(np.float32), random.uniform(0.5, 2, 20).astype(np.float32)
     model = speech_model.build(config, ALPHABET.size, statistics)

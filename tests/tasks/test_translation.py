@@ -188,6 +188,6 @@ def test_bad_sentences_are_answered_in_order(small_run):
 def test_a_separate_vocabulary_without_tying_trains(tmp_path):
     settings = {"vocabulary": "separate", "tied": False, "attention": "additive", "context_recurrence": True}
     sizes = {"units": 8, "decoder_units": 12, "embedding_size": 8, "epochs": 1, "batch_size": 16, "beam_width": 1}
-    loaded = load_run(train("translation", run=tmp_path / "r", preset="demo", limit=16, **settings, **sizes))
+    loaded = load_run(train("translation", run=tmp_path / "r", preset="small", limit=16, **settings, **sizes))
     assert loaded.preprocessor.source.vocabulary != loaded.preprocessor.target.vocabulary
     assert load_task("translation").decode_name(loaded.config) == "greedy"

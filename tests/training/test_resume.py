@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from pipelines import TASKS
-from tests.conftest import SMALL
 
 ROOT = Path(__file__).parent.parent.parent
 STRICT = {"epochs": 3, "batch_size": 8, "dropout": 0.4, "ema": 0.9, "deterministic": True, "checkpoint_minutes": 0.0}
@@ -22,7 +21,7 @@ import sys
 from pipelines import train
 from pipelines.training.fit import Trainer, TrainingStopped
 task, settings, folder, stops = sys.argv[1], eval(sys.argv[2]), sys.argv[3], eval(sys.argv[4])
-train(task, run=folder + "/whole", preset="demo", limit=48, **settings)
+train(task, run=folder + "/whole", preset="tiny", limit=48, **settings)
 honest, seen = Trainer._batch, [0]
 def interrupted(self, *arguments):
     honest(self, *arguments)
@@ -32,7 +31,7 @@ def interrupted(self, *arguments):
 Trainer._batch = interrupted
 for stopped in range(9):
     try:
-        train(task, run=folder + "/parts", preset="demo", limit=48, **settings)
+        train(task, run=folder + "/parts", preset="tiny", limit=48, **settings)
         break
     except TrainingStopped as error:
         assert "the same command resumes" in str(error)
@@ -64,7 +63,7 @@ REWARDED = {"translation": {"reward_epochs": 1}, "captioning": {"reward_epochs":
 
 @pytest.mark.parametrize(("task", "stops"), STOPS)
 def test_an_interrupted_training_ends_with_the_same_weights(task: str, stops: tuple[int, ...], tmp_path: Path) -> None:
-    settings: dict[str, Any] = SMALL.get(task, {}) | STRICT | REWARDED.get(task, {})
+    settings: dict[str, Any] = STRICT | REWARDED.get(task, {})
     command = [sys.executable, "-c", IN_PROCESS, task, repr(settings), str(tmp_path), repr(stops)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -73,9 +72,9 @@ def test_an_interrupted_training_ends_with_the_same_weights(task: str, stops: tu
 
 @pytest.mark.slow
 def test_a_training_killed_at_random_points_ends_with_the_same_weights(tmp_path: Path) -> None:
-    settings = SMALL["sentiment"] | STRICT | {"epochs": 6, "word_dropout": 0.2}
+    settings = STRICT | {"epochs": 6, "word_dropout": 0.2}
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
-    command = [sys.executable, "-m", "pipelines", "train", "sentiment", "--limit", "200", *flags]
+    command = [sys.executable, "-m", "pipelines", "train", "sentiment", "--preset", "tiny", "--limit", "200", *flags]
     subprocess.run([*command, "--run", str(tmp_path / "whole")], cwd=ROOT, check=True, capture_output=True)
     random, kills = np.random.default_rng(0), 0
     while kills < 5:

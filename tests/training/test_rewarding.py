@@ -83,7 +83,7 @@ def test_the_reward_rises() -> None:
 @pytest.mark.slow
 def test_the_last_epochs_of_a_training_draw_answers(tmp_path: Path) -> None:
     settings = {"epochs": 2, "batch_size": 8, "reward_epochs": 1, "units": 8, "decoder_units": 8, "embedding_size": 8}
-    run = train("translation", run=tmp_path / "run", preset="demo", limit=32, **settings, vocabulary_size=400)
+    run = train("translation", run=tmp_path / "run", preset="small", limit=32, **settings, vocabulary_size=400)
     losses = [float(line.split(",")[1]) for line in (run / "history.csv").read_text().splitlines()[1:]]
     assert losses[0] > 1.5
     assert 0.5 < losses[1] <= 1.0
@@ -91,5 +91,5 @@ def test_the_last_epochs_of_a_training_draw_answers(tmp_path: Path) -> None:
 
 def test_more_rewarded_epochs_than_there_are_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--reward-epochs 3: there are 2 epochs in all"):
-        train("captioning", run=tmp_path / "run", preset="demo", epochs=2, reward_epochs=3)
+        train("captioning", run=tmp_path / "run", preset="small", epochs=2, reward_epochs=3)
     assert not (tmp_path / "run").exists()
