@@ -37,6 +37,8 @@ class Cell:
         gradients: (x, previous h, record, factors, weights) -> gradients of x and of the weights.
         surface: in inference too, bring the saved tensors of a step to memory: else XLA fuses a whole GRU step into one
             loop that it does not vectorise, at twice the time.
+        in_place: the record may be written over the first of the factors, which is as wide; only where XLA sees that
+            every step reads before it writes: else it copies the whole array at every step.
     """
 
     states: int
@@ -50,6 +52,7 @@ class Cell:
     record: int
     gradients: Callable[..., Any]
     surface: bool = False
+    in_place: bool = False
 
 
 def put(array: Tensor, value: Tensor, t: Tensor) -> Tensor:
@@ -173,20 +176,21 @@ def backward(cell: Cell, chain: Chain, factors: Any, upstream: Tensor, final: An
     """Set up the backward pass of a chain: how it takes its n-th step, and what it carries.
 
     It carries the gradients of the states and the record [B, T, .]; ``upstream`` [B, T, H] and ``final`` (each state
-    [B, H]) are the gradients of what the chain gave out. The record is an array of its own: writing it over the
-    factors would save memory, but XLA then copies all of it at every step unless it can prove the order of use.
+    [B, H]) are the gradients of what the chain gave out.
     """
     rows, time, units = tf.shape(upstream)[0], tf.shape(upstream)[1], upstream.shape[-1]
     transposed = cell.transpose(chain.weights)
+    start = factors[0] if cell.in_place else tf.zeros([rows, time, cell.record * units])
 
     def step(n: Tensor, carry: Any) -> Any:
         (dh, *rest), record = carry
         t = n if chain.backwards else time - 1 - n
         grads = (dh + upstream[:, t], *rest)
-        value, new = cell.back(grads, tuple(f[:, t] for f in factors), transposed)
+        first = record if cell.in_place else factors[0]
+        value, new = cell.back(grads, tuple(f[:, t] for f in (first, *factors[1:])), transposed)
         return chain.choose(t, new, grads), put(record, value, t)
 
-    return step, (tuple(final), tf.zeros([rows, time, cell.record * units]))
+    return step, (tuple(final), start)
 
 
 def run(chains: list[tuple[Any, Any]], time: Tensor) -> list[Any]:

@@ -71,4 +71,5 @@ LSTM_CELL = Cell(
     back=_back,
     record=4,
     gradients=_gradients,
+    in_place=True,
 )
