@@ -78,7 +78,7 @@ def _only_once(logits: Tensor, gradient: Tensor) -> tuple[Tensor, Any]:
     return tf.identity(gradient), refuse
 
 
-@tf.function(jit_compile=True, reduce_retracing=True)
+@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
 def _forward_backward(logits: Tensor, lengths: Tensor, labels: Tensor, label_lengths: Tensor) -> tuple[Tensor, Tensor]:
     """Sum over all alignments, and over those through each state: the loss [B] and its gradient [B, T, V].
 

@@ -33,7 +33,7 @@ WIDTH = 16
 UNLIKELY = -9.0
 
 Array = np.ndarray[Any, Any]
-_align = tf.function(align, reduce_retracing=True)
+_align = tf.function(align, reduce_retracing=True, autograph=False)
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,9 @@ def _model(loaded: Loaded, source: Source | None) -> tuple[NGram, bool]:
 def log_probabilities(loaded: Loaded, encoded: Encoded) -> list[Array]:
     """Log-probabilities float32 [T, V] of every recording over its own steps, in the order of ``encoded``."""
     function = tf.function(
-        lambda x: loaded.model({"audio": x["audio"], "samples": x["samples"]}, training=False), reduce_retracing=True
+        lambda x: loaded.model({"audio": x["audio"], "samples": x["samples"]}, training=False),
+        reduce_retracing=True,
+        autograph=False,
     )
     plan = sorted_plan(encoded.lengths, 16, loaded.task.MOST_STEPS)
     found: list[Array] = [np.zeros((0, 0), np.float32)] * len(encoded)

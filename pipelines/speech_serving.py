@@ -63,10 +63,14 @@ class Serving(tf.Module):
 
     def further(self) -> dict[str, Any]:
         """Other signatures: ``wav`` takes the bytes of files; ``stream`` is ``Streamer.step``, where it is possible."""
-        wav = tf.function(self.from_wav, input_signature=[tf.TensorSpec([None], tf.string, name="wav")])
+        wav = tf.function(
+            self.from_wav, input_signature=[tf.TensorSpec([None], tf.string, name="wav")], autograph=False
+        )
         found = {"wav": wav.get_concrete_function()}
         if self.streamer is not None:
-            found["stream"] = tf.function(self.streamer.step).get_concrete_function(**self.streamer.signature())
+            found["stream"] = tf.function(self.streamer.step, autograph=False).get_concrete_function(
+                **self.streamer.signature()
+            )
         return found
 
     def from_wav(self, wav: Any) -> dict[str, Any]:

@@ -128,7 +128,7 @@ class Stream:
         self.streamer, self.alphabet = Streamer(model, config), alphabet
         signature = self.streamer.signature()
         with portable():
-            self._step = tf.function(self.streamer.step).get_concrete_function(**signature)
+            self._step = tf.function(self.streamer.step, autograph=False).get_concrete_function(**signature)
         self.state, self.path = self.streamer.start(), [0]
 
     def feed(self, sound: np.ndarray[Any, Any]) -> str:

@@ -52,9 +52,10 @@ class Preprocessor(tf.Module):
 
 
 def fit_preprocessor(config: Config, examples: Iterable[Example]) -> Preprocessor:
-    """Learn the pieces from both sides together, or from each side alone."""
-    pairs = [(str(example["source"]), str(example["target"])) for example in examples]
-    sides = [list(itertools.chain(*pairs))] if config.vocabulary == "joint" else list(zip(*pairs, strict=True))
+    """Learn the pieces from both sides together, whose texts are not kept, or from each side alone."""
+    pairs = ((str(example["source"]), str(example["target"])) for example in examples)
+    together = config.vocabulary == "joint"
+    sides: Iterable[Iterable[str]] = [itertools.chain.from_iterable(pairs)] if together else zip(*pairs, strict=True)
     learnt = [SubwordVocabulary(learn_vocabulary(side, config.vocabulary_size, config.lowercase)) for side in sides]
     return Preprocessor(learnt[0], learnt[-1], config)
 

@@ -1,7 +1,8 @@
 """Encoded examples kept on disk, so that training again on the same data begins at once.
 
-The name of an entry is a hash of everything that shaped its content: the data's fingerprint, the split, the task's
-settings, the preprocessor's files and the code. Nothing stale can be found, and what cannot be read is made again.
+The name of an entry is a hash of everything that shaped its content: the data's fingerprint and the files it names, the
+split, the task's settings, the preprocessor's files, the code, and the libraries that read, hear and look. Nothing stale
+can be found, and what cannot be read is made again.
 ``PIPELINES_CACHE`` names another folder, or ``off``.
 """
 
@@ -9,7 +10,8 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from pipelines.data.inputs import Encoded
 
 LARGEST = 8 * 2**30
 """Bytes that the folder may hold; the entries longest unused go first."""
+LIBRARIES = ("tensorflow", "keras", "numpy", "librosa", "soundfile", "soxr", "Pillow")
 
 
 def folder() -> Path | None:
@@ -31,11 +34,24 @@ def folder() -> Path | None:
 
 
 def key(**parts: Any) -> str:
-    """Return the name of an entry: SHA-256 of ``parts`` as JSON and of this project's code."""
+    """Return the name of an entry: SHA-256 of ``parts`` as JSON, of this project's code, and of the libraries' versions."""
+    parts = parts | {"versions": [version(name) for name in LIBRARIES]}
     total = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
     package = Path(__file__).parent.parent
     for file in sorted([*package.glob("*.py"), *package.glob("data/**/*.py")]):
         total.update(file.read_bytes())
+    return total.hexdigest()
+
+
+def stamp(files: Iterable[Path]) -> str:
+    """Return the SHA-256 of the sizes and the times of change of files: reading them all would cost what a cache saves.
+
+    A file that is not there counts as such.
+    """
+    total = hashlib.sha256()
+    for file in files:
+        found = file.stat() if file.exists() else None
+        total.update(f"{file.name} {found and (found.st_size, found.st_mtime_ns)}\n".encode())
     return total.hexdigest()
 
 

@@ -67,7 +67,9 @@ def _function(network: PictureNetwork) -> Callable[[Any], tuple[Any, Any]]:
             pixels, status = decode(contents, network.size)
             return as_kept(network, pixels, status), status
 
-        network.from_bytes = tf.function(from_bytes, input_signature=[tf.TensorSpec([None], tf.string)])
+        network.from_bytes = tf.function(
+            from_bytes, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
+        )
     function: Callable[[Any], tuple[Any, Any]] = network.from_bytes
     return function
 

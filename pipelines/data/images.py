@@ -28,7 +28,7 @@ _ORIENTATION = (b"\x01\x12\x00\x03\x00\x00\x00\x01\x00", b"\x12\x01\x03\x00\x01\
 def decoder(size: int) -> Callable[[Any], tuple[Any, Any]]:
     """Return `decode` for one size, tf.string [B] in, as a function that is traced once, for calls outside a graph."""
     function: Callable[[Any], tuple[Any, Any]] = tf.function(
-        lambda contents: decode(contents, size), input_signature=[tf.TensorSpec([None], tf.string)]
+        lambda contents: decode(contents, size), input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
     )
     return function
 
@@ -51,6 +51,7 @@ def decode(contents: Any, size: int, max_pixels: int = MAX_PIXELS) -> tuple[Any,
     """
     count = tf.size(contents)
 
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def one(number: Any, content: Any) -> tuple[Any, Any, Any]:
         return number, *_decode_one(content, size, max_pixels)
 

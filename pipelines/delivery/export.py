@@ -90,7 +90,7 @@ def _save(loaded: Loaded, folder: Path, inputs: dict[str, Any]) -> dict[str, np.
     serving = loaded.task.serving(loaded.model, loaded.preprocessor, loaded.config)
     with portable():
         expected = {name: value.numpy() for name, value in serving(**inputs).items()}
-        function = tf.function(serving.__call__, input_signature=serving.signature)
+        function = tf.function(serving.__call__, input_signature=serving.signature, autograph=False)
         more = serving.further() if hasattr(serving, "further") else {}  # other signatures, such as one for streams
         signatures = {"serving_default": function.get_concrete_function(), **more}
         try:

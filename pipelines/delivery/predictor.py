@@ -58,7 +58,7 @@ class Predictor:
             task, loaded = self.task, self.loaded
             self._module = task.serving(loaded.model, loaded.preprocessor, loaded.config)
             with portable():
-                function = tf.function(self._module.__call__, input_signature=self._module.signature)
+                function = tf.function(self._module.__call__, input_signature=self._module.signature, autograph=False)
                 self._serve = function.get_concrete_function()
             self.card = task.describe(loaded.preprocessor)
             self.loaded = None

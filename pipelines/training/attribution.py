@@ -87,7 +87,7 @@ def integrated_gradients(
 def _mean_gradient(function: Callable[[Any], Any], shape: tuple[int, ...]) -> Callable[..., Any]:
     """Compile (points [N, T, D], shares [N]) -> (gradients weighted by shares, summed to [T, D]; outputs [N])."""
 
-    @tf.function(input_signature=[tf.TensorSpec([_POINTS, *shape]), tf.TensorSpec([_POINTS])])
+    @tf.function(input_signature=[tf.TensorSpec([_POINTS, *shape]), tf.TensorSpec([_POINTS])], autograph=False)
     def gradient(points: Any, shares: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(points)

@@ -90,7 +90,7 @@ class Decoder:
     def __init__(self, loaded: Loaded) -> None:
         self.loaded = loaded
         task, model, config = loaded.task, loaded.model, loaded.config
-        self.function = tf.function(lambda x: task.decode(model, config, x), reduce_retracing=True)
+        self.function = tf.function(lambda x: task.decode(model, config, x), reduce_retracing=True, autograph=False)
 
     def __call__(self, encoded: Encoded) -> list[dict[str, Any]]:
         """Decode every example, batched by length; predictions come in the order of ``encoded``."""

@@ -48,7 +48,7 @@ def projected_loss(decoder: Any, readout: Any, target: Any, label_smoothing: flo
     less often.
     """
 
-    @tf.function(jit_compile=True, reduce_retracing=True)
+    @tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
     def head(readout: Any, target: Any) -> Any:
         return sequence_loss(target, decoder.project(readout), label_smoothing)
 
@@ -66,7 +66,7 @@ def make_step(
     """
     weights = model.trainable_variables
 
-    @tf.function(input_signature=signature)
+    @tf.function(input_signature=signature, autograph=False)
     def step(x: Mapping[str, Any], y: Mapping[str, Any]) -> tuple[Any, Any]:
         with tf.GradientTape() as tape:
             value = tf.reduce_mean(loss(x, y))

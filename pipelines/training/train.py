@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from pipelines import __version__, load_settings, load_task
 from pipelines import config as configuration
-from pipelines.data.cache import cached, key
+from pipelines.data.cache import cached, key, stamp
 from pipelines.data.inputs import Encoded, Transform
 from pipelines.data.sources.source import Source, limited
 from pipelines.training.evaluation import Decoder, encode_split, indices
@@ -118,7 +118,8 @@ def _cache_key(loaded: Loaded, source: Source) -> str:
     shared = {field.name for field in dataclasses.fields(configuration.TrainingConfig)} - {"validation_share"}
     settings = {name: v for name, v in configuration.to_dict(loaded.config).items() if name not in shared}
     files = [sha256(loaded.run.path / name) for name in loaded.task.Preprocessor.FILES]
-    return key(data=source.fingerprint, task=loaded.task.NAME, split="train", settings=settings, files=files)
+    data = [source.fingerprint, stamp(source.files())]
+    return key(data=data, task=loaded.task.NAME, split="train", settings=settings, files=files)
 
 
 def _begin(loaded: Loaded, training: Encoded, other: Loaded | None) -> None:

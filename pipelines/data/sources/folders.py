@@ -27,7 +27,9 @@ def open_classes(spec: str) -> Source | None:
         for folder in classes:
             for file in sorted(folder.glob("*.txt")):
                 total.update(f"{file.relative_to(path)} {file.stat().st_size}\n".encode())
-    return Source(spec, {name: _reader(classes) for name, classes in trees.items()}, total.hexdigest())
+    readers = {name: _reader(classes) for name, classes in trees.items()}
+    folders = [folder for classes in trees.values() for folder in classes]
+    return Source(spec, readers, total.hexdigest(), files=lambda: (f for d in folders for f in sorted(d.glob("*.txt"))))
 
 
 def _classes(split: Path) -> list[Path]:

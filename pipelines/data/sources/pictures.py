@@ -75,7 +75,8 @@ def _with_pictures(spec: str, folder: Path, rows: Mapping[str, Rows], fingerprin
     for name in names:  # captions alone would not tell that a picture was replaced
         path = find(name)
         total.update(f"{name} {path.stat().st_size if path else None}\n".encode())
-    return Source(spec, {name: _reader(reader, find, folder) for name, reader in rows.items()}, total.hexdigest())
+    readers = {name: _reader(reader, find, folder) for name, reader in rows.items()}
+    return Source(spec, readers, total.hexdigest(), files=lambda: filter(None, map(find, names)))
 
 
 class Finder:

@@ -7,7 +7,8 @@ opened here: reading happens where recordings are encoded, many at a time.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from pipelines.data.sources.files import Columns, fingerprint, open_tables, table_reader
@@ -35,11 +36,15 @@ def open_recordings(spec: str, columns: Columns | None = None) -> Source:
     path = Path(spec).expanduser()
     tree = _ljspeech(spec, path) or _librispeech(spec, path) or _common_voice(spec, path)
     if tree is not None:
-        return tree
+        return dataclasses.replace(tree, files=partial(_files, tree.readers))
     source = open_tables(spec, {**COLUMNS, **(columns or {})}, optional=("speaker",))
     folder = path if path.is_dir() else path.parent
     readers = {name: _beside(reader, folder) for name, reader in source.readers.items()}
-    return dataclasses.replace(source, readers=readers)
+    return dataclasses.replace(source, readers=readers, files=partial(_files, readers))
+
+
+def _files(readers: Mapping[str, Reader]) -> Iterator[Path]:
+    return (Path(example["audio"]) for read in readers.values() for example in read(lambda problem: None))
 
 
 def _beside(reader: Reader, folder: Path) -> Reader:

@@ -1,8 +1,10 @@
 """A source: named splits of raw examples, each a plain dict, read as a stream."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 Example = dict[str, Any]
@@ -45,12 +47,15 @@ class Source:
         readers: split name -> function that streams its examples, handing bad rows to a callback.
         fingerprint: SHA-256 over what the examples are read from, so that a resumed run notices other data.
         cuts: split name -> sentence that says from where it was cut, for splits the data did not have.
+        files: lists the files that examples name or are, such as recordings, of which ``fingerprint`` does not know the
+            content.
     """
 
     spec: str
     readers: Mapping[str, Reader]
     fingerprint: str
     cuts: Mapping[str, str] = field(default_factory=dict)
+    files: Callable[[], Iterable[Path]] = tuple
 
     def read(self, split: str, on_problem: OnProblem = refuse) -> Iterator[Example]:
         """Stream the examples of ``split`` in the order of the data.
@@ -127,14 +132,15 @@ def _between(reader: Reader, group: Callable[[Example], str], low: float, high: 
 def limited(source: Source, limit: int) -> Source:
     """Keep at most ``limit`` examples of every split, spread over the whole split by the hash of their ids.
 
-    The first ones would not do: many sets are sorted by class.
+    The first ones would not do: many sets are sorted by class. Of a longer split no more than ``limit`` examples are in
+    memory at a time.
     """
 
     def cut(reader: Reader) -> Reader:
         def read(on_problem: OnProblem) -> Iterator[Example]:
-            examples = list(reader(on_problem))
-            kept = sorted(range(len(examples)), key=lambda i: fraction(f"limit {examples[i]['id']} {i}"))[:limit]
-            return (examples[i] for i in sorted(kept))
+            ranked = ((fraction(f"limit {e['id']} {i}"), i, e) for i, e in enumerate(reader(on_problem)))
+            kept = heapq.nsmallest(limit, ranked, key=lambda entry: entry[:2])
+            return (example for _, _, example in sorted(kept, key=lambda entry: entry[1]))
 
         return read
 
