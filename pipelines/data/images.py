@@ -51,7 +51,7 @@ def decode(contents: Any, size: int, max_pixels: int = MAX_PIXELS) -> tuple[Any,
     """
     count = tf.size(contents)
 
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    @tf.autograph.experimental.do_not_convert
     def one(number: Any, content: Any) -> tuple[Any, Any, Any]:
         return number, *_decode_one(content, size, max_pixels)
 

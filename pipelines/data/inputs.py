@@ -157,7 +157,7 @@ def batches(
     ragged = {k: v for part in features.values() for k, v in part.items() if isinstance(v, tf.RaggedTensor)}
     limits = {k: widths(int(tf.reduce_max(v.row_lengths()))) for k, v in ragged.items()}
 
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    @tf.autograph.experimental.do_not_convert
     def gather(number: Any, indices: Any) -> Batch:
         x, y = ({k: _gathered(v, indices, limits.get(k)) for k, v in features[part].items()} for part in ("x", "y"))
         return transform(x, y, tf.stack([tf.cast(seed, tf.int32), number])) if transform else (x, y)
