@@ -36,7 +36,9 @@ def load_settings(task: str) -> ModuleType:
         ValueError: there is no such task.
     """
     if task not in TASKS:
-        raise ValueError(f"there is no task {task!r}; the tasks are: {', '.join(TASKS)}")
+        from pipelines.config import nearest  # noqa: PLC0415  # slow to import, and a mistake alone needs it
+
+        raise ValueError(f"there is no task {task!r}; the tasks are: {', '.join(TASKS)}{nearest(task, list(TASKS))}")
     return importlib.import_module(f"pipelines.{task}_config")
 
 

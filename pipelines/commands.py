@@ -10,9 +10,10 @@ from pathlib import Path
 from pipelines import TASKS, load_settings
 from pipelines.arguments import described
 from pipelines.config import nearest
-from pipelines.data.sources.tfds_folder import need_prepared
+from pipelines.data.sources.tfds_folder import PREFIX, need_prepared
 from pipelines.delivery import formats, warmup
 from pipelines.quiet import import_tensorflow
+from pipelines.training.runs import open_run
 
 
 def tasks(arguments: argparse.Namespace) -> int:
@@ -44,7 +45,7 @@ def train(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--limit: expected a positive number of examples, came {a.limit}")
     base = settings_of(a.init, a.task) if a.init else None
     resolve(module.Config, module.PRESETS, a.preset, Path(a.config) if a.config else None, a.settings, base)
-    need_prepared(a.data)
+    _need_data(a.data)
     import_tensorflow()
     from pipelines.training.train import train as run_training  # noqa: PLC0415
 
@@ -56,7 +57,7 @@ def validate(arguments: argparse.Namespace) -> int:
     """Report on data as training would read it."""
     a = arguments
     load_settings(a.task)
-    need_prepared(a.data)
+    _need_data(a.data)
     import_tensorflow()
     from pipelines.delivery import validation  # noqa: PLC0415
 
@@ -66,8 +67,10 @@ def validate(arguments: argparse.Namespace) -> int:
 def evaluate(arguments: argparse.Namespace) -> int:
     """Score a run and print the table."""
     a = arguments
-    _need_folder(a.run)
-    need_prepared(a.data or "")
+    _need_run(a.run)
+    if a.against:
+        _need_run(a.against)
+    _need_data(a.data)
     import_tensorflow()
     from pipelines.training import evaluation  # noqa: PLC0415
 
@@ -90,6 +93,8 @@ def predict(arguments: argparse.Namespace) -> int:
         raise ValueError("--resume: expected --out, the file to continue")
     if a.json and a.csv:
         raise ValueError("--json --csv: expected one of the two")
+    if not (Path(a.run).expanduser() / "saved_model.pb").exists():
+        _need_run(a.run)
     named = str(a.out or "").lower().endswith(".csv")
     kind: batch.Kind = "json" if a.json else "csv" if a.csv or named else "lines"
     with batch.opened(a.out, a.resume, kind) if a.out else contextlib.nullcontext(sys.stdout.buffer) as out:
@@ -119,12 +124,12 @@ def _inputs(arguments: argparse.Namespace) -> Iterator[str]:
 def explain(arguments: argparse.Namespace) -> int:
     """Explain one answer, or several on a sheet."""
     a = arguments
-    _need_folder(a.run)
+    _need_run(a.run)
     if (a.input is None) == (a.sheet is None):
         raise ValueError(f"{a.prog}: expected either an input or --sheet N")
     if a.sheet is not None and a.sheet < 1:
         raise ValueError(f"--sheet: expected a positive number of examples, came {a.sheet}")
-    need_prepared(a.data or "")
+    _need_data(a.data)
     import_tensorflow()
     from pipelines.delivery import explain as explanation  # noqa: PLC0415
 
@@ -141,9 +146,10 @@ def export(arguments: argparse.Namespace) -> int:
         if a.format != "saved_model":
             raise ValueError(f"--warmup: is for --format saved_model, came --format {a.format}")
         warmup.need_messages()
+    if a.format == "run" and not a.out:
+        raise ValueError("--format run: expected --out, the folder of the copy")
+    _need_run(a.run)
     if a.format == "run":
-        if not a.out:
-            raise ValueError("--format run: expected --out, the folder of the copy")
         import_tensorflow()
         from pipelines.training.slimming import slim  # noqa: PLC0415
 
@@ -192,3 +198,16 @@ def doctor(arguments: argparse.Namespace) -> int:
 def _need_folder(path: str) -> None:
     if not Path(path).expanduser().is_dir():
         raise ValueError(f"{path}: there is no such folder")
+
+
+def _need_run(path: str) -> None:
+    _need_folder(path)
+    open_run(path)
+
+
+def _need_data(spec: str | None) -> None:
+    """Refuse data that is not on this machine; None and ``synthetic`` pass."""
+    if spec and spec != "synthetic":
+        need_prepared(spec)
+        if not spec.startswith(PREFIX) and not Path(spec).expanduser().exists():
+            raise ValueError(f"--data {spec}: there is no such file or folder")

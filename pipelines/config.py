@@ -79,7 +79,8 @@ def resolve(
         ValueError: an unknown preset or field (with the nearest name), or a value of the wrong kind or range.
     """
     if preset != "default" and preset not in presets:
-        raise ValueError(f"--preset {preset}: expected one of {', '.join(['default', *presets])}")
+        known = ["default", *presets]
+        raise ValueError(f"--preset {preset}: expected one of {', '.join(known)}{nearest(preset, known)}")
     values = dict(base or {}) | (dict(presets[preset]()) if preset in presets else {})
     if file is not None:
         values |= read_file(config_class, file)

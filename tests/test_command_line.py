@@ -25,16 +25,23 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: Any) -> tuple[int, str,
 WRONG = [
     (["tain"], "invalid choice: 'tain'"),
     (["train"], "required: task"),
-    (["train", "sentimental"], "no task 'sentimental'; the tasks are: sentiment"),
+    (["train", "sentimental"], "no task 'sentimental'; the tasks are: sentiment, translation, speech, captioning (did"),
+    (["train", "speach"], "(did you mean speech?)"),
     (["train", "sentiment", "--epoch", "3"], "--epoch (did you mean --epochs?)"),
     (["train", "sentiment", "--epochs"], "expected one argument"),
     (["train", "sentiment", "--epochs", "-1"], "--epochs: input should be greater than or equal to 1, came '-1'"),
     (["train", "sentiment", "--keep", "middle"], "--keep: input should be 'head', 'tail' or 'both'"),
     (["train", "sentiment", "--preset", "big"], "--preset big: expected one of default, tiny, small, base"),
+    (["train", "sentiment", "--preset", "smal"], "(did you mean small?)"),
     (["train", "sentiment", "--config", "nowhere.json"], "--config nowhere.json: cannot be read"),
     (["train", "sentiment", "--limit", "-5"], "--limit: expected a positive number"),
     (["train", "sentiment", "--data", "nowhere"], "--data nowhere: there is no such file or folder"),
+    (["train", "sentiment", "--init", "nowhere"], "nowhere: there is no such run folder"),
+    (["validate", "speech", "--data", "nowhere"], "--data nowhere: there is no such file or folder"),
     (["evaluate", "nowhere"], "nowhere: there is no such folder"),
+    (["evaluate", "."], "is no run folder"),
+    (["export", "."], "is no run folder"),
+    (["explain", ".", "text", "--out", "why.png"], "is no run folder"),
     (["predict", "."], "expected an input, - for standard input, or --file FILE"),
     (["predict", ".", "text"], "is no run folder"),
     (["predict", ".", "--file", "nowhere"], "--file nowhere: there is no such file"),
@@ -55,6 +62,20 @@ def test_a_wrong_request_is_one_sentence(
     assert err.count("\n") == 1
     assert "Traceback" not in err + out
     assert not list(tmp_path.iterdir()), "a refused request left something behind"
+
+
+def test_a_wrong_request_is_answered_without_tensorflow(tmp_path: Path) -> None:
+    code = (
+        "import json, sys\nfrom pipelines.__main__ import main\n"
+        "for arguments in json.loads(sys.argv[1]):\n"
+        "    assert main(arguments) == 2, arguments\n"
+        "    heavy = {'tensorflow', 'keras', 'matplotlib', 'sklearn', 'librosa'} & set(sys.modules)\n"
+        "    assert not heavy, (arguments, heavy)"
+    )
+    command = [sys.executable, "-c", code, json.dumps([arguments for arguments, _ in WRONG])]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_help_of_a_task_lists_its_presets_and_settings(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from pipelines import TASKS
 from pipelines.delivery.serve_limits import Limits, add_options, limits_of
 from pipelines.quiet import import_tensorflow
+from pipelines.training.runs import open_run
 
 INSTALL = "pip install -e '.[serve]'"
 CONNECTIONS = 1024
@@ -45,6 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
     if importlib.util.find_spec("bentoml") is None:
         raise ValueError(f"serve needs BentoML: {INSTALL}")
     sources = [named(source) for source in a.source]
+    for _, folder in sources:
+        if not (folder / "saved_model.pb").exists():
+            open_run(folder)
     with listening(a.host, a.port) as listener, tempfile.TemporaryDirectory(prefix="pipelines-serve-") as folder:
         os.environ["BENTOML_DO_NOT_TRACK"] = "True"  # the one value that BentoML accepts; read when it is imported
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # an older process's counts must not be added to ours

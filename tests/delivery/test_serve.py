@@ -246,10 +246,13 @@ def test_wrong_requests_are_one_sentence(capsys: Any, monkeypatch: Any, tmp_path
         monkeypatch.undo()
         assert main(["serve", str(tmp_path / "none")]) == 2
         assert "there is no such folder" in capsys.readouterr().err
+        assert main(["serve", run]) == 2
+        assert "is no run folder" in capsys.readouterr().err
 
 
 def test_wrong_requests_load_no_tensorflow() -> None:
     code = "import sys; from pipelines.__main__ import main; main(['serve', 'x', '--timeout', '0'])\n"
+    code += "main(['serve', '.', '--port', '0'])\n"
     code += "assert not {'tensorflow', 'keras', 'bentoml', 'numpy'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
