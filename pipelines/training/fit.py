@@ -55,7 +55,7 @@ class Trainer:
         """Train until the last epoch, or until patience ends; the best weights are in the run and in the model.
 
         Raises:
-            TrainingStopped: a loss was not finite, or Ctrl-C; what is needed to go on is in the run.
+            TrainingStopped: a loss or a gradient was not finite, or Ctrl-C; what is needed to go on is in the run.
         """
         s = self.settings
         steps = len(self._plan(train, 0))
@@ -193,12 +193,13 @@ class Trainer:
         ready = time.monotonic()
         with explained(train, indices):
             loss, norm = (float(value) for value in step(x, y))
-        if not np.isfinite(loss):
-            names = ", ".join(str(train.examples[i]["where"]) for i in indices[:8])
-            raise TrainingStopped(
-                f"loss is {loss} in epoch {progress.epoch + 1}, batch {progress.step + 1} ({names}, ...); "
-                "a smaller --learning-rate or --clip-norm may help"
-            )
+        for what, value in self._measured(loss, norm).items():
+            if not np.isfinite(value):
+                names = ", ".join(str(train.examples[i]["where"]) for i in indices[:8])
+                raise TrainingStopped(
+                    f"{what} is {value} in epoch {progress.epoch + 1}, batch {progress.step + 1} ({names}, ...); "
+                    "a smaller --learning-rate or --clip-norm may help"
+                )
         end = time.monotonic()
         self.wait += ready - begin
         self.busy += end - begin
@@ -207,6 +208,11 @@ class Trainer:
         progress.step += 1
         progress.loss_sum += loss
         progress.norm_sum += norm if np.isfinite(norm) else 0.0
+
+    def _measured(self, loss: float, norm: float) -> dict[str, float]:
+        """Name what must be finite; a scaled loss overflows now and then, and its optimizer leaves out such a step."""
+        scaled = self.settings.precision == "mixed_float16"
+        return {"loss": loss} if scaled else {"loss": loss, "norm of the gradient": norm}
 
     def _estimate(self, progress: Progress, steps: int) -> None:
         if progress.epoch == 0 and progress.step == min(20, steps):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -47,7 +48,7 @@ def trainer(folder: Path, scores: Any = None, **settings: Any) -> Trainer:
     return Trainer(model, loss, validate, "score" if scores else "gap", bool(scores), TrainingConfig(**values), run)
 
 
-def test_it_learns_a_line_and_keeps_the_best(tmp_path: Path) -> None:
+def test_it_learns_a_line_and_keeps_the_best(tmp_path: Path, capsys: Any) -> None:
     made = trainer(tmp_path, epochs=12, learning_rate=0.2)
     progress = made.fit(line_data())
     kernel, bias = (w.item() for w in made.model.get_weights())
@@ -55,12 +56,26 @@ def test_it_learns_a_line_and_keeps_the_best(tmp_path: Path) -> None:
     assert progress.best == min(row["validation_gap"] for row in progress.history)
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 13
     assert (tmp_path / "learning_curves.png").read_bytes().startswith(b"\x89PNG")
+    assert all(row["gradient_norm"] > 0 for row in progress.history)
+    assert re.search(r"^2 parameters; about \d+\.\d minutes for all epochs$", capsys.readouterr().err, re.MULTILINE)
 
 
 def test_a_loss_that_is_not_finite_names_epoch_batch_and_examples(tmp_path: Path) -> None:
     with pytest.raises(TrainingStopped, match=r"loss is nan in epoch 1, batch [1-4] \(.*data.csv:5") as error:
         trainer(tmp_path).fit(line_data(bad=3))
     assert "--learning-rate" in str(error.value)
+
+
+def test_a_gradient_that_is_not_finite_names_its_own_batch_and_not_the_next(tmp_path: Path) -> None:
+    made, data = trainer(tmp_path), line_data()
+
+    def root(x: dict, y: dict) -> Any:
+        """A loss that is finite everywhere, and whose slope is infinite in the row of zero weight."""
+        return tf.sqrt(made.model(x["x"])[:, 0] ** 2 * tf.cast(x["x"][:, 0] != data.x["x"][3, 0], tf.float32))
+
+    made.loss = root
+    with pytest.raises(TrainingStopped, match=r"norm of the gradient is nan in epoch 1, batch [1-4] \(.*data.csv:5"):
+        made.fit(data)
 
 
 def test_a_second_phase_ends_between_the_weights_before_and_after_it(tmp_path: Path) -> None:
