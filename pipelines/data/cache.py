@@ -1,8 +1,8 @@
 """Encoded examples kept on disk, so that training again on the same data begins at once.
 
-The name of an entry is a hash of everything that shaped its content: the data's fingerprint and the files it names, the
-split, the task's settings, the preprocessor's files, the code, and the libraries that read, hear and look. Nothing stale
-can be found, and what cannot be read is made again.
+The name of an entry is a hash of everything that shaped its content: the data's fingerprint and the files it names,
+the split, the task's settings, the preprocessor's files, the code, and the libraries that read, hear and look. Nothing
+stale can be found, and what cannot be read is made again.
 ``PIPELINES_CACHE`` names another folder, or ``off``.
 """
 
@@ -34,7 +34,7 @@ def folder() -> Path | None:
 
 
 def key(**parts: Any) -> str:
-    """Return the name of an entry: SHA-256 of ``parts`` as JSON, of this project's code, and of the libraries' versions."""
+    """Return the name of an entry: SHA-256 of ``parts`` as JSON, of this project's code and of libraries' versions."""
     parts = parts | {"versions": [version(name) for name in LIBRARIES]}
     total = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
     package = Path(__file__).parent.parent

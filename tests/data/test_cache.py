@@ -1,5 +1,7 @@
 """The cache of encoded examples gives back what was put in, and never something else."""
 
+import os
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ import tensorflow as tf
 
 from pipelines.data import cache
 from pipelines.data.inputs import Encoded
+from pipelines.data.sources import folders, pictures, recordings
+from pipelines.data.sources.source import Source
 
 
 def encoded(texts: bool = False) -> Encoded:
@@ -81,3 +85,40 @@ def test_everything_that_shapes_the_content_is_in_the_name(other: dict[str, Any]
     parts: dict[str, Any] = {"split": "train", "settings": {"lowercase": True}, "files": ["1"]}
     assert cache.key(**parts) == cache.key(**parts)
     assert cache.key(**parts) != cache.key(**(parts | other))
+
+
+def test_a_library_of_another_version_makes_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = cache.key(split="train")
+    monkeypatch.setattr(cache, "version", lambda name: "2.0" if name == "soxr" else version(name))
+    assert cache.key(split="train") != before
+
+
+def trees(root: Path) -> tuple[Source | None, Path]:
+    for label in ("good", "bad"):
+        (root / "train" / label).mkdir(parents=True)
+        (root / "train" / label / "0.txt").write_text(label)
+    return folders.open_classes(str(root)), root / "train" / "bad" / "0.txt"
+
+
+def recorded(root: Path) -> tuple[Source, Path]:
+    (root / "train.csv").write_text("path,text\na.wav,one\nnowhere.wav,two\n")
+    (root / "a.wav").write_bytes(b"sound")
+    return recordings.open_recordings(str(root)), root / "a.wav"
+
+
+def pictured(root: Path) -> tuple[Source, Path]:
+    (root / "train.csv").write_text("image,caption\na.png,a dog\n")
+    (root / "a.png").write_bytes(b"picture")
+    return pictures.open_pictures(str(root)), root / "a.png"
+
+
+@pytest.mark.parametrize("made", [trees, recorded, pictured])
+def test_a_file_changed_to_the_same_size_is_noticed(made: Any, tmp_path: Path) -> None:
+    source, file = made(tmp_path)
+    before, content = cache.stamp(source.files()), file.read_bytes()
+    assert cache.stamp(source.files()) == before
+    file.write_bytes(content[::-1])
+    os.utime(file, ns=(0, file.stat().st_mtime_ns + 1))
+    assert cache.stamp(source.files()) != before
+    file.unlink()
+    assert cache.stamp(source.files()) != before

@@ -4,7 +4,8 @@ import csv
 import gzip
 import json
 import lzma
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,27 @@ def test_a_limit_reaches_into_the_whole_split() -> None:
     assert len(kept) == 100
     assert kept == sorted(kept)
     assert 300 < sum(kept) / 100 < 700
+
+
+def test_a_limit_holds_no_more_examples_than_it_keeps() -> None:
+    alive: weakref.WeakSet[Any] = weakref.WeakSet()
+    most = 0
+
+    class Recording:
+        """Stands for what is large in an example."""
+
+    def read(on_problem: Any) -> Iterator[dict[str, Any]]:
+        nonlocal most
+        for number in range(500):
+            example = {"id": str(number), "audio": Recording()}
+            alive.add(example["audio"])
+            most = max(most, len(alive))
+            yield example
+
+    kept = list(limited(Source("made", {"train": read}, "0"), 10).read("train"))
+    expected = sorted(range(500), key=lambda i: fraction(f"limit {i} {i}"))[:10]
+    assert [int(example["id"]) for example in kept] == sorted(expected)
+    assert most < 20
 
 
 @pytest.mark.parametrize(
