@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-pytest.importorskip("tensorboard")
+pytest.importorskip("tensorboard", reason="needs .[slow]")
 
 from tests.training.test_fit import line_data, trainer
 
 
+@pytest.mark.slow
 def test_scalars_are_those_of_the_history(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
