@@ -2,8 +2,10 @@
 
     python benchmarks/recurrent.py [--quick] [--kinds KIND ...] [--torch-python PYTHON] [--out FILE.json]
 
-Every round runs each side once, in turn, so that a disturbance of the machine meets all of them; a cell gives the
-median of each side and the median, least and greatest of the rounds' ratios. ``stock`` is the Keras layer as ``fit``
+Every round runs each side once, in turn, so that a disturbance of the machine meets all of them, beginning with another
+side than the round before; after each step all rest, because threads that still wait actively for work would slow down
+whoever comes next. A cell gives the median of each side and the median, least and greatest of the rounds' ratios; short
+steps get more rounds. ``stock`` is the Keras layer as ``fit``
 runs it on a CPU (no XLA), ``stock_xla`` the same under ``jit_compile=True``. The floor is the operations of the
 matrix products, 2 B T (D + H) G forward and three times that for a training step (G: 4 H for the LSTM, 3 H for the
 GRU, both directions counted), over the rate of a product of two matrices of 2048 x 2048 in the same run. PyTorch
@@ -20,6 +22,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,7 @@ KINDS = ("LSTM", "GRU", "BiLSTM")
 SHAPES = ((32, 100, 128, 256), (64, 50, 256, 512), (16, 400, 80, 320), (32, 30, 64, 64))
 CTC_SHAPE = (16, 400, 32)
 GATES = {"LSTM": 4, "GRU": 3, "SimpleRNN": 1}
+REST_S, SHORT_S, MOST_ROUNDS = 0.01, 1.0, 45
 LIMITS = {"stock": 2.4, "stock_xla": 1.9, "torch": 1.0}
 
 
@@ -150,9 +154,14 @@ def floor(cell: dict[str, Any], rate: float) -> float | None:
 def measure(cell: dict[str, Any], torch: Torch | None, rate: float, rounds: int) -> dict[str, Any]:
     """Measure one cell: medians in milliseconds, and how many times faster ours is than each other side."""
     steps = sides(cell, torch)
+    once = sum(step() for step in steps.values()) / 1e3
+    rounds = max(rounds, min(MOST_ROUNDS, int(SHORT_S / once)))
     times: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(rounds):
-        for name, step in steps.items():
+    for number in range(rounds):
+        order = deque(steps.items())
+        order.rotate(number)
+        for name, step in order:
+            time.sleep(REST_S)
             times[name].append(step())
     ratios = {}
     for name in steps:
@@ -161,7 +170,7 @@ def measure(cell: dict[str, Any], torch: Torch | None, rate: float, rounds: int)
             median = statistics.median(times[name]) / statistics.median(times["ours"])
             ratios[name] = {"median": median, "min": min(each), "max": max(each)}
     medians = {name: statistics.median(values) for name, values in times.items()}
-    return {**cell, "ms": medians, "floor_ms": floor(cell, rate), "times_faster": ratios}
+    return {**cell, "rounds": rounds, "ms": medians, "floor_ms": floor(cell, rate), "times_faster": ratios}
 
 
 def gemm_rate() -> float:
@@ -215,7 +224,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one shape, three rounds: under 45 seconds")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="layers to measure (default all)")
     parser.add_argument("--torch-python", default=sys.executable, help="interpreter that has PyTorch")
-    parser.add_argument("--rounds", type=int, help="rounds of a cell (default 9, quick 3)")
+    parser.add_argument("--rounds", type=int, help="fewest rounds of a cell (default 9, quick 3)")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     options = parser.parse_args()
     probe = subprocess.run([options.torch_python, "-c", "import torch"], capture_output=True, check=False)
