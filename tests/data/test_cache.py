@@ -87,6 +87,13 @@ def test_everything_that_shapes_the_content_is_in_the_name(other: dict[str, Any]
     assert cache.key(**parts) != cache.key(**(parts | other))
 
 
+def test_code_that_encodes_is_in_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, read = cache.key(split="train"), Path.read_bytes
+    for name in ("sentiment_text.py", "text.py", "recordings.py", "caption_metrics.py"):
+        monkeypatch.setattr(Path, "read_bytes", lambda file, name=name: read(file) + b"#" * (file.name == name))
+        assert cache.key(split="train") != before, name
+
+
 def test_a_library_of_another_version_makes_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     before = cache.key(split="train")
     monkeypatch.setattr(cache, "version", lambda name: "2.0" if name == "soxr" else version(name))
