@@ -46,9 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
     if importlib.util.find_spec("bentoml") is None:
         raise ValueError(f"serve needs BentoML: {INSTALL}")
     sources = [named(source) for source in a.source]
-    for _, folder in sources:
-        if not (folder / "saved_model.pb").exists():
-            open_run(folder)
+    for _, source in sources:
+        if not (source / "saved_model.pb").exists():
+            open_run(source)
     with listening(a.host, a.port) as listener, tempfile.TemporaryDirectory(prefix="pipelines-serve-") as folder:
         os.environ["BENTOML_DO_NOT_TRACK"] = "True"  # the one value that BentoML accepts; read when it is imported
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # an older process's counts must not be added to ours
