@@ -18,6 +18,15 @@ FRESH = ("translation",)
 than all else in an export: the other tasks are proven so by the slow tests, and by the demonstration."""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile with less effort in the default run, where compilation takes most of the time; bounds are the same.
+
+    What is slow, and what `serve` and `web` start, is compiled as users do.
+    """
+    if "not slow" in config.option.markexpr:
+        os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep encoded examples of tests out of the user's cache."""
