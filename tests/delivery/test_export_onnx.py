@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import json
 import re
 import shutil
@@ -48,20 +49,28 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: Any) -> str:
     return err
 
 
+def bare_run(folder: Path, task: str) -> None:
+    """Write just enough to be taken for a run of ``task``."""
+    content = json.dumps({"task": task, "config": {}, "data": {}})
+    (folder / "config.json").write_text(content)
+    files = {"config.json": hashlib.sha256(content.encode()).hexdigest()}
+    (folder / "MANIFEST.json").write_text(json.dumps({"files": files, "format": 1, "pending": {}}))
+
+
 @pytest.mark.parametrize("form", ["onnx", "litert"])
 @pytest.mark.parametrize("task", ["translation", "captioning"])
 def test_what_needs_a_search_is_refused_with_what_to_use(
     task: str, form: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"task": task}))
+    bare_run(tmp_path, task)
     message = refused(capsys, "export", tmp_path, "--format", form)
     assert f"--format {form}: a {task} answer" in message
     assert "beam search" in message and "--format saved_model" in message and "sentiment, speech" in message
-    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["MANIFEST.json", "config.json"]
 
 
 def test_a_search_is_refused_where_the_network_would_do(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"task": "speech"}))
+    bare_run(tmp_path, "speech")
     message = refused(capsys, "export", tmp_path, "--format", "onnx", "--beam-width", "4")
     assert "--beam-width: --format onnx holds a network alone" in message and "log-probabilities" in message
 
