@@ -66,3 +66,21 @@ def unattended_penalty(attention: Any, targets: Any) -> Any:
     """
     real = ops.cast(ops.cast(targets, "int32") != PAD, attention.dtype)[:, :, None]
     return ops.mean((1.0 - ops.sum(attention * real, axis=1)) ** 2, axis=1)
+
+
+def word_detection_loss(cells: Any, captions: Any) -> Any:
+    """Cross-entropy of which words the captions of a picture have, told from single cells of its grid, float32 [B].
+
+    Every word is looked for in every cell, and is as likely in the picture as in the cell where it is likeliest:
+    learning from bags of instances, as Fang et al. 2015 (arXiv 1411.4952, section 3) detect words, with the maximum for
+    their noisy-or. In nats a picture.
+
+    Args:
+        cells: logits [B, S, V] of each word in each cell.
+        captions: int32 [B, ...], the tokens of all captions of a picture; PAD is no word.
+    """
+    found = ops.cast(ops.max(cells, axis=1), "float32")  # [B, V]
+    tokens = ops.reshape(captions, (ops.shape(found)[0], -1))
+    words = ops.max(ops.one_hot(tokens, found.shape[-1], dtype="float32"), axis=1)
+    words = words * ops.cast(ops.arange(found.shape[-1]) != PAD, "float32")
+    return ops.sum(ops.softplus(found) - words * found, axis=-1)

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from models.decoders import AttentionDecoder
 from models.encoders import GridEncoder
-from models.losses import unattended_penalty
+from models.losses import unattended_penalty, word_detection_loss
 from models.pictures import ConvolutionalGrid
 from models.search import Rules
 from pipelines import captioning_cases
@@ -73,7 +73,7 @@ def build(config: Config, preprocessor: Preprocessor) -> keras.Model:
 
     ``picture`` is uint8 [B, Y, X, 3] or features float16 [B, S, D]; ``target`` int32 [B, U] begins with BOS and is
     padded with 0, ``target_lengths`` int32 [B]. Training and search call the layers ``conv`` (without a frozen
-    network), ``encoder`` and ``decoder``.
+    network), ``encoder``, ``decoder`` and ``detector`` (with ``word_detection``; only the loss asks it).
     """
     if config.encoder == "conv":
         picture = keras.Input([config.picture_size, config.picture_size, 3], dtype="uint8", name="picture")
@@ -100,7 +100,12 @@ def build(config: Config, preprocessor: Preprocessor) -> keras.Model:
     lengths = keras.Input([], dtype="int32", name="target_lengths")
     logits, attention = decoder(target, lengths, keys, cells)
     inputs = {"picture": picture, "target": target, "target_lengths": lengths}
-    return keras.Model(inputs, {"logits": logits, "attention": attention}, name=NAME)
+    outputs = {"logits": logits, "attention": attention}
+    if config.word_detection:
+        seldom = keras.initializers.Constant(-4.0)  # in most cells, most words are not
+        detector = keras.layers.Dense(decoder.vocabulary_size, bias_initializer=seldom, name="detector")
+        outputs["words"] = detector(keys)
+    return keras.Model(inputs, outputs, name=NAME)
 
 
 def see(model: keras.Model, picture: Any, training: bool) -> tuple[Any, Any]:
@@ -111,7 +116,7 @@ def see(model: keras.Model, picture: Any, training: bool) -> tuple[Any, Any]:
 
 
 def loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Mapping[str, Any]) -> Any:
-    """Mean cross-entropy of the pieces of each picture's captions [B], plus the penalty on unattended cells.
+    """Mean cross-entropy of the pieces of each picture's captions [B], plus the weighed other losses.
 
     All R captions of a picture are learnt at once, with one look at it.
     """
@@ -127,6 +132,8 @@ def loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Mapping[st
     losses = tf.reshape(projected_loss(decoder, readout, target, config.label_smoothing), shape[:2])
     pieces = tf.cast(tf.reshape(pieces, shape[:2]), tf.float32)
     mean = tf.reduce_sum(losses, axis=1) / tf.reduce_sum(pieces, axis=1)
+    if config.word_detection:
+        mean += config.word_detection * word_detection_loss(model.get_layer("detector")(keys), captions)
     if not config.attention_penalty:
         return mean
     unattended = unattended_penalty(attention, target)
@@ -265,10 +272,9 @@ def explain(model: keras.Model, preprocessor: Preprocessor, config: Config, imag
 
 def sheet(model: keras.Model, preprocessor: Preprocessor, config: Config, examples: Iterable[Example]) -> Sheet:
     """Draw pictures with their captions and attention, see `captioning_sheet`."""
-    from pipelines import captioning_sheet  # noqa: PLC0415  # as above
+    from pipelines.captioning_sheet import sheet as drawn  # noqa: PLC0415  # as above
 
-    answering = partial(answer, preprocessor, config)
-    return captioning_sheet.sheet(preprocessor, examples, lambda x: decode(model, config, x), answering)
+    return drawn(preprocessor, examples, lambda x: decode(model, config, x), partial(answer, preprocessor, config))
 
 
 def hard_cases() -> list[Example]:

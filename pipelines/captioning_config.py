@@ -49,6 +49,9 @@ class Config(TrainingConfig):
     attention_penalty: float = Field(
         0.0, ge=0, description="weight of the penalty on cells that no word attends to (Xu et al. 2015, equation 14)"
     )
+    word_detection: float = Field(
+        0.0, ge=0, description="weight of a loss of the words found in single cells of the grid (Fang et al. 2015)"
+    )
     dropout: float = Field(
         0.3, ge=0, lt=1, description="dropout on the grid, after the embedding and before the output"
     )
@@ -123,9 +126,11 @@ def small() -> dict[str, object]:
         "embedding_size": 64,
         "grid_units": 96,
         "units": 128,
+        "word_detection": 0.1,
         "dropout": 0.0,
-        "epochs": 16,
+        "epochs": 7,
         "batch_size": 16,
+        "sorted_batches": 1,
         "learning_rate": 2e-3,
         "warmup": 0.05,
         "beam_width": 3,

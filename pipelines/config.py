@@ -46,6 +46,9 @@ class TrainingConfig:
     batch_tokens: int = Field(
         0, ge=0, description="steps (pieces, frames) a batch with padding, instead of --batch-size; 0 counts examples"
     )
+    sorted_batches: int = Field(
+        50, ge=1, description="batches whose examples are sorted by length together, to pad less; 1 mixes all lengths"
+    )
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay of the kernels")
     warmup: float = Field(0.0, ge=0, le=1, description="share of all steps in which the rate rises from 0")

@@ -72,7 +72,7 @@ def epoch_plan(lengths: np.ndarray, batch_size: int, seed: int, epoch: int, wind
         batch_size: examples a batch, B.
         seed: with ``epoch``, the only source of randomness.
         epoch: number of the epoch from 0.
-        window: batches whose examples are sorted together.
+        window: batches whose examples are sorted together; 1 sorts none, where length goes with content.
     """
     random = np.random.default_rng([seed, epoch])
     order = random.permutation(len(lengths))

@@ -82,7 +82,7 @@ class Trainer:
         s = self.settings
         if s.batch_tokens:
             return token_plan(train.lengths, s.batch_tokens, s.seed, epoch)
-        return epoch_plan(train.lengths, s.batch_size, s.seed, epoch)
+        return epoch_plan(train.lengths, s.batch_size, s.seed, epoch, s.sorted_batches)
 
     def _prepare(self, steps: int) -> None:
         s = self.settings

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.losses import sequence_loss, token_cross_entropy, token_mean_loss
+from models.losses import sequence_loss, token_cross_entropy, token_mean_loss, word_detection_loss
 
 RNG = np.random.default_rng(1)
 TARGETS = np.array([[3, 1, 4, 0, 0], [2, 2, 1, 4, 3]], "int32")
@@ -54,3 +54,13 @@ def test_a_batch_of_padding_costs_nothing_and_smoothing_has_a_range():
     assert float(token_mean_loss(np.zeros((2, 3), "int32"), LOGITS[:, :3])) == 0.0
     with pytest.raises(ValueError, match=r"\[0, 1\), not 1.0"):
         token_cross_entropy(TARGETS, LOGITS, 1.0)
+
+
+def test_words_are_detected_where_they_are_likeliest():
+    cells = RNG.normal(size=(2, 4, 6)) * 3
+    captions = np.array([[[3, 1, 0], [1, 5, 4]], [[2, 0, 0], [0, 0, 0]]], "int32")
+    expected = []
+    for row, words in zip(cells, ({1, 3, 4, 5}, {2}), strict=True):
+        p = (1 / (1 + np.exp(-row))).max(axis=0)
+        expected.append(-sum(np.log(p[v]) if v in words else np.log(1 - p[v]) for v in range(6)))
+    np.testing.assert_allclose(word_detection_loss(tf.constant(cells, "float32"), captions), expected, rtol=1e-5)

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from models.losses import unattended_penalty
+from models.losses import unattended_penalty, word_detection_loss
 from pipelines import Predictor, captioning, config, evaluate, train
 from pipelines.captioning_cases import files
 from pipelines.captioning_config import Config
@@ -135,9 +135,22 @@ def test_captions_per_step_draws_real_captions() -> None:
     assert set(drawn) == set(range(5))
 
 
-@pytest.mark.parametrize("option", ["context_gate", "context_recurrence"])
+@pytest.mark.parametrize("option", ["context_gate", "context_recurrence", "word_detection"])
 def test_options_reach_the_network(option: str) -> None:
     assert made(**{option: True})[2].count_params() > made()[2].count_params()
+
+
+def test_word_detection_weighs_what_the_cells_say() -> None:
+    chosen, preprocessor, model = made(word_detection=0.5)
+    x, y = one_batch(captioning.encode(preprocessor, chosen, EXAMPLES[:3]), [0, 1, 2])
+    plain, half, whole = (
+        captioning.loss(model, dataclasses.replace(chosen, word_detection=weight), x, y).numpy()
+        for weight in (0, 0.5, 1)
+    )
+    keys, _ = captioning.see(model, x["picture"], training=False)
+    found = word_detection_loss(model.get_layer("detector")(keys), y["captions"])
+    np.testing.assert_allclose(half - plain, 0.5 * found, rtol=1e-4)
+    np.testing.assert_allclose(whole - plain, found, rtol=1e-4)
 
 
 def test_minimum_length_is_obeyed() -> None:
