@@ -19,6 +19,7 @@ from models.losses import unattended_penalty, word_detection_loss
 from models.pictures import ConvolutionalGrid
 from models.search import Rules
 from pipelines import captioning_cases
+from pipelines.captioning_augment import augmentation as augmentation
 from pipelines.captioning_config import PRESETS as PRESETS
 from pipelines.captioning_config import Config as Config
 from pipelines.captioning_data import Preprocessor as Preprocessor
@@ -32,7 +33,6 @@ from pipelines.captioning_serving import served as served
 from pipelines.captioning_serving import tolerance as tolerance
 from pipelines.data.images import OK, STATUS_NAMES
 from pipelines.data.images_files import pictures_in
-from pipelines.data.inputs import Transform
 from pipelines.data.sources import pictures
 from pipelines.data.sources.source import Example, Source, with_cuts
 from pipelines.data.sources.synthetic import captioning as synthetic
@@ -153,26 +153,6 @@ def reward_loss(
         return *see(model, x["picture"], training), None
 
     return rewarding.reward_loss(model.get_layer("decoder"), look, reward, references, y["noise"], rules)
-
-
-def augmentation(config: Config, preprocessor: Preprocessor) -> Transform | None:
-    """Return the choice of ``captions_per_step`` captions a picture, another one in every epoch; None takes all.
-
-    Pictures are not changed: a mirrored one would make its captions wrong.
-    """
-    if not config.captions_per_step:
-        return None
-
-    def transform(x: dict[str, Any], y: dict[str, Any], seed: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        captions = y["captions"]  # [B, U, R]
-        there = captions[:, 0] != PAD
-        order = tf.where(there, tf.random.stateless_uniform(tf.shape(there), seed), -1.0)
-        count = tf.minimum(config.captions_per_step, tf.shape(captions)[2])
-        drawn = tf.gather(captions, tf.math.top_k(order, count).indices, axis=2, batch_dims=1)
-        longest = tf.reduce_max(tf.math.count_nonzero(drawn, axis=1, dtype=tf.int32))
-        return x, y | {"captions": drawn[:, : -(-longest // 8) * 8]}  # few widths: each is compiled once
-
-    return transform
 
 
 def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str, Any]:

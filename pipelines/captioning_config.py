@@ -25,6 +25,9 @@ class Config(TrainingConfig):
     )
     encoder_layer: str = Field("", description="layer of the frozen network whose output is the grid; empty: the last")
     picture_size: int = Field(224, ge=16, description="height and width, in pixels, to which pictures are stretched")
+    mirrored: bool = Field(
+        False, description="learn half of the pictures in a mirror; not where captions tell left from right"
+    )
     captions_per_step: int = Field(
         0, ge=0, description="captions of a picture that are learnt in one step, drawn anew in every epoch; 0: all"
     )

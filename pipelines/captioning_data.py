@@ -78,14 +78,16 @@ class Preprocessor(tf.Module):
         self.vocabulary.save(folder / "vocabulary.txt")
         (folder / "encoder.json").write_text(json.dumps(self.record, indent=1) + "\n", "utf-8")
 
-    def see(self, images: Sequence[bytes | str | Path], keep: bool) -> tuple[np.ndarray, np.ndarray]:
+    def see(
+        self, images: Sequence[bytes | str | Path], keep: bool, mirrored: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return what the model reads of N pictures, for the usable ones only, and the status int32 [N] of all.
 
         With a frozen network features float16 [M, S, D], which are kept on disk if ``keep`` is set; else pixels
-        uint8 [M, picture_size, picture_size, 3].
+        uint8 [M, picture_size, picture_size, 3]. ``mirrored`` is for features only: pixels are mirrored later.
         """
         if self.config.encoder != "conv":
-            return features.load(self.network, images, cache.folder() if keep else None)
+            return features.load(self.network, images, cache.folder() if keep else None, mirrored)
         size = self.config.picture_size
         pixels, status = np.zeros((len(images), size, size, 3), np.uint8), np.zeros(len(images), np.int32)
         for start in range(0, len(images), CHUNK):
@@ -144,8 +146,9 @@ def encode(
     and its example says why under ``error``. ``lengths`` are those of each picture's longest caption.
 
     Returns:
-        x: ``picture`` [N, ...] (see `Preprocessor.see`) and ``status`` int32 [N]; y: ``captions`` int32
-        [N, (U), R], the R captions of a picture side by side, PAD where there is none.
+        x: ``picture`` [N, ...] (see `Preprocessor.see`), ``status`` int32 [N], and for a training with a frozen network
+        and ``mirrored``, ``mirrored`` [N, ...]; y: ``captions`` int32 [N, (U), R], the R captions of a picture side by
+        side, PAD where there is none.
     """
     every = list(examples)
     found, status = preprocessor.see([example["image"] for example in every], keep=labelled)
@@ -156,6 +159,9 @@ def encode(
     picture = _rows(found, status, usable)
     kept = [_slim(e, reason, keep_raw) for e, reason, ok in zip(every, reasons, usable, strict=True) if ok]
     x = {"picture": tf.constant(picture), "status": tf.constant(status[usable])}
+    if config.mirrored and config.encoder != "conv" and not keep_raw:
+        mirrored, _ = preprocessor.see([e["image"] for e, ok in zip(every, usable, strict=True) if ok], True, True)
+        x["mirrored"] = tf.constant(mirrored)
     if not labelled:
         return Encoded(x, {}, np.ones(len(kept), np.int32), kept, dropped)
     captions = _captions(preprocessor, [group for group, ok in zip(texts, usable, strict=True) if ok])

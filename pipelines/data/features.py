@@ -28,18 +28,21 @@ LARGEST = float(np.finfo(np.float16).max)
 Picture = bytes | str | Path
 
 
-def folder_of(network: PictureNetwork, root: Path) -> Path:
+def folder_of(network: PictureNetwork, root: Path, mirrored: bool = False) -> Path:
     """Return the folder within ``root`` that holds the features of ``network``."""
-    key = [network.network, str(network.size), network.layer or "last", network.sha256[:16]]
+    key = [network.network, str(network.size), network.layer or "last", network.sha256[:16]] + ["mirrored"] * mirrored
     return root / "features" / "-".join(key)
 
 
-def compute(network: PictureNetwork, contents: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
+def compute(
+    network: PictureNetwork, contents: Sequence[bytes], mirrored: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Compute features without keeping them.
 
     Args:
         network: the network.
         contents: N pictures, the bytes of JPEG or PNG files.
+        mirrored: look at them in a mirror, left for right.
 
     Returns:
         features float16 [N, S, D], zeros where the picture is unusable; status int32 [N], see `images.decode`.
@@ -47,8 +50,9 @@ def compute(network: PictureNetwork, contents: Sequence[bytes]) -> tuple[np.ndar
     features = np.zeros((len(contents), network.cells, network.features), np.float16)
     status = np.zeros(len(contents), np.int32)
     function = _function(network)
+    mirror = tf.constant(mirrored)
     for start in range(0, len(contents), BATCH):
-        rows, found = function(tf.constant(list(contents[start : start + BATCH])))
+        rows, found = function(tf.constant(list(contents[start : start + BATCH])), mirror)
         features[start : start + BATCH], status[start : start + BATCH] = rows.numpy(), found.numpy()
     return features, status
 
@@ -59,28 +63,31 @@ def as_kept(network: PictureNetwork, pixels: Any, status: Any) -> Any:
     return tf.cast(tf.clip_by_value(grid, -LARGEST, LARGEST), tf.float16)
 
 
-def _function(network: PictureNetwork) -> Callable[[Any], tuple[Any, Any]]:
+def _function(network: PictureNetwork) -> Callable[[Any, Any], tuple[Any, Any]]:
     """The traced way from bytes to features; one trace a network."""
     if not hasattr(network, "from_bytes"):
 
-        def from_bytes(contents: Any) -> tuple[Any, Any]:
+        def from_bytes(contents: Any, mirrored: Any) -> tuple[Any, Any]:
             pixels, status = decode(contents, network.size)
+            pixels = tf.where(mirrored, pixels[:, :, ::-1], pixels)
             return as_kept(network, pixels, status), status
 
-        network.from_bytes = tf.function(
-            from_bytes, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
-        )
-    function: Callable[[Any], tuple[Any, Any]] = network.from_bytes
+        signature = [tf.TensorSpec([None], tf.string), tf.TensorSpec([], tf.bool)]
+        network.from_bytes = tf.function(from_bytes, input_signature=signature, autograph=False)
+    function: Callable[[Any, Any], tuple[Any, Any]] = network.from_bytes
     return function
 
 
-def load(network: PictureNetwork, pictures: Sequence[Picture], root: Path | None) -> tuple[Any, np.ndarray]:
+def load(
+    network: PictureNetwork, pictures: Sequence[Picture], root: Path | None, mirrored: bool = False
+) -> tuple[Any, np.ndarray]:
     """Return the features of pictures, computing and keeping those that are not on disk yet.
 
     Args:
         network: the network.
         pictures: N pictures, each the bytes or the path of a JPEG or PNG file.
         root: the folder of what is kept (`cache.folder`); None keeps nothing.
+        mirrored: look at them in a mirror, left for right.
 
     Returns:
         features float16 [M, S, D] of the M usable pictures, in order; status int32 [N], see `images.decode`.
@@ -89,15 +96,15 @@ def load(network: PictureNetwork, pictures: Sequence[Picture], root: Path | None
         RuntimeError: the disk refused.
     """
     if root is None:
-        rows, found = compute(network, [contents(picture) for picture in pictures])
+        rows, found = compute(network, [contents(picture) for picture in pictures], mirrored)
         return rows[found == OK], found
-    folder = folder_of(network, root)
+    folder = folder_of(network, root, mirrored)
     digests = [_digest(picture) for picture in pictures]
     known = _index(folder, network)
     missing = {d: p for d, p in zip(digests, pictures, strict=True) if d and d not in known}
     refused = {"": UNREADABLE}
     try:
-        for part, status in _compute_parts(network, missing, folder):
+        for part, status in _compute_parts(network, missing, folder, mirrored):
             refused |= {digest: code for digest, code in status.items() if code != OK}
             known |= _read_index(part, network)
     except OSError as error:
@@ -123,7 +130,7 @@ def _digest(picture: Picture) -> str:
 
 
 def _compute_parts(
-    network: PictureNetwork, missing: dict[str, Picture], folder: Path
+    network: PictureNetwork, missing: dict[str, Picture], folder: Path, mirrored: bool
 ) -> Iterator[tuple[Path, dict[str, int]]]:
     """Compute and write part after part; yields the part's index file and the status of each picture."""
     digests = list(missing)
@@ -135,7 +142,7 @@ def _compute_parts(
     ) as bar:
         for start in range(0, len(digests), PART):
             chunk = digests[start : start + PART]
-            features, status = compute(network, [read(missing[digest]) for digest in chunk])
+            features, status = compute(network, [read(missing[digest]) for digest in chunk], mirrored)
             good = [digest for digest, code in zip(chunk, status, strict=True) if code == OK]
             yield _write(folder, good, features[status == OK]), dict(zip(chunk, status.tolist(), strict=True))
             bar.update(len(chunk))

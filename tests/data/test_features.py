@@ -37,9 +37,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
     original = features.compute
 
-    def compute(network: PictureNetwork, contents: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
+    def compute(network: PictureNetwork, contents: list[bytes], mirrored: bool) -> tuple[np.ndarray, np.ndarray]:
         calls.append(len(contents))
-        return original(network, contents)
+        return original(network, contents, mirrored)
 
     monkeypatch.setattr(features, "compute", compute)
     return calls
@@ -100,10 +100,10 @@ def test_resumes_after_a_kill(
     pictures = [png(i) for i in range(8)]
     compute = features.compute
 
-    def killed(network: PictureNetwork, contents: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
+    def killed(network: PictureNetwork, contents: list[bytes], mirrored: bool) -> tuple[np.ndarray, np.ndarray]:
         if len(counted) == 2:
             raise KeyboardInterrupt
-        return compute(network, contents)
+        return compute(network, contents, mirrored)
 
     with monkeypatch.context() as patch:
         patch.setattr(features, "compute", killed)
@@ -133,6 +133,20 @@ def test_a_damaged_part_is_computed_again(
         np.save(part, np.zeros((2, 1, 1), np.float16))
     np.testing.assert_array_equal(features.load(network, pictures, tmp_path)[0], good)
     assert counted == [2, 2]
+
+
+def test_mirrored_features_are_those_of_the_mirrored_picture(network: PictureNetwork, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    pixels = np.random.default_rng(5).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+    Image.fromarray(pixels[:, ::-1]).save(buffer, "PNG")
+    plain = io.BytesIO()
+    Image.fromarray(pixels).save(plain, "PNG")
+    expected, _ = features.compute(network, [buffer.getvalue()])
+    straight, _ = features.load(network, [plain.getvalue()], tmp_path)
+    for _ in range(2):  # computed, then read back
+        found, _ = features.load(network, [plain.getvalue()], tmp_path, mirrored=True)
+        np.testing.assert_array_equal(found, expected)
+    assert np.abs(straight - expected).max() > 0.01
 
 
 def test_another_network_has_its_own_features(network: PictureNetwork, tmp_path: Path) -> None:

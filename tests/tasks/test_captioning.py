@@ -62,6 +62,7 @@ def test_encode_keeps_every_caption() -> None:
         assert all((c == EOS).sum() == 1 for c in columns[: len(example["captions"])])
     assert encoded.lengths.tolist() == [len(row) for row in captions]
     assert encoded.x["picture"].shape == (2, 32, 32, 3) and encoded.x["picture"].dtype == tf.uint8
+    assert set(encoded.x) == {"picture", "status"}
     assert not any(isinstance(value, bytes) for e in encoded.examples for value in e.values())
 
 
@@ -133,6 +134,23 @@ def test_captions_per_step_draws_real_captions() -> None:
         assert len(set(columns)) == 2 and (part[1, :, 0] == whole[1, :width, 0]).all() and not part[1, :, 1].any()
         drawn += columns
     assert set(drawn) == set(range(5))
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_half_of_the_pictures_are_mirrored(frozen: bool) -> None:
+    transform = captioning.augmentation(config.resolve(Config, {}, overrides={"mirrored": True}), None)
+    assert transform
+    picture = tf.reshape(tf.range(16 * 2 * 3 * 3), [16, 2, 3, 3])
+    given = {"picture": picture} | ({"mirrored": -picture} if frozen else {})
+    mirrored, again = np.array(-picture if frozen else np.flip(picture, axis=2)), []
+    for seed in range(8):
+        x, y = transform(given, {"captions": tf.ones([16, 3, 2], tf.int32)}, tf.constant([seed, 7]))
+        assert set(x) == {"picture"} and y["captions"].shape == (16, 3, 2)
+        turned = [(row == other).all() for row, other in zip(x["picture"].numpy(), mirrored, strict=True)]
+        straight = [(row == one).all() for row, one in zip(x["picture"].numpy(), picture.numpy(), strict=True)]
+        assert all(a ^ b for a, b in zip(turned[1:], straight[1:], strict=True))
+        again.append(turned)
+    assert 0.3 < np.mean(again) < 0.7 and len({tuple(row) for row in again}) == 8
 
 
 @pytest.mark.parametrize("option", ["context_gate", "context_recurrence", "word_detection"])
@@ -216,8 +234,8 @@ def frozen_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
             (root / f"{example['id']}.png").write_bytes(example["image"])
             rows += [f"{example['id']}.png,{caption},{split}" for caption in example["captions"][:3]]
     (root / "captions.csv").write_text("\n".join(rows) + "\n")
-    settings = TINY | {"encoder": "MobileNet", "encoder_weights": "none", "picture_size": 64, "epochs": 1}
-    return train("captioning", data=str(root), run=root / "run", **settings), root
+    network = {"encoder": "MobileNet", "encoder_weights": "none", "picture_size": 64, "mirrored": True}
+    return train("captioning", data=str(root), run=root / "run", epochs=1, **TINY | network), root
 
 
 @pytest.fixture(scope="module")
