@@ -128,14 +128,15 @@ def small() -> dict[str, object]:
         "max_tokens": 20,
         "embedding_size": 64,
         "grid_units": 96,
+        "cell": "gru",
         "units": 128,
         "word_detection": 0.1,
         "dropout": 0.0,
-        "epochs": 7,
+        "epochs": 5,
         "batch_size": 16,
         "sorted_batches": 1,
-        "learning_rate": 2e-3,
-        "warmup": 0.05,
+        "learning_rate": 3e-3,
+        "warmup": 0.1,
         "beam_width": 3,
     }
 

@@ -2,7 +2,9 @@
 
 import fcntl
 import os
+import shutil
 import socket
+import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -19,12 +21,19 @@ than all else in an export: the other tasks are proven so by the slow tests, and
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile with less effort in the default run, where compilation takes most of the time; bounds are the same.
+    """Compile with less effort, and nothing twice, in the default run: compilation takes most of its time.
 
-    What is slow, and what `serve` and `web` start, is compiled as users do.
+    All processes of a run share what was compiled; bounds are the same. What is slow, and what `serve` and `web` start,
+    is compiled as users do.
     """
     if "not slow" in config.option.markexpr:
-        os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
+        os.environ.setdefault(
+            "XLA_FLAGS", "--xla_backend_optimization_level=1 --xla_cpu_parallel_codegen_split_count=1"
+        )
+        if "TF_XLA_FLAGS" not in os.environ:
+            folder = tempfile.mkdtemp(prefix="compiled-")
+            os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={folder}"
+            config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -91,11 +100,11 @@ def run_here(folder: Path, inputs: dict[str, Any]) -> list[dict[str, Any]]:
 def small_run(shared: Any) -> Any:
     """Return ``run(task) -> folder`` of one epoch on a few built-in examples; trained once a session.
 
-    Of 64 examples two batches: every width of a batch is compiled anew, and that is what the seconds go to.
+    Of 32 examples one batch: every width of a batch is compiled anew, and that is what the seconds go to.
     """
     from pipelines import train
 
     def run(task: str) -> Path:
-        return Path(shared(f"{task}-run", lambda folder: train(task, run=folder, preset="tiny", limit=64)))
+        return Path(shared(f"{task}-run", lambda folder: train(task, run=folder, preset="tiny", limit=32)))
 
     return run

@@ -251,4 +251,4 @@ def _disturbed(tensor: Any) -> Any:
 @every
 def test_a_run_is_not_resumed_with_other_settings(name: str, small_run: Any) -> None:
     with pytest.raises(ValueError, match=r"learning_rate: .* in the run, 0.5 now"):
-        train(name, run=small_run(name), preset="tiny", limit=64, learning_rate=0.5)
+        train(name, run=small_run(name), preset="tiny", limit=32, learning_rate=0.5)

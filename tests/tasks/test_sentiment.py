@@ -60,7 +60,10 @@ def test_the_adversarial_step_has_its_norm_and_raises_the_loss() -> None:
         pytest.param({"precision": "mixed_bfloat16"}, marks=pytest.mark.slow),
         pytest.param({"precision": "mixed_float16"}, marks=pytest.mark.slow),
         pytest.param({"batch_tokens": 400, "ema": 0.9, "embedding_start": "neighbours"}, marks=pytest.mark.slow),
-        {"cell": "gru", "layers": 2, "pooling": "attention", "adversarial": 0.3, "class_weights": True},
+        pytest.param(
+            {"cell": "gru", "layers": 2, "pooling": "attention", "adversarial": 0.3, "class_weights": True},
+            marks=pytest.mark.slow,
+        ),
         {"cell": "rnn", "bidirectional": False, "pooling": "last", "pieces": "word", "keep": "tail"},
     ],
     ids=lambda settings: ",".join(map(str, settings.values())),
