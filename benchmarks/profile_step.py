@@ -33,7 +33,7 @@ from pipelines.data.sources.source import limited
 from pipelines.training.optimizer import make_optimizer
 from pipelines.training.step import Average, make_step
 
-RUNTIME = r"^(Run|Process|Start|Execute|FunctionRun|BlockUntilReady|ExecutorDoneCallback|Executor.*|.*State.*|EagerExec.*|TFE_Py.*)$"
+RUNTIME = r"^(Run|Process|Start|Execute|FunctionRun|BlockUntilReady|Executor.*|.*State.*|EagerExec.*|TFE_Py.*)$"
 """Waiting and bookkeeping of the runtime: no operation of the step."""
 KINDS = {
     "gates and other fused loops, compiled": r"fusion|^wrapped|reduce-window",
