@@ -1,6 +1,7 @@
 """What every test shares: a quiet TensorFlow, no network, and one small trained run a task."""
 
 import fcntl
+import gc
 import os
 import shutil
 import socket
@@ -24,9 +25,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Compile with less effort, and nothing twice, in the default run: compilation takes most of its time.
 
     All processes of a run share what was compiled; bounds are the same. What is slow, and what `serve` and `web` start,
-    is compiled as users do.
+    is compiled as users do. Tracing makes objects by the hundred thousand, which Python need not look through so often.
     """
     if "not slow" in config.option.markexpr:
+        gc.set_threshold(50_000, 20, 50)
         os.environ.setdefault(
             "XLA_FLAGS", "--xla_backend_optimization_level=1 --xla_cpu_parallel_codegen_split_count=1"
         )

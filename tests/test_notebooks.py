@@ -97,7 +97,7 @@ def test_a_notebook_runs_in_a_reduced_form(
     task = path.stem.split("_")[1] if path.stem[3:] in TASKS else "sentiment"
     if path.stem != "05_your_own_data":  # training resumes a run that has ended: the one that other tests use
         shutil.copytree(small_run(task), as_in_jupyter / "runs" / task)
-        reduced |= {"SETTINGS": {"preset": "tiny", "limit": 64}}
+        reduced |= {"SETTINGS": {"preset": "tiny", "limit": 32}}
     monkeypatch.setattr(evaluation, "bootstrap", few_resamples(evaluation.bootstrap))
     code = [cell for cell in cells(path) if cell["cell_type"] == "code"]
     names: dict[str, Any] = {"__name__": "__main__"}

@@ -86,6 +86,7 @@ def test_another_rate_is_resampled_row_by_row(made):
     assert alone["text"][0] == served["text"][0]
 
 
+@pytest.mark.slow
 def test_a_saved_model_takes_files_and_streams(made, tmp_path):
     model, preprocessor, config, serving = made
     with portable():

@@ -63,6 +63,7 @@ def test_new_labels_get_a_new_head(small_run, data, tmp_path, monkeypatch):
     assert list(json.loads((tmp_path / "new" / "labels.json").read_text())) == ["awful", "fine", "mixed"]
 
 
+@pytest.mark.slow
 def test_training_goes_on_and_can_be_resumed(small_run, data, tmp_path):
     spec = data(LABELS["other"])
     run = train("sentiment", spec, tmp_path / "new", init=small_run("sentiment"), epochs=1)
