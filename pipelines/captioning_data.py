@@ -224,7 +224,9 @@ def reward(training: Encoded) -> Reward:
     BLEU alone is won by the same few safe captions for every picture; CIDEr-D counts what is rare in the captions of
     the training pictures.
     """
-    frequencies = document_frequencies(training.y["captions"].to_tensor().numpy().transpose(0, 2, 1))
+    captions = training.y["captions"]
+    captions = tf.RaggedTensor.from_row_splits(captions.values, captions.row_splits)  # may lie in files
+    frequencies = document_frequencies(captions.to_tensor().numpy().transpose(0, 2, 1))
 
     def score(answers: Any, references: Any) -> Any:
         return (sentence_bleu(answers, references) + 10 * cider_d(answers, references, frequencies)) / 2

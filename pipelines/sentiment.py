@@ -119,7 +119,7 @@ def initialise(model: keras.Model, config: Config, preprocessor: Preprocessor, t
     from pipelines.data.cooccurrence import cooccurrence_vectors  # noqa: PLC0415  # slow to import, seldom needed
 
     tokens, size = training.x["tokens"], (preprocessor.vocabulary.size, config.embedding_size)
-    vectors = cooccurrence_vectors(tokens.values.numpy(), tokens.row_splits.numpy(), *size, seed=config.seed)
+    vectors = cooccurrence_vectors(np.asarray(tokens.values), np.asarray(tokens.row_splits), *size, seed=config.seed)
     model.get_layer("embedding").embeddings.assign(vectors * EMBEDDING_SCALE)
 
 

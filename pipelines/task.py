@@ -7,6 +7,7 @@ Adding a task: ``pipelines/NAME_config.py`` (``Config``, ``FORMATS``, ``PRESETS`
 Beside the protocol a task may have:
 
 - ``initialise(model, config, preprocessor, training)``: first weights that depend on the training examples;
+- ``complete(training)``: adds to the training examples what is known only once all of them are encoded;
 - ``adopt(config, preprocessor, examples)`` and ``HEAD`` (names of layers): warm start from another run;
 - ``reward(training)``, ``reward_loss(model, config, reward, x, y)``, settings ``reward_...``: whole answers train the
   last epochs, see `pipelines.training.rewarding`;

@@ -30,6 +30,7 @@ from pipelines.translation_baseline import baseline as baseline
 from pipelines.translation_config import PRESETS as PRESETS
 from pipelines.translation_config import Config as Config
 from pipelines.translation_data import Preprocessor as Preprocessor
+from pipelines.translation_data import complete as complete
 from pipelines.translation_data import encode as encode
 from pipelines.translation_data import fit_preprocessor as fit_preprocessor
 from pipelines.translation_data import load_preprocessor as load_preprocessor

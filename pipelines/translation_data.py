@@ -1,5 +1,6 @@
 """Sentence pairs to tensors: the pieces of both languages, learnt from the training pairs, and encoding with them."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterable
 from pathlib import Path
@@ -97,9 +98,15 @@ def encode(
     if not labelled:
         return Encoded(x, {}, lengths.numpy(), kept, dropped)
     target_lengths = tf.cast(target.row_lengths(), tf.int32)
-    mean = tf.reduce_mean(tf.cast(target_lengths, tf.float32))
-    y = {"target": target, "target_lengths": target_lengths, "mean_length": tf.fill(tf.shape(target_lengths), mean)}
+    y = {"target": target, "target_lengths": target_lengths}
     return Encoded(x, y, np.maximum(lengths, target_lengths), kept, dropped)
+
+
+def complete(training: Encoded) -> Encoded:
+    """Add the mean length of a training target to each example, float32 [N] ``mean_length``."""
+    lengths = np.asarray(training.y["target_lengths"])
+    mean = np.full(len(lengths), lengths.mean(), np.float32)
+    return dataclasses.replace(training, y={**training.y, "mean_length": mean})
 
 
 def resegmented(config: Config, preprocessor: Preprocessor) -> Transform:

@@ -1,4 +1,4 @@
-"""Encoded examples kept on disk, so that training again on the same data begins at once.
+"""Encoded training examples kept on disk, so that they need not fit in memory and training again begins at once.
 
 The name of an entry is a hash of everything that shaped its content: the data's fingerprint and the files it names,
 the split, the task's settings, the preprocessor's files, the code, and the libraries that read, hear and look. Nothing
@@ -9,19 +9,21 @@ stale can be found, and what cannot be read is made again.
 import hashlib
 import json
 import os
-import zipfile
-from collections.abc import Callable, Iterable, Iterator
+import shutil
+import time
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import tensorflow as tf
-
 from pipelines.data.inputs import Encoded
+from pipelines.data.storage import load, store
 
+KEPT = "encoded"
 LARGEST = 8 * 2**30
-"""Bytes that the folder may hold; the entries longest unused go first."""
+"""Bytes that the entries may take; those longest unused go first, the newest stays whatever its size."""
+ABANDONED = 24 * 3600
+"""Seconds after which an unfinished entry is taken for that of a process that is no more."""
 LIBRARIES = ("tensorflow", "keras", "numpy", "librosa", "soundfile", "soxr", "Pillow")
 
 
@@ -55,70 +57,44 @@ def stamp(files: Iterable[Path]) -> str:
     return total.hexdigest()
 
 
-def cached(name: str, make: Callable[[], Encoded]) -> Encoded:
-    """Return the entry ``name``, or make and keep it.
+def cached(name: str, parts: Callable[[], Iterable[Encoded]], whole: Callable[[], Encoded]) -> Encoded:
+    """Return the entry ``name``, of which only what is needed comes into memory, or make and keep it.
 
-    Only tensors of numbers are kept. An entry that is damaged or cannot be written costs time, nothing else.
+    An entry that is damaged or cannot be written costs time, nothing else.
+
+    Args:
+        name: what ``key`` returned.
+        parts: makes the examples part by part, as they are kept.
+        whole: makes them at once, in memory; called where nothing can be kept.
     """
     home = folder()
     if home is None:
-        return make()
-    file = home / f"{name}.npz"
-    found = _read(file)
-    if found is None:
-        found = make()
-        _write(file, found)
-    return found
-
-
-def _read(file: Path) -> Encoded | None:
+        return whole()
+    entry = home / KEPT / name
     try:
-        with np.load(file, allow_pickle=False) as stored:
-            meta = json.loads(stored["meta"].tobytes())
-            x, y = ({k: _tensor(stored, f"{part}/{k}") for k in meta[part]} for part in ("x", "y"))
-            os.utime(file)
-            return Encoded(x, y, stored["lengths"], meta["examples"], meta["dropped"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None
-
-
-def _tensor(stored: Any, name: str) -> Any:
-    values = tf.constant(stored[name])
-    return tf.RaggedTensor.from_row_splits(values, stored[name + ".splits"]) if name + ".splits" in stored else values
-
-
-def _write(file: Path, encoded: Encoded) -> None:
-    arrays: dict[str, np.ndarray] = {"lengths": encoded.lengths}
-    for name, tensor in _features(encoded):
-        if isinstance(tensor, tf.RaggedTensor):
-            arrays |= {name: tensor.values.numpy(), name + ".splits": tensor.row_splits.numpy()}
-        else:
-            arrays[name] = np.asarray(tensor)
-    if any(array.dtype.kind not in "biuf" for array in arrays.values()):
-        return
-    meta = {"x": list(encoded.x), "y": list(encoded.y), "examples": encoded.examples, "dropped": encoded.dropped}
-    temporary = file.with_name(f".{os.getpid()}.{file.name}")
+        found = load(entry)
+        os.utime(entry)
+        return found
+    except (OSError, ValueError, KeyError):
+        shutil.rmtree(entry, ignore_errors=True)
+    temporary = entry.with_name(f".{os.getpid()}.{name}")
     try:
-        text = np.frombuffer(json.dumps(meta).encode(), np.uint8)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as stream:
-            np.savez(stream, allow_pickle=False, meta=text, **arrays)
-        os.replace(temporary, file)
-        _forget(file.parent)
+        store(temporary, parts())
+        os.replace(temporary, entry)
+        _forget(entry)
+        return load(entry)
     except (OSError, TypeError):  # no room, or an example that is no JSON
-        temporary.unlink(missing_ok=True)
+        return whole()
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _features(encoded: Encoded) -> Iterator[tuple[str, Any]]:
-    for part, features in (("x", encoded.x), ("y", encoded.y)):
-        for name, tensor in features.items():
-            yield f"{part}/{name}", tensor
-
-
-def _forget(home: Path) -> None:
-    entries = sorted(home.glob("*.npz"), key=lambda file: file.stat().st_mtime, reverse=True)
+def _forget(newest: Path) -> None:
+    """Remove the entries longest unused, but never the newest, and what killed processes left behind."""
+    entries = sorted(newest.parent.iterdir(), key=lambda entry: entry.stat().st_mtime, reverse=True)
     size = 0
-    for file in entries:
-        size += file.stat().st_size
-        if size > LARGEST:
-            file.unlink()
+    for entry in entries:
+        size += sum(file.stat().st_size for file in entry.iterdir())
+        unfinished = entry.name.startswith(".") and time.time() - entry.stat().st_mtime > ABANDONED
+        if entry != newest and (unfinished or (size > LARGEST and not entry.name.startswith("."))):
+            shutil.rmtree(entry, ignore_errors=True)

@@ -3,7 +3,8 @@
 The order, and the reason for each place in it:
 
 1. filter: empty examples are dropped where examples are encoded, once, and counted there;
-2. cache: what is the same in every epoch (segmentation, features) is held encoded, before anything random;
+2. cache: what is the same in every epoch (segmentation, features) is kept encoded, before anything random; training
+   examples lie in files (`storage`) of which only the batches come into memory;
 3. shuffle: only example numbers are shuffled, never decoded data, so the buffer is the whole epoch at 8 bytes
    an example, and the order is a function of (seed, epoch) alone;
 4. bucket: neighbours in a shuffled window are sorted by length, so that a batch pads little;
@@ -14,7 +15,7 @@ The plan of an epoch is a list of index arrays. It is finished before the epoch 
 known, equal to what is run, and a resumed epoch continues at exactly the next batch.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,11 +28,29 @@ Plan = list[np.ndarray]
 
 
 @dataclass(frozen=True)
+class Rows:
+    """A ragged feature outside TensorFlow: row i of N is ``values[row_splits[i]:row_splits[i + 1]]``.
+
+    Attributes:
+        values: [T of all rows, ...], may be mapped from a file.
+        row_splits: int64 [N + 1].
+    """
+
+    values: np.ndarray
+    row_splits: np.ndarray
+
+    def row_lengths(self) -> np.ndarray:
+        """Return the steps of each row, int64 [N]."""
+        return np.diff(self.row_splits)
+
+
+@dataclass(frozen=True)
 class Encoded:
     """Examples ready to be gathered into batches.
 
     Attributes:
-        x: what the model reads; each value has N rows, dense or ragged.
+        x: what the model reads; each value has N rows: a tensor or ragged tensor, or an array or `Rows`, of which only
+            the rows of a batch become a tensor.
         y: what the loss compares with, likewise; empty when there are no references.
         lengths: int32 [N], the size by which examples are bucketed (pieces, frames), each >= 1.
         examples: the N raw examples, in the same order.
@@ -41,7 +60,7 @@ class Encoded:
     x: Mapping[str, Any]
     y: Mapping[str, Any]
     lengths: np.ndarray
-    examples: list[dict[str, Any]]
+    examples: Sequence[dict[str, Any]]
     dropped: list[str]
 
     def __len__(self) -> int:
@@ -154,8 +173,8 @@ def batches(
         start: batches at the beginning of the plan that are left out, because they are done.
     """
     features = {"x": dict(encoded.x), "y": dict(encoded.y)}
-    ragged = {k: v for part in features.values() for k, v in part.items() if isinstance(v, tf.RaggedTensor)}
-    limits = {k: widths(int(tf.reduce_max(v.row_lengths()))) for k, v in ragged.items()}
+    ragged = {k: v for part in features.values() for k, v in part.items() if isinstance(v, tf.RaggedTensor | Rows)}
+    limits = {k: widths(int(np.max(v.row_lengths()))) for k, v in ragged.items()}
 
     @tf.autograph.experimental.do_not_convert
     def gather(number: Any, indices: Any) -> Batch:
@@ -177,5 +196,25 @@ def padded(rows: tf.RaggedTensor, limits: np.ndarray) -> Any:
 
 
 def _gathered(values: Any, indices: Any, limits: np.ndarray | None) -> Any:
-    rows = tf.gather(values, indices)
+    if isinstance(values, np.ndarray):
+        return _outside(lambda i: values[i], indices, [values])[0]
+    if isinstance(values, Rows):
+        parts = _outside(lambda i: _row_by_row(values, i), indices, [values.values, values.row_splits])
+        rows = tf.RaggedTensor.from_row_lengths(*parts, validate=False)
+    else:
+        rows = tf.gather(values, indices)
     return rows if limits is None else padded(rows, limits)
+
+
+def _row_by_row(rows: Rows, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    begin, end = rows.row_splits[indices], rows.row_splits[indices + 1]
+    picked = [rows.values[b:e] for b, e in zip(begin, end, strict=True)]
+    return np.concatenate(picked), end - begin
+
+
+def _outside(pick: Callable[[np.ndarray], Any], indices: Any, like: Sequence[np.ndarray]) -> list[Any]:
+    """Pick rows in NumPy; the tensors have the types of ``like`` and its shapes but for the first axis."""
+    types = [tf.as_dtype(array.dtype) for array in like]
+    # Declared stateless, because a stateful function would be called one batch after the other.
+    found = tf.numpy_function(pick, [indices], types, stateful=False)
+    return [tf.ensure_shape(tensor, [None, *array.shape[1:]]) for tensor, array in zip(found, like, strict=True)]

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,20 @@ METRICS, PREDICTIONS = "metrics.json", "predictions.jsonl"
 MAX_BAD = 0.05
 """Largest share of unusable examples that is skipped; beyond it the data is refused."""
 EVALUATION_BATCH = 64
+PART = 1024
+"""Training examples that are encoded together, which bounds the memory that takes."""
 
 
 def encode_split(loaded: Loaded, source: Source, split: str, *, training: bool = False) -> Encoded:
-    """Read and encode a split; bad rows are skipped, counted and named, and stand in ``dropped``.
+    """Read and encode a split at once, see `encode_parts`."""
+    (encoded,) = encode_parts(loaded, source, split, training=training, size=None)
+    return encoded
+
+
+def encode_parts(
+    loaded: Loaded, source: Source, split: str, *, training: bool = True, size: int | None = PART
+) -> Iterator[Encoded]:
+    """Read and encode a split, ``size`` examples at a time; bad rows are skipped, named, and stand in ``dropped``.
 
     What a task only refuses to learn from (``Task.refused``) is skipped in training, and named but scored otherwise: a
     score is that of the whole split. For training, examples keep their ``id`` and ``where`` only.
@@ -34,19 +45,31 @@ def encode_split(loaded: Loaded, source: Source, split: str, *, training: bool =
         ValueError: more than ``MAX_BAD`` of the examples are unusable, or none is left; names the first ones.
     """
     problems: list[str] = []
+    odd: list[str] = []
+    count = told = 0
 
     def note(problem: Problem) -> None:
         problems.append(f"{problem.where}: {problem.reason}")
 
-    odd: list[str] = []
     examples: Iterable[Example] = source.read(split, note)
     if hasattr(loaded.task, "refused"):
         examples = _sifted(examples, loaded.task.refused, problems if training else odd, training)
-    encoded = loaded.task.encode(loaded.preprocessor, loaded.config, examples, keep_raw=not training)
-    problems += encoded.dropped
-    total = len(encoded) + len(problems)
+    examples = iter(tqdm(examples, desc=f"encoding {split}", unit=" examples", disable=quiet(), leave=False))
+    while chunk := list(islice(examples, size)):
+        encoded = loaded.task.encode(loaded.preprocessor, loaded.config, chunk, keep_raw=not training)
+        problems += encoded.dropped
+        count += len(encoded)
+        if len(encoded):
+            yield dataclasses.replace(encoded, dropped=problems[told:])
+            told = len(problems)
+    _judge(source, split, count, problems, odd)
+
+
+def _judge(source: Source, split: str, count: int, problems: list[str], odd: list[str]) -> None:
+    """Say what was skipped, or refuse a split of which too much was."""
+    total = count + len(problems)
     first = _first(problems)
-    if not len(encoded):
+    if not count:
         raise ValueError(f"{source.spec}: no usable example in split {split}{': ' + first if first else ''}")
     if len(problems) > MAX_BAD * total:
         raise ValueError(
@@ -57,7 +80,6 @@ def encode_split(loaded: Loaded, source: Source, split: str, *, training: bool =
         say(f"{split}: {len(problems)} of {total} examples skipped: {first}")
     if odd:
         say(f"{split}: {len(odd)} of {total} examples are scored although training would skip them: {_first(odd)}")
-    return dataclasses.replace(encoded, dropped=problems)
 
 
 def _sifted(

@@ -16,7 +16,7 @@ from pipelines import config as configuration
 from pipelines.data.cache import cached, key, stamp
 from pipelines.data.inputs import Encoded, Transform
 from pipelines.data.sources.source import Source, limited
-from pipelines.training.evaluation import Decoder, encode_split, indices
+from pipelines.training.evaluation import Decoder, encode_parts, encode_split, indices
 from pipelines.training.fit import Trainer, say
 from pipelines.training.loading import Loaded, load_run
 from pipelines.training.rewarding import noise
@@ -65,7 +65,7 @@ def train(
     other = load_run(init) if init else None
     _set_up(chosen)
     loaded, source = _prepare(task, chosen, data, folder, limit, other)
-    training = cached(_cache_key(loaded, source), lambda: encode_split(loaded, source, "train", training=True))
+    training = _training_examples(loaded, source)
     validation = encode_split(loaded, source, "validation")
     for sentence in source.cuts.values():
         say(sentence)
@@ -96,6 +96,15 @@ def train(
         say(f"padding {trainer.padding:.1%} of the steps, waiting for input {share:.1%} of the time")
     say(f"best epoch {progress.best_epoch + 1}: validation {loaded.task.METRIC} {progress.best:.4f}")
     return folder
+
+
+def _training_examples(loaded: Loaded, source: Source) -> Encoded:
+    found = cached(
+        _cache_key(loaded, source),
+        lambda: encode_parts(loaded, source, "train"),
+        lambda: encode_split(loaded, source, "train", training=True),
+    )
+    return loaded.task.complete(found) if hasattr(loaded.task, "complete") else found
 
 
 def _reward(loaded: Loaded, training: Encoded) -> tuple[LossFunction, Transform] | None:

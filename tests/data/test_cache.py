@@ -1,6 +1,7 @@
 """The cache of encoded examples gives back what was put in, and never something else."""
 
 import os
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from pipelines.data import cache
-from pipelines.data.inputs import Encoded
+from pipelines.data.inputs import Encoded, Rows
 from pipelines.data.sources import folders, pictures, recordings
 from pipelines.data.sources.source import Source
 
@@ -28,56 +29,85 @@ def encoded(texts: bool = False) -> Encoded:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIPELINES_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+    return tmp_path / "cache" / "encoded"
 
 
-def never() -> Encoded:
-    raise AssertionError("the entry was not found")
+def kept(name: str, make: Callable[[], Encoded] = encoded) -> Encoded:
+    return cache.cached(name, lambda: iter([make()]), never)
+
+
+def never() -> Any:
+    raise AssertionError("was made")
 
 
 def assert_equal(one: Encoded, two: Encoded) -> None:
-    assert (one.examples, one.dropped) == (two.examples, two.dropped)
+    assert (list(one.examples), one.dropped) == (list(two.examples), two.dropped)
     np.testing.assert_array_equal(one.lengths, two.lengths)
     for a, b in ((one.x, two.x), (one.y, two.y)):
         assert list(a) == list(b)
         for name in a:
-            assert type(a[name]) is type(b[name]) and a[name].dtype == b[name].dtype
-            first, second = (
-                (t.to_tensor(), t.row_splits) if isinstance(t, tf.RaggedTensor) else (t,) for t in (a[name], b[name])
-            )
-            for left, right in zip(first, second, strict=True):
+            for left, right in zip(arrays(a[name]), arrays(b[name]), strict=True):
+                assert left.dtype == right.dtype
                 np.testing.assert_array_equal(left, right)
 
 
+def arrays(feature: Any) -> list[np.ndarray]:
+    ragged = isinstance(feature, tf.RaggedTensor | Rows)
+    return [np.asarray(feature.values), np.asarray(feature.row_splits)] if ragged else [np.asarray(feature)]
+
+
 def test_what_is_kept_comes_back(home: Path) -> None:
-    assert_equal(cache.cached("k", encoded), encoded())
-    assert_equal(cache.cached("k", never), encoded())
-    assert [file.name for file in home.iterdir()] == ["k.npz"]
+    assert_equal(kept("k"), encoded())
+    assert_equal(kept("k", never), encoded())
+    assert [entry.name for entry in home.iterdir()] == ["k"]
 
 
-def test_a_damaged_entry_is_made_again(home: Path) -> None:
-    cache.cached("k", encoded)
-    file = home / "k.npz"
-    for content in (b"", b"PK broken", file.read_bytes()[:-200]):
-        file.write_bytes(content)
-        assert_equal(cache.cached("k", encoded), encoded())
-    assert_equal(cache.cached("k", never), encoded())
+@pytest.mark.parametrize("file", ["index.json", "x.tokens", "x.tokens.counts", "examples", "lengths", "y.label"])
+def test_a_damaged_entry_is_made_again(home: Path, file: str) -> None:
+    kept("k")
+    content = (home / "k" / file).read_bytes()
+    for damaged in (b"", content[:-1], content + b"1", None):
+        (home / "k" / file).unlink() if damaged is None else (home / "k" / file).write_bytes(damaged)
+        with pytest.raises(AssertionError, match="was made"):
+            cache.cached("k", never, never)
+        assert_equal(kept("k"), encoded())
+    assert_equal(kept("k", never), encoded())
 
 
-def test_strings_are_not_kept_and_off_is_off(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache.cached("texts", lambda: encoded(texts=True))
+def test_what_cannot_be_kept_is_made_in_memory(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = encoded(texts=True)
+    assert cache.cached("texts", lambda: iter([texts]), lambda: texts) is texts
+    assert not list(home.iterdir())
     monkeypatch.setenv("PIPELINES_CACHE", "off")
-    cache.cached("k", encoded)
-    assert not home.exists() or not list(home.iterdir())
+    assert cache.cached("k", never, lambda: texts) is texts
+    assert not list(home.iterdir())
 
 
-def test_the_longest_unused_go_first(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache.cached("old", encoded)
-    size = (home / "old.npz").stat().st_size
+def test_a_refusal_in_the_middle_leaves_nothing(home: Path) -> None:
+    def parts() -> Iterator[Encoded]:
+        yield encoded()
+        raise ValueError("too many bad rows")
+
+    with pytest.raises(ValueError, match="too many"):
+        cache.cached("k", parts, never)
+    assert not list(home.iterdir())
+
+
+def test_the_longest_unused_go_first_and_never_the_newest(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept("old")
+    os.utime(home / "old", (0, 0))
+    (home / ".1.killed").mkdir()
+    os.utime(home / ".1.killed", (0, 0))
+    (home / ".2.busy").mkdir()
+    size = sum(file.stat().st_size for file in (home / "old").iterdir())
     monkeypatch.setattr(cache, "LARGEST", int(2.5 * size))
-    for name in ("b", "c"):
-        cache.cached(name, encoded)
-    assert sorted(file.stem for file in home.iterdir()) == ["b", "c"]
+    kept("b")
+    assert sorted(entry.name for entry in home.iterdir()) == [".2.busy", "b", "old"]
+    kept("c")
+    assert sorted(entry.name for entry in home.iterdir()) == [".2.busy", "b", "c"]
+    monkeypatch.setattr(cache, "LARGEST", size // 2)
+    kept("d")
+    assert sorted(entry.name for entry in home.iterdir()) == [".2.busy", "d"]
 
 
 @pytest.mark.parametrize("other", [{"split": "test"}, {"settings": {"lowercase": False}}, {"files": ["0"]}])

@@ -1,0 +1,141 @@
+"""Encoded examples as columns of numbers in files: written part by part, read as they are needed.
+
+Neither writing nor training holds more of them in memory than a part or a few batches, so that the data may be larger
+than memory. A folder holds one raw file a column, in C order, and an index of their types and shapes, which is written
+last. A ragged feature is two columns, its values and the length of each row; so are the examples, which are JSON.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines.data.inputs import Encoded, Rows
+
+INDEX = "index.json"
+COUNTS = ".counts"
+Columns = dict[str, np.ndarray]
+
+
+@dataclass
+class Column:
+    """A column that is being written: ``rows`` rows of the shape ``tail``."""
+
+    path: Path
+    dtype: np.dtype[Any]
+    tail: tuple[int, ...]
+    rows: int = 0
+
+    def append(self, array: np.ndarray) -> None:
+        """Write rows behind the others; where trailing axes differ, the smaller ones are filled up with zeros."""
+        tail = tuple(int(size) for size in np.maximum(self.tail, array.shape[1:]))
+        if tail != self.tail:
+            before, self.tail = _mapped(self.path, self.dtype, (self.rows, *self.tail)), tail
+            wider = self.path.with_name(self.path.name + ".wider")
+            _filled(before, tail).tofile(wider)
+            wider.replace(self.path)
+        with open(self.path, "ab") as file:
+            _filled(array, tail).tofile(file)
+        self.rows += len(array)
+
+
+class Examples(Sequence[dict[str, Any]]):
+    """Examples in a file, of which each is parsed when it is asked for."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.rows.row_splits) - 1
+
+    def __getitem__(self, number: Any) -> Any:
+        """Return one example; a list of them for a slice."""
+        if isinstance(number, slice):
+            return [self[i] for i in range(*number.indices(len(self)))]
+        start = range(len(self))[int(number)]
+        begin, end = self.rows.row_splits[start : start + 2]
+        return json.loads(self.rows.values[begin:end].tobytes())
+
+
+def store(folder: Path, parts: Iterable[Encoded]) -> None:
+    """Write parts, which have the same features, one after another into a new folder.
+
+    Raises:
+        TypeError: a feature is not made of numbers, or an example is no JSON.
+        OSError: the disk refused.
+    """
+    folder.mkdir(parents=True)
+    columns: dict[str, Column] = {}
+    dropped: list[str] = []
+    for part in parts:
+        dropped += part.dropped
+        for name, array in _columns(part).items():
+            if name not in columns:
+                columns[name] = Column(folder / name.replace("/", "."), array.dtype, array.shape[1:])
+            columns[name].append(array)
+    shapes = {name: [c.dtype.str, [c.rows, *c.tail]] for name, c in columns.items()}
+    (folder / INDEX).write_text(json.dumps({"columns": shapes, "dropped": dropped}), "utf-8")
+
+
+def load(folder: Path) -> Encoded:
+    """Open what ``store`` wrote; features are arrays mapped from their files, and `Rows` of such.
+
+    Raises:
+        OSError: there is no such folder, or a file is missing.
+        ValueError: a file is damaged.
+        KeyError: likewise.
+    """
+    index = json.loads((folder / INDEX).read_text("utf-8"))
+    columns = {
+        name: _mapped(folder / name.replace("/", "."), np.dtype(dtype), tuple(shape))
+        for name, (dtype, shape) in index["columns"].items()
+    }
+    counted = {name.removesuffix(COUNTS) for name in columns if name.endswith(COUNTS)}
+    features: dict[str, Any] = {
+        name: _rows(array, columns[name + COUNTS]) if name in counted else array
+        for name, array in columns.items()
+        if not name.endswith(COUNTS)
+    }
+    x, y = ({k.removeprefix(p): v for k, v in features.items() if k.startswith(p)} for p in ("x/", "y/"))
+    return Encoded(x, y, np.array(features["lengths"]), Examples(features["examples"]), index["dropped"])
+
+
+def _columns(part: Encoded) -> Columns:
+    texts = [json.dumps(example).encode() for example in part.examples]
+    columns: Columns = {
+        "lengths": part.lengths,
+        "examples": np.frombuffer(b"".join(texts), np.uint8),
+        "examples" + COUNTS: np.array([len(text) for text in texts], np.int64),
+    }
+    for prefix, features in (("x/", part.x), ("y/", part.y)):
+        for name, values in features.items():
+            ragged = isinstance(values, tf.RaggedTensor)
+            columns[prefix + name] = np.asarray(values.values if ragged else values)
+            columns |= {prefix + name + COUNTS: np.asarray(values.row_lengths())} if ragged else {}
+    odd = [name for name, array in columns.items() if array.dtype.kind not in "biuf"]
+    if odd:
+        raise TypeError(f"{odd[0]} is not made of numbers but of {columns[odd[0]].dtype}")
+    return columns
+
+
+def _rows(values: np.ndarray, counts: np.ndarray) -> Rows:
+    row_splits = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+    if row_splits[-1] != len(values):
+        raise ValueError(f"{len(values)} values in rows of {row_splits[-1]}")
+    return Rows(values, row_splits)
+
+
+def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
+    size = path.stat().st_size
+    if size != dtype.itemsize * int(np.prod(shape)):
+        raise ValueError(f"{path}: expected {shape} of {dtype}, has {size} bytes")
+    return np.memmap(path, dtype, "r", shape=shape) if size else np.zeros(shape, dtype)
+
+
+def _filled(array: np.ndarray, tail: tuple[int, ...]) -> np.ndarray:
+    return np.pad(array, [(0, 0), *((0, to - size) for to, size in zip(tail, array.shape[1:], strict=True))])
