@@ -15,7 +15,6 @@ from models.decoders import AttentionDecoder
 from models.encoders import TextEncoder, token_embedding
 from models.kernels import portable
 from models.search import Rules
-from pipelines.data.inputs import Transform
 from pipelines.data.sources import files
 from pipelines.data.sources.parallel import open_parallel
 from pipelines.data.sources.source import Example, Source, with_cuts
@@ -26,6 +25,7 @@ from pipelines.task import Scorer
 from pipelines.training import rewarding, searching
 from pipelines.training.explanation import Explanation
 from pipelines.training.step import projected_loss
+from pipelines.translation_augment import augmentation as augmentation
 from pipelines.translation_baseline import baseline as baseline
 from pipelines.translation_config import PRESETS as PRESETS
 from pipelines.translation_config import Config as Config
@@ -35,7 +35,6 @@ from pipelines.translation_data import encode as encode
 from pipelines.translation_data import fit_preprocessor as fit_preprocessor
 from pipelines.translation_data import load_preprocessor as load_preprocessor
 from pipelines.translation_data import refused as refused
-from pipelines.translation_data import resegmented
 from pipelines.translation_data import reward as reward
 from pipelines.translation_review import viewer as viewer
 
@@ -116,7 +115,7 @@ def loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Mapping[st
     Dividing each by its own length would make a piece of a short sentence count more.
     """
     start = tf.fill([tf.shape(y["target"])[0], 1], BOS)
-    seen = tf.concat([start, y["target"][:, :-1]], axis=1)
+    seen = tf.concat([start, y.get("history", y["target"])[:, :-1]], axis=1)
     encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
     keys, summary = encoder(x["source"], x["source_lengths"], training=True)
     readout, _ = decoder.read(seen, y["target_lengths"], keys, x["source_lengths"], summary, training=True)
@@ -135,11 +134,6 @@ def reward_loss(
     references, rules = y["target"][:, None], Rules(BOS, EOS, config.max_tokens)
     limits = y["target_lengths"] + SLACK  # one drawn answer that does not end would keep all others waiting
     return rewarding.reward_loss(model.get_layer("decoder"), see, reward, references, y["noise"], rules, limits)
-
-
-def augmentation(config: Config, preprocessor: Preprocessor) -> Transform | None:
-    """Return what writes both sides in other pieces now and then, see `resegmentation`; None if that is off."""
-    return resegmented(config, preprocessor) if config.segmentation_dropout else None
 
 
 def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,6 +41,9 @@ class Config(TrainingConfig):
         lt=1,
         description="chance, taken twice, that training cuts a piece, anew in every epoch",
     )
+    word_dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of pieces hidden from encoder and decoder in training"
+    )
     dropout: float = Field(0.3, ge=0, lt=1, description="dropout after embeddings, encoder, and before the output")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability mass moved to all pieces")
     reward_epochs: int = Field(

@@ -10,8 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.rewards import sentence_bleu
-from pipelines.data.inputs import Batch, Encoded, Transform
-from pipelines.data.resegmentation import Resegmentation
+from pipelines.data.inputs import Encoded
 from pipelines.data.sources.source import Example
 from pipelines.data.text import EOS, SubwordVocabulary, ensure_min_length, normalise
 from pipelines.data.text_learning import learn_vocabulary
@@ -107,20 +106,6 @@ def complete(training: Encoded) -> Encoded:
     lengths = np.asarray(training.y["target_lengths"])
     mean = np.full(len(lengths), lengths.mean(), np.float32)
     return dataclasses.replace(training, y={**training.y, "mean_length": mean})
-
-
-def resegmented(config: Config, preprocessor: Preprocessor) -> Transform:
-    """Return what draws the segmentation of a padded batch anew, by ``segmentation_dropout``."""
-    share, most = config.segmentation_dropout, config.max_tokens
-    source, target = (Resegmentation(v, share, most) for v in (preprocessor.source, preprocessor.target))
-
-    def transform(x: dict[str, Any], y: dict[str, Any], seed: Any) -> Batch:
-        ids, lengths = source(x["source"], x["source_lengths"], seed)
-        answers, counts = target(y["target"], y["target_lengths"], seed + 1)
-        x = x | {"source": ids, "source_lengths": lengths}
-        return x, y | {"target": answers, "target_lengths": counts}
-
-    return transform
 
 
 def reward(training: Encoded) -> Reward:
