@@ -11,6 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +85,14 @@ def small_export(shared: Any, small_run: Any) -> Any:
         run = small_run(task)
         with pytest.MonkeyPatch.context() as patch:
             if task not in FRESH:
-                patch.setattr(export, "run_fresh", run_here)
+                patch.setattr(export, "fresh", lambda: nullcontext(run_here))
             return Path(shared(f"{task}-export", lambda folder: export.export(run, folder)))
 
     return exported
 
 
 def run_here(folder: Path, inputs: dict[str, Any]) -> list[dict[str, Any]]:
-    """Answer inputs with a SavedModel as `pipelines.delivery.export.run_fresh` does, but in this process."""
+    """Answer inputs with a SavedModel as `pipelines.delivery.export.fresh` does, but in this process."""
     import tensorflow as tf
 
     answers = tf.saved_model.load(str(folder)).signatures["serving_default"](**inputs)

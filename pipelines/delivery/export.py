@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,9 @@ FORBIDDEN = ("Cudnn", "PyFunc", "EagerPyFunc", "NumpyFunc", "Xla")
 TOLERANCE = 1e-4
 """Largest difference of a float output between run and export, of values above 1 relative; both are float32. A task may
 state another one, see `pipelines.task`."""
+
+
+Answers = Callable[[Path, dict[str, Any]], list[dict[str, np.ndarray]]]
 
 
 @dataclass(frozen=True)
@@ -69,12 +74,12 @@ def prove(run: str | Path, out: str | Path | None = None, samples: int = 16, **d
     """
     loaded = load_run(run, **decoding)
     target = Path(out).expanduser() if out is not None else loaded.run.path / "export"
-    with replacing(target, "saved_model.pb", "SavedModel") as staging:
+    with replacing(target, "saved_model.pb", "SavedModel") as staging, fresh() as asked:
         examples = _samples(loaded, samples)
         inputs = dict(loaded.task.serving_inputs(examples))
         expected = _save(loaded, staging, inputs)
         _refuse_operations(staging)
-        answers, served = run_fresh(staging, inputs)
+        answers, served = asked(staging, inputs)
         allowed = loaded.task.tolerance(loaded.config) if hasattr(loaded.task, "tolerance") else TOLERANCE
         _compare(answers, expected, allowed)
         _compare(served, expected, allowed)
@@ -154,25 +159,44 @@ def _compare(answers: dict[str, np.ndarray], expected: dict[str, np.ndarray], to
 
 
 def run_fresh(folder: Path, inputs: dict[str, Any]) -> list[dict[str, np.ndarray]]:
-    """Answer ``inputs`` with a SavedModel in a new process that imports tensorflow and nothing of ours.
+    """Answer ``inputs`` with a SavedModel in a new process: see `fresh`."""
+    with fresh() as answers:
+        return answers(folder, inputs)
 
-    Returns:
-        The outputs by name, each [B, ...], as `tf.saved_model.load` gives them, and as TensorFlow Serving does.
 
-    Raises:
-        RuntimeError: the process failed; holds its last words.
+@contextmanager
+def fresh() -> Iterator[Answers]:
+    """Start a process that imports tensorflow and nothing of ours, which takes as long as writing an export does.
+
+    The function yielded lets it answer ``inputs`` with the SavedModel in ``folder``, once. It returns the outputs by
+    name, each [B, ...], as `tf.saved_model.load` gives them, and as TensorFlow Serving does, and raises RuntimeError
+    with the last words of a process that failed.
     """
+    command = [sys.executable, "-I", str(Path(__file__).with_name("fresh_process.py"))]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        try:
+            yield lambda folder, inputs: _answered(process, folder, inputs)
+        finally:
+            process.kill()
+
+
+def _answered(process: subprocess.Popen[str], folder: Path, inputs: dict[str, Any]) -> list[dict[str, np.ndarray]]:
     with tempfile.TemporaryDirectory() as exchange:
         for name, value in inputs.items():
             Path(exchange, f"{name}.in").write_bytes(tf.io.serialize_tensor(value).numpy())
         kinds = {name: tf.convert_to_tensor(value).dtype.name for name, value in inputs.items()}
         Path(exchange, "kinds.json").write_text(json.dumps(kinds))
-        script = Path(__file__).with_name("fresh_process.py")
-        command = [sys.executable, "-I", str(script), str(folder), exchange]
-        environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-        if done.returncode:
-            raise RuntimeError(f"the export fails in a fresh process: {' '.join(done.stderr.split())[-300:]}")
+        _, words = process.communicate(json.dumps([str(folder.resolve()), exchange]))
+        if process.returncode:
+            raise RuntimeError(f"the export fails in a fresh process: {' '.join(words.split())[-300:]}")
         kinds = json.loads(Path(exchange, "answers.json").read_text())
         return [
             {

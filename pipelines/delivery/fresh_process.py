@@ -1,10 +1,11 @@
 """Answer inputs with a SavedModel; run as a script in a process of its own, with tensorflow alone.
 
-    python -I fresh_process.py SAVED_MODEL EXCHANGE
+    python -I fresh_process.py
 
-``EXCHANGE`` holds ``kinds.json`` (input name -> dtype) and one serialised tensor ``NAME.in`` for each; the outputs of
-the default signature are written beside them with ``answers.json`` (output name -> dtype): ``NAME.loaded`` as Python
-loads the SavedModel, object by object, ``NAME.served`` as TensorFlow Serving does, where the graph restores itself.
+Once tensorflow is there, it reads ``["SAVED_MODEL", "EXCHANGE"]`` from its standard input. The folder EXCHANGE holds
+``kinds.json`` (input name -> dtype) and one serialised tensor ``NAME.in`` for each; the outputs of the default
+signature are written beside them with ``answers.json`` (output name -> dtype): ``NAME.loaded`` as Python loads the
+SavedModel, object by object, ``NAME.served`` as TensorFlow Serving does, where the graph restores itself.
 """
 
 import json
@@ -41,4 +42,5 @@ def served(folder: str, inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    saved_model, folder_of_exchange = json.load(sys.stdin)
+    main(saved_model, Path(folder_of_exchange))
