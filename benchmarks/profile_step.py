@@ -95,6 +95,7 @@ def prepared(name: str, given: argparse.Namespace) -> tuple[Any, Any, dict[str, 
     source = limited(task.open_source("synthetic", config), given.limit)
     preprocessor = task.fit_preprocessor(config, source.read("train"))
     train = task.encode(preprocessor, config, source.read("train"), keep_raw=False)
+    train = task.complete(train) if hasattr(task, "complete") else train
     model = task.build(config, preprocessor)
     plan = max(epoch_plan(train.lengths, config.batch_size, 0, 0), key=lambda rows: int(train.lengths[rows].sum()))
     dataset = batches(train, [plan], task.augmentation(config, preprocessor), 0)

@@ -57,7 +57,7 @@ def training(given: argparse.Namespace) -> dict[str, Any]:
     keras.utils.set_random_seed(config.seed)
     source = translation.open_source(given.data, config)
     preprocessor = translation.fit_preprocessor(config, source.read("train"))
-    train = translation.encode(preprocessor, config, source.read("train"), keep_raw=False)
+    train = translation.complete(translation.encode(preprocessor, config, source.read("train"), keep_raw=False))
     model = translation.build(config, preprocessor)
     about = {"data": given.data, "parameters": model.count_params(), "cores": os.cpu_count(), "batch": BATCH}
     return about | time_training(model, config, train, given.updates)
