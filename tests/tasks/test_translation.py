@@ -13,7 +13,18 @@ from pipelines.data.inputs import batches
 from pipelines.data.text import BOS, EMPTY, EOS, RESERVED, SubwordVocabulary
 from pipelines.delivery import explain as explanation
 from pipelines.training.loading import load_run
-from pipelines.translation import Config, Preprocessor, answer, baseline, build, decode, encode, loss, open_source
+from pipelines.translation import (
+    Config,
+    Preprocessor,
+    answer,
+    baseline,
+    build,
+    complete,
+    decode,
+    encode,
+    loss,
+    open_source,
+)
 from pipelines.translation_data import fit_preprocessor
 
 VOCABULARY = SubwordVocabulary([*RESERVED, "the", "dog", "cat", "der", "die", "Hund", "Katze", "sieht", "sees", "##."])
@@ -69,7 +80,7 @@ def test_pairs_without_text_are_dropped_by_name_and_empty_texts_are_not(small):
 def test_loss_is_the_mean_over_pieces_of_the_step_by_step_probabilities(small):
     preprocessor, model = small
     config = dataclasses.replace(CONFIG, label_smoothing=0.0)
-    encoded = encode(preprocessor, config, made())
+    encoded = complete(encode(preprocessor, config, made()))
     (x, y), *_ = batches(encoded, [np.arange(3)])
     decoder, total, count = model.get_layer("decoder"), 0.0, 0
     for row, ids in enumerate(encoded.y["target"].to_list()):
