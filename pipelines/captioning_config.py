@@ -122,7 +122,7 @@ def small() -> dict[str, object]:
     - Time: 76 seconds on two cores, with evaluation and export (``pipelines demo --task captioning``)
     """
     return {
-        "picture_size": 64,
+        "picture_size": 48,
         "captions_per_step": 1,
         "vocabulary_size": 600,
         "max_tokens": 20,
