@@ -12,6 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -75,13 +76,14 @@ def cached(name: str, parts: Callable[[], Iterable[Encoded]], whole: Callable[[]
         found = load(entry)
         os.utime(entry)
         return found
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         shutil.rmtree(entry, ignore_errors=True)
     temporary = entry.with_name(f".{os.getpid()}.{name}")
     try:
         store(temporary, parts())
         os.replace(temporary, entry)
-        _forget(entry)
+        with suppress(OSError):  # another process may be doing the same
+            _forget(entry)
         return load(entry)
     except (OSError, TypeError):  # no room, or an example that is no JSON
         return whole()

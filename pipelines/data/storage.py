@@ -87,8 +87,7 @@ def load(folder: Path) -> Encoded:
 
     Raises:
         OSError: there is no such folder, or a file is missing.
-        ValueError: a file is damaged.
-        KeyError: likewise.
+        ValueError, KeyError, TypeError: a file is damaged.
     """
     index = json.loads((folder / INDEX).read_text("utf-8"))
     columns = {

@@ -66,7 +66,7 @@ def test_what_is_kept_comes_back(home: Path) -> None:
 def test_a_damaged_entry_is_made_again(home: Path, file: str) -> None:
     kept("k")
     content = (home / "k" / file).read_bytes()
-    for damaged in (b"", content[:-1], content + b"1", None):
+    for damaged in (b"", b"null", content[:-1], content + b"1", None):
         (home / "k" / file).unlink() if damaged is None else (home / "k" / file).write_bytes(damaged)
         with pytest.raises(AssertionError, match="was made"):
             cache.cached("k", never, never)
