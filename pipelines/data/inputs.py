@@ -3,8 +3,8 @@
 The order, and the reason for each place in it:
 
 1. filter: empty examples are dropped where examples are encoded, once, and counted there;
-2. cache: what is the same in every epoch (segmentation, features) is kept encoded, before anything random; training
-   examples lie in files (`storage`) of which only the batches come into memory;
+2. cache: what is the same in every epoch (segmentation, features) is kept encoded, before anything random; large
+   training sets lie in files (`storage`) of which only the batches come into memory;
 3. shuffle: only example numbers are shuffled, never decoded data, so the buffer is the whole epoch at 8 bytes
    an example, and the order is a function of (seed, epoch) alone;
 4. bucket: neighbours in a shuffled window are sorted by length, so that a batch pads little;

@@ -18,6 +18,8 @@ from pipelines.data.inputs import Encoded, Rows
 
 INDEX = "index.json"
 COUNTS = ".counts"
+IN_MEMORY = 256 * 2**20
+"""Bytes below which encoded examples are held in memory."""
 Columns = dict[str, np.ndarray]
 
 
@@ -82,8 +84,11 @@ def store(folder: Path, parts: Iterable[Encoded]) -> None:
     (folder / INDEX).write_text(json.dumps({"columns": shapes, "dropped": dropped}), "utf-8")
 
 
-def load(folder: Path) -> Encoded:
+def load(folder: Path, in_memory: int = IN_MEMORY) -> Encoded:
     """Open what ``store`` wrote; features are arrays mapped from their files, and `Rows` of such.
+
+    Where all of it is smaller than ``in_memory`` bytes they are tensors, out of which a batch is gathered without
+    Python: short steps would wait for it.
 
     Raises:
         OSError: there is no such folder, or a file is missing.
@@ -100,7 +105,8 @@ def load(folder: Path) -> Encoded:
         for name, array in columns.items()
         if not name.endswith(COUNTS)
     }
-    x, y = ({k.removeprefix(p): v for k, v in features.items() if k.startswith(p)} for p in ("x/", "y/"))
+    form = _tensor if sum(array.nbytes for array in columns.values()) < in_memory else lambda feature: feature
+    x, y = ({k.removeprefix(p): form(v) for k, v in features.items() if k.startswith(p)} for p in ("x/", "y/"))
     return Encoded(x, y, np.array(features["lengths"]), Examples(features["examples"]), index["dropped"])
 
 
@@ -127,6 +133,12 @@ def _rows(values: np.ndarray, counts: np.ndarray) -> Rows:
     if row_splits[-1] != len(values):
         raise ValueError(f"{len(values)} values in rows of {row_splits[-1]}")
     return Rows(values, row_splits)
+
+
+def _tensor(feature: np.ndarray | Rows) -> Any:
+    if isinstance(feature, Rows):
+        return tf.RaggedTensor.from_row_splits(np.array(feature.values), feature.row_splits)
+    return tf.constant(np.array(feature))
 
 
 def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:

@@ -39,7 +39,7 @@ def parts(*sizes: int) -> list[Encoded]:
 @pytest.mark.parametrize("sizes", [(11,), (4, 4, 3), (1, 9, 1), (5, 0, 6)])
 def test_parts_make_the_whole(tmp_path: Path, sizes: tuple[int, ...]) -> None:
     storage.store(tmp_path / "k", parts(*sizes))
-    found, whole = storage.load(tmp_path / "k"), encoded(LENGTHS)
+    found, whole = storage.load(tmp_path / "k", in_memory=0), encoded(LENGTHS)
     assert list(found.examples) == whole.examples and found.examples[-1]["where"] == "ü.csv:10"
     assert found.examples[2:4] == whole.examples[2:4] and len(found.dropped) == len(sizes)
     with pytest.raises(IndexError):
@@ -58,7 +58,7 @@ def test_parts_make_the_whole(tmp_path: Path, sizes: tuple[int, ...]) -> None:
 def test_references_of_other_numbers_stand_side_by_side(tmp_path: Path) -> None:
     three = [encoded([2, 1], 0, 2), encoded([1], 2, 4), encoded([2], 3, 1)]
     storage.store(tmp_path / "k", three)
-    frames = storage.load(tmp_path / "k").x["frames"]
+    frames = storage.load(tmp_path / "k", in_memory=0).x["frames"]
     expected = [[0, 1, 0, 0], [0, 1, 0, 0], [1, 2, 0, 0], [2, 3, 4, 5], [3, 0, 0, 0], [3, 0, 0, 0]]
     np.testing.assert_array_equal(frames.values, np.array(expected, np.float16))
     np.testing.assert_array_equal(frames.row_splits, [0, 2, 3, 4, 6])
@@ -78,11 +78,13 @@ def test_batches_from_files_are_batches_of_tensors(tmp_path: Path, start: int) -
     def transform(x: dict[str, Any], y: dict[str, Any], seed: Any) -> Any:
         return x, y | {"noise": tf.random.stateless_uniform(tf.shape(x["tokens"]), seed)}
 
-    kept, tensors = (
-        batches(examples, plan, transform, seed=3, start=start)
-        for examples in (storage.load(tmp_path / "k"), encoded(LENGTHS))
+    mapped, small = (storage.load(tmp_path / "k", in_memory=size) for size in (0, 10**6))
+    assert isinstance(small.x["tokens"], tf.RaggedTensor) and isinstance(small.x["picture"], tf.Tensor)
+    kept, held, tensors = (
+        batches(examples, plan, transform, seed=3, start=start) for examples in (mapped, small, encoded(LENGTHS))
     )
-    assert kept.element_spec == tensors.element_spec
+    assert kept.element_spec == held.element_spec == tensors.element_spec
     assert kept.cardinality() == tensors.cardinality() == 3 - start
-    for one, other in zip(kept, tensors, strict=True):
+    for one, two, other in zip(kept, held, tensors, strict=True):
         tf.nest.map_structure(np.testing.assert_array_equal, one, other)
+        tf.nest.map_structure(np.testing.assert_array_equal, two, other)
