@@ -106,8 +106,8 @@ def small() -> dict[str, object]:
 
     - Command: ``pipelines train translation --preset small``
     - Data: built-in pairs of sentences, in which order and agreement matter
-    - Score: BLEU 87.9 on unseen sentences
-    - Time: 51 seconds on two cores, with evaluation and export (``pipelines demo --task translation``)
+    - Score: BLEU 86.9 on unseen sentences
+    - Time: 51 to 64 seconds on two cores, with evaluation and export (``pipelines demo --task translation``)
     """
     return {
         "vocabulary_size": 600,
@@ -129,24 +129,23 @@ def base() -> dict[str, object]:
 
     - Command: ``pipelines train translation --data multi30k --source en --target de --preset base``
     - Data: 29,000 pairs of Multi30k, English to German, tested on the 1,000 of 2016
-    - Score: BLEU 37.1, lower-cased 37.5 (``benchmarks/translation.md``)
-    - Time: 100 minutes of processor time, 153 on one shared core, 2.2 GB
+    - Score: BLEU 38.2, lower-cased 38.6 (``benchmarks/translation.md``)
+    - Time: 62 minutes of processor time, 72 on one shared core, 2.1 GB
     """
     return {
-        "vocabulary_size": 5000,
+        "vocabulary_size": 4000,
         "max_tokens": 80,
-        "embedding_size": 192,
+        "embedding_size": 256,
         "units": 256,
-        "decoder_units": 256,
+        "decoder_units": 320,
         "context_recurrence": True,
         "lexical": True,
-        "segmentation_dropout": 0.05,
-        "dropout": 0.35,
-        "length_penalty": 1.6,
-        "epochs": 26,
+        "dropout": 0.2,
+        "length_penalty": 1.0,
+        "epochs": 16,
         "batch_size": 64,
         "learning_rate": 1.5e-3,
-        "warmup": 0.05,
+        "warmup": 0.03,
         "ema": 0.998,
     }
 

@@ -114,13 +114,24 @@ def page(request: pytest.FixtureRequest, browser: Any, address: str) -> Iterator
 
 
 def opened(page: Any, number: int) -> None:
-    """Open a tab; on a narrow screen it may hide behind the menu of those that do not fit."""
-    tab = page.locator(f"#tab-{number}-button")
-    if not tab.is_visible():
-        page.locator(".overflow-menu > button").click()
-        tab = page.locator(".overflow-dropdown button", has_text=[*TABS, "damaged"][number])
-    tab.first.click()
-    page.locator(f"#tab-{number}").wait_for()
+    """Open a tab; on a narrow screen it may hide behind the menu of those that do not fit.
+
+    After a choice from that menu the bar is laid out anew, and a click meanwhile goes nowhere: it is given again, as a
+    visitor would.
+    """
+    from playwright.sync_api import TimeoutError as NotInTime
+
+    for patience in (3_000, 3_000, SLOW):
+        tab = page.locator(f"#tab-{number}-button")
+        if not tab.is_visible():
+            page.locator(".overflow-menu > button").click()
+            tab = page.locator(".overflow-dropdown button", has_text=[*TABS, "damaged"][number])
+        tab.first.click()
+        try:
+            return page.locator(f"#tab-{number}").wait_for(timeout=patience)
+        except NotInTime:
+            if patience == SLOW:
+                raise
 
 
 def answer(page: Any, number: int, part: str = ".answer") -> str:
