@@ -7,7 +7,7 @@ from pipelines import load_task
 from pipelines.training import diagrams, plots
 
 PATTERNS = {
-    "captioning": (False, True, True, "picture [B, 64, 64, 3]"),
+    "captioning": (False, True, True, "picture [B, 48, 48, 3]"),
     "sentiment": (True, False, False, "tokens [B, T]"),
     "speech": (True, True, False, "audio [B, T]"),
     "translation": (True, True, True, "source [B, T]"),
