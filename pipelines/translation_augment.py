@@ -22,10 +22,11 @@ def augmentation(config: Config, preprocessor: Preprocessor) -> Transform | None
     if not config.segmentation_dropout and not config.word_dropout:
         return None
     share, most = config.segmentation_dropout, config.max_tokens
-    source, target = (Resegmentation(v, share, most) for v in (preprocessor.source, preprocessor.target))
+    sides = [Resegmentation(v, share, most) for v in (preprocessor.source, preprocessor.target)] if share else []
 
     def transform(x: dict[str, Any], y: dict[str, Any], seed: Any) -> Batch:
-        if share:
+        if sides:
+            source, target = sides
             ids, lengths = source(x["source"], x["source_lengths"], seed)
             answers, counts = target(y["target"], y["target_lengths"], seed + 1)
             x, y = x | {"source": ids, "source_lengths": lengths}, y | {"target": answers, "target_lengths": counts}
