@@ -75,6 +75,11 @@ def test_a_transform_sees_the_same_seed_when_an_epoch_is_resumed() -> None:
     assert not np.array_equal(whole[0], whole[1])
 
 
+def test_no_thread_tunes_the_input_and_makes_the_end_of_an_epoch_wait() -> None:
+    data = encoded(np.array([3, 4], np.int32))
+    assert batches(data, [np.arange(2)]).options().autotune.enabled is False
+
+
 @pytest.mark.parametrize("longest", [1, 8, 9, 100, 400, 1234])
 def test_widths_rise_and_end_where_the_longest_fits(longest: int) -> None:
     steps = widths(longest)
