@@ -49,6 +49,12 @@ class TrainingConfig:
     sorted_batches: int = Field(
         50, ge=1, description="batches whose examples are sorted by length together, to pad less; 1 mixes all lengths"
     )
+    width_growth: float = Field(
+        1.25,
+        ge=1.05,
+        le=4,
+        description="ratio of neighbouring padded widths: a larger one compiles less, and pads more",
+    )
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay of the kernels")
     warmup: float = Field(0.0, ge=0, le=1, description="share of all steps in which the rate rises from 0")

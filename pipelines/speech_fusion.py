@@ -139,7 +139,8 @@ def log_probabilities(loaded: Loaded, encoded: Encoded) -> list[Array]:
     )
     plan = sorted_plan(encoded.lengths, 16, loaded.task.MOST_STEPS)
     found: list[Array] = [np.zeros((0, 0), np.float32)] * len(encoded)
-    for indices, (x, _) in zip(plan, batches(encoded, plan), strict=True):
+    data = batches(encoded, plan, growth=loaded.config.width_growth)
+    for indices, (x, _) in zip(plan, data, strict=True):
         outputs = function(x)
         values = tf.nn.log_softmax(outputs["logits"]).numpy()
         for row, index in enumerate(indices):

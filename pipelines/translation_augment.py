@@ -21,8 +21,9 @@ def augmentation(config: Config, preprocessor: Preprocessor) -> Transform | None
     """
     if not config.segmentation_dropout and not config.word_dropout:
         return None
-    share, most = config.segmentation_dropout, config.max_tokens
-    sides = [Resegmentation(v, share, most) for v in (preprocessor.source, preprocessor.target)] if share else []
+    share, most, growth = config.segmentation_dropout, config.max_tokens, config.width_growth
+    vocabularies = (preprocessor.source, preprocessor.target) if share else ()
+    sides = [Resegmentation(vocabulary, share, most, growth) for vocabulary in vocabularies]
 
     def transform(x: dict[str, Any], y: dict[str, Any], seed: Any) -> Batch:
         if sides:

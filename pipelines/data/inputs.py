@@ -26,6 +26,8 @@ import tensorflow as tf
 Batch = tuple[dict[str, Any], dict[str, Any]]
 Transform = Callable[[dict[str, Any], dict[str, Any], Any], Batch]
 Plan = list[np.ndarray]
+GROWTH = 1.25
+"""Ratio of neighbouring padded widths, unless the configuration says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,11 @@ class Encoded:
         return len(self.lengths)
 
 
-def widths(longest: int, smallest: int = 8, growth: float = 1.25) -> np.ndarray:
+def widths(longest: int, growth: float = GROWTH, smallest: int = 8) -> np.ndarray:
     """Return the padded widths, int32 [W]: multiples of 8 that rise geometrically and end where ``longest`` fits.
 
-    About 15 widths cover 1 to 400 steps: few enough to compile each once, and a batch wastes under a quarter.
+    About 15 widths cover 1 to 400 steps: few enough to compile each once, and a batch wastes under a quarter. What
+    compiling a width costs is that of tens of steps, so a short training does better with a larger ``growth``.
     """
     steps = [smallest]
     while steps[-1] < longest:
@@ -106,7 +109,7 @@ def epoch_plan(lengths: np.ndarray, batch_size: int, seed: int, epoch: int, wind
     return [batches[i] for i in random.permutation(len(batches))]
 
 
-def token_plan(lengths: np.ndarray, tokens: int, seed: int, epoch: int) -> Plan:
+def token_plan(lengths: np.ndarray, tokens: int, seed: int, epoch: int, growth: float = GROWTH) -> Plan:
     """Order one training epoch in batches of about ``tokens`` steps, padding included.
 
     Examples of one padded width form batches of ``max(1, tokens // width)``, so a width has one shape, and every epoch
@@ -117,9 +120,10 @@ def token_plan(lengths: np.ndarray, tokens: int, seed: int, epoch: int) -> Plan:
         tokens: steps a batch, B times T.
         seed: with ``epoch``, the only source of randomness.
         epoch: number of the epoch from 0.
+        growth: of the padded ``widths``.
     """
     random = np.random.default_rng([seed, epoch])
-    limits = widths(int(lengths.max()))
+    limits = widths(int(lengths.max()), growth)
     which = np.searchsorted(limits, lengths)
     batches: Plan = []
     for number, width in enumerate(limits):
@@ -148,9 +152,9 @@ def sorted_plan(lengths: np.ndarray, batch_size: int, most: int = 0) -> Plan:
     return batches
 
 
-def padding_share(encoded: Encoded, plan: Plan) -> float:
+def padding_share(encoded: Encoded, plan: Plan, growth: float = GROWTH) -> float:
     """Return the share of steps in the plan's padded batches that are padding, by ``lengths``; a scalar in [0, 1)."""
-    limits = widths(int(encoded.lengths.max()))
+    limits = widths(int(encoded.lengths.max()), growth)
     real = sum(int(encoded.lengths[indices].sum()) for indices in plan)
     longest = [encoded.lengths[indices].max() for indices in plan]
     padded = sum(
@@ -160,7 +164,12 @@ def padding_share(encoded: Encoded, plan: Plan) -> float:
 
 
 def batches(
-    encoded: Encoded, plan: Plan, transform: Transform | None = None, seed: int = 0, start: int = 0
+    encoded: Encoded,
+    plan: Plan,
+    transform: Transform | None = None,
+    seed: int = 0,
+    start: int = 0,
+    growth: float = GROWTH,
 ) -> tf.data.Dataset:
     """Turn a plan into a dataset of (x, y), in the plan's order.
 
@@ -172,10 +181,11 @@ def batches(
         transform: in-graph step on a padded batch, ``(x, y, seed int32 [2]) -> (x, y)``, for augmentation.
         seed: the transform of batch i gets the seed ``(seed, i)``.
         start: batches at the beginning of the plan that are left out, because they are done.
+        growth: of the padded ``widths``.
     """
     features = {"x": dict(encoded.x), "y": dict(encoded.y)}
     ragged = {k: v for part in features.values() for k, v in part.items() if isinstance(v, tf.RaggedTensor | Rows)}
-    limits = {k: widths(int(np.max(v.row_lengths()))) for k, v in ragged.items()}
+    limits = {k: widths(int(np.max(v.row_lengths())), growth) for k, v in ragged.items()}
 
     @tf.autograph.experimental.do_not_convert
     def gather(number: Any, indices: Any) -> Batch:

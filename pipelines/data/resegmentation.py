@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pipelines.data.inputs import padded, widths
+from pipelines.data.inputs import GROWTH, padded, widths
 from pipelines.data.text import FIRST_BYTE, SubwordVocabulary
 
 ROUNDS = 2  # a part of a refused piece may be refused in its turn, once
@@ -48,13 +48,14 @@ class Resegmentation:
         vocabulary: of the pieces.
         share: probability that a piece is refused in each of ``ROUNDS``, in [0, 1).
         most: longest row in pieces; what grows beyond it is cut.
+        growth: of the padded widths.
     """
 
-    def __init__(self, vocabulary: SubwordVocabulary, share: float, most: int) -> None:
+    def __init__(self, vocabulary: SubwordVocabulary, share: float, most: int, growth: float = GROWTH) -> None:
         self.share, self.most, self.size = share, most, vocabulary.size
         same = tf.RaggedTensor.from_row_lengths(tf.range(self.size), tf.ones([self.size], tf.int64))
         self.table = tf.concat([same, alternatives(vocabulary)], axis=0)
-        self.limits = widths(most)
+        self.limits = widths(most, growth)
 
     def __call__(self, ids: Any, lengths: Any, seed: Any) -> tuple[Any, Any]:
         """Write each row anew; what it decodes to stays the same, unless it is cut.

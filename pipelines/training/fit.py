@@ -81,7 +81,7 @@ class Trainer:
     def _plan(self, train: Encoded, epoch: int) -> Plan:
         s = self.settings
         if s.batch_tokens:
-            return token_plan(train.lengths, s.batch_tokens, s.seed, epoch)
+            return token_plan(train.lengths, s.batch_tokens, s.seed, epoch, s.width_growth)
         return epoch_plan(train.lengths, s.batch_size, s.seed, epoch, s.sorted_batches)
 
     def _prepare(self, steps: int) -> None:
@@ -142,7 +142,8 @@ class Trainer:
     def _probe(self, train: Encoded, epoch: int) -> None:
         """Let what does not fit in memory fail now and not in the middle of an epoch; nothing is learned from it."""
         largest = longest(self._plan(train, 0), train.lengths)
-        dataset = batches(train, [largest], self._phase(epoch)[1], self.settings.seed)
+        s = self.settings
+        dataset = batches(train, [largest], self._phase(epoch)[1], s.seed, growth=s.width_growth)
         with explained(train, largest):
             attempt(self._compiled(dataset, epoch), next(iter(dataset)), self._variables())
 
@@ -163,7 +164,7 @@ class Trainer:
             self._begin_second()
         plan = self._plan(train, progress.epoch)
         seed = s.seed * 100_003 + progress.epoch
-        dataset = batches(train, plan, self._phase(progress.epoch)[1], seed, start=progress.step)
+        dataset = batches(train, plan, self._phase(progress.epoch)[1], seed, progress.step, s.width_growth)
         step = self._compiled(dataset, progress.epoch)
         data = iter(dataset)
         saved = time.monotonic()
@@ -178,7 +179,7 @@ class Trainer:
                 if time.monotonic() - saved > 60 * s.checkpoint_minutes:
                     self.save(progress)
                     saved = time.monotonic()
-        self.padding = padding_share(train, plan)
+        self.padding = padding_share(train, plan, s.width_growth)
 
     def _batch(
         self,

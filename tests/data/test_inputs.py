@@ -80,23 +80,26 @@ def test_no_thread_tunes_the_input_and_makes_the_end_of_an_epoch_wait() -> None:
     assert batches(data, [np.arange(2)]).options().autotune.enabled is False
 
 
+@pytest.mark.parametrize("growth", [1.05, 1.25, 2.0])
 @pytest.mark.parametrize("longest", [1, 8, 9, 100, 400, 1234])
-def test_widths_rise_and_end_where_the_longest_fits(longest: int) -> None:
-    steps = widths(longest)
+def test_widths_rise_and_end_where_the_longest_fits(longest: int, growth: float) -> None:
+    steps = widths(longest, growth)
     assert (np.diff(steps) > 0).all()
     assert (steps % 8 == 0).all()
     assert longest <= steps[-1] < longest + 8
-    assert len(steps) <= 24
+    assert len(steps) <= 2 + np.log(longest) / np.log(growth)
 
 
-def test_padding_share_is_what_the_batches_hold() -> None:
+@pytest.mark.parametrize("growth", [1.25, 2.0])
+def test_padding_share_is_what_the_batches_hold(growth: float) -> None:
     data = encoded(np.random.default_rng(1).integers(1, 120, 300).astype(np.int32))
     plan = epoch_plan(data.lengths, 16, 0, 0)
     cells = [
-        (x["tokens"].shape.num_elements(), int(tf.math.count_nonzero(x["tokens"]))) for x, _ in batches(data, plan)
+        (x["tokens"].shape.num_elements(), int(tf.math.count_nonzero(x["tokens"])))
+        for x, _ in batches(data, plan, growth=growth)
     ]
     padded, real = np.sum(cells, axis=0)
-    assert padding_share(data, plan) == pytest.approx(1 - real / padded)
+    assert padding_share(data, plan, growth) == pytest.approx(1 - real / padded)
     shuffled = np.array_split(np.random.default_rng(2).permutation(300), 19)
     assert padding_share(data, plan) < 0.5 * padding_share(data, shuffled)
 
