@@ -11,12 +11,12 @@ import tensorflow as tf
 
 from models.kernels import portable
 from pipelines import load_task
-from pipelines.training.evaluation import Decoder, settled
+from pipelines.training.evaluation import COMPILED_FROM, Decoder, settled
 from pipelines.training.loading import Loaded, load_run
 
 CARD = Path("assets.extra") / "pipelines.json"
 SMALL = 32
-"""Up to so many inputs, plain operations answer sooner than kernels that are compiled first."""
+"""More inputs at once are taken as a sign that many follow, for which layers are worth compiling."""
 
 
 class Predictor:
@@ -50,7 +50,7 @@ class Predictor:
         else:
             self.loaded = settled(load_run(self.path, **decoding))
             self.task = self.loaded.task
-            self._fast, self._plain = Decoder(self.loaded), Decoder(self.loaded)
+            self._few, self._many = Decoder(self.loaded), Decoder(self.loaded, passes=COMPILED_FROM)
 
     def traced(self) -> "Predictor":
         """Answer with one graph from the raw input on, as an export does: for few inputs at a time, many times."""
@@ -91,10 +91,7 @@ class Predictor:
         if self.loaded is None:
             return self._from_export(examples)
         encoded = self.task.encode(self.loaded.preprocessor, self.loaded.config, examples, labelled=False)
-        if len(encoded) > SMALL:
-            return self._fast(encoded)
-        with portable():
-            return self._plain(encoded)
+        return (self._many if len(encoded) > SMALL else self._few)(encoded)
 
     def _from_export(self, examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
         outputs = {k: v.numpy() for k, v in self._serve(**self.task.serving_inputs(examples)).items()}

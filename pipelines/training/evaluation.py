@@ -4,6 +4,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from models.kernels import portable
 from pipelines.data.inputs import Encoded, batches, sorted_plan
 from pipelines.data.sources.source import Example, Problem, Source
 from pipelines.training.fit import quiet, say
@@ -23,6 +25,8 @@ METRICS, PREDICTIONS = "metrics.json", "predictions.jsonl"
 MAX_BAD = 0.05
 """Largest share of unusable examples that is skipped; beyond it the data is refused."""
 EVALUATION_BATCH = 64
+COMPILED_FROM = 100
+"""Batches to decode from which on it pays to compile the recurrent layers for every padded width."""
 PART = 1024
 """Training examples that are encoded together, which bounds the memory that takes."""
 
@@ -107,10 +111,15 @@ def settled(loaded: Loaded, source: Source | None = None) -> Loaded:
 
 
 class Decoder:
-    """The task's free decoding as one traced function of a model; keeps its trace between epochs."""
+    """The task's free decoding as one traced function of a model; keeps its trace between epochs.
 
-    def __init__(self, loaded: Loaded) -> None:
-        self.loaded = loaded
+    Args:
+        loaded: the run.
+        passes: how often about as many examples as in the first call will be decoded.
+    """
+
+    def __init__(self, loaded: Loaded, passes: int = 1) -> None:
+        self.loaded, self.passes = loaded, passes
         task, model, config = loaded.task, loaded.model, loaded.config
         self.function = tf.function(lambda x: task.decode(model, config, x), reduce_retracing=True, autograph=False)
 
@@ -119,8 +128,9 @@ class Decoder:
         plan = sorted_plan(encoded.lengths, EVALUATION_BATCH, getattr(self.loaded.task, "MOST_STEPS", 0))
         task, preprocessor, config = self.loaded.task, self.loaded.preprocessor, self.loaded.config
         predictions: list[dict[str, Any]] = [{}] * len(encoded)
-        dataset = batches(encoded, plan)
-        self.function.get_concrete_function(dataset.element_spec[0])  # batch and time open: one trace serves all
+        dataset = batches(encoded, plan, growth=config.width_growth)
+        with nullcontext() if self._compiled(len(plan)) else portable():
+            self.function.get_concrete_function(dataset.element_spec[0])  # batch and time open: one trace serves all
         data = zip(plan, dataset, strict=True)
         for indices, (x, _) in tqdm(data, total=len(plan), desc="decoding", disable=quiet(), leave=False):
             outputs = tf.nest.map_structure(lambda tensor: tensor.numpy(), self.function(x))
@@ -128,6 +138,10 @@ class Decoder:
                 one = {name: values[row] for name, values in outputs.items()}
                 predictions[index] = task.answer(preprocessor, config, encoded.examples[index], one)
         return predictions
+
+    def _compiled(self, count: int) -> bool:
+        """Tell whether ``count`` batches a pass are enough; a GPU takes neither compiled nor plain layers."""
+        return count * self.passes >= COMPILED_FROM or bool(tf.config.list_logical_devices("GPU"))
 
 
 def evaluate(

@@ -72,7 +72,7 @@ def train(
     say(f"{len(training)} training and {len(validation)} validation examples; run {folder}")
     if not loaded.run.has(STATE):
         _begin(loaded, training, other)
-    decoder = Decoder(_greedy(loaded))
+    decoder = Decoder(_greedy(loaded), passes=chosen.epochs)
 
     def validate() -> dict[str, float]:
         predictions = decoder(validation)

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from pipelines import Predictor
-from pipelines.training.evaluation import EVALUATION_BATCH, Decoder
+from pipelines.data.inputs import batches
+from pipelines.training.evaluation import COMPILED_FROM, EVALUATION_BATCH, Decoder
 from pipelines.training.loading import load_run
 
 TEXTS = ["A wonderful film.", "", "Not good at all, ÇOK kötü.", "tab\tand\nline", "word " * 2000]
@@ -38,6 +39,18 @@ def test_batches_of_every_size_and_length_are_traced_once(small_run: Any) -> Non
     decoder = Decoder(loaded)
     assert len(decoder(loaded.task.encode(loaded.preprocessor, loaded.config, examples, labelled=False))) == 76
     assert decoder.function.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize("passes", [1, COMPILED_FROM])
+def test_recurrent_layers_are_compiled_where_many_batches_are_decoded(small_run: Any, passes: int) -> None:
+    loaded = load_run(small_run("sentiment"))
+    encoded = loaded.task.encode(loaded.preprocessor, loaded.config, loaded.task.raw(TEXTS), labelled=False)
+    decoder = Decoder(loaded, passes)
+    found = decoder(encoded)
+    graph = decoder.function.get_concrete_function(batches(encoded, [np.arange(2)]).element_spec[0]).graph
+    assert ("While" in {operation.type for operation in graph.get_operations()}) == (passes == 1)
+    for one, other in zip(found, Decoder(loaded)(encoded), strict=True):
+        assert one["answer"] == other["answer"] and one["score"] == pytest.approx(other["score"], abs=2e-6)
 
 
 def test_probabilities_are_shares(predictor: Predictor) -> None:
