@@ -15,7 +15,7 @@ import tensorflow as tf
 from pipelines import speech_model, speech_scores
 from pipelines.config import from_dict
 from pipelines.data import audio_augment
-from pipelines.data.audio import frame_log_mel
+from pipelines.data.audio import log_mel
 from pipelines.data.inputs import Transform
 from pipelines.data.sources.source import Example
 from pipelines.speech_beam import beam_path
@@ -220,10 +220,12 @@ def baseline(train: list[Example], test: list[Example]) -> tuple[str, float]:
 
     def shapes(examples: list[Example]) -> np.ndarray[Any, Any]:
         rows = []
-        for example in examples:
-            frames = frame_log_mel(heard(example, DEFAULT)[0][None], mel).numpy()[0]
-            chosen = np.linspace(0, len(frames) - 1, 40).round().astype(int)
-            rows.append((frames[chosen] - frames.mean(0)).ravel())
+        for start in range(0, len(examples), 64):
+            sounds = serving_inputs(examples[start : start + 64])
+            for features, count in zip(*log_mel(sounds["waveform"], sounds["samples"], mel), strict=True):
+                frames = features.numpy()[:count]
+                chosen = np.linspace(0, len(frames) - 1, 40).round().astype(int)
+                rows.append((frames[chosen] - frames.mean(0)).ravel())
         return np.array(rows)
 
     known, asked = shapes(train), shapes(test)

@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from pipelines.data.audio import Mel, frame_log_mel
-from pipelines.data.sources.synthetic.formants import PHONEMES, Voice, render
+from pipelines.data.sources.synthetic.formants import PHONEMES, Voice, _tract, render
 from pipelines.data.sources.synthetic.speech import (
     DIGITS,
     RATE,
@@ -38,6 +38,28 @@ def test_an_example_depends_on_its_number_alone():
         assert one["text"] == two["text"] and one["speaker"] == two["speaker"]
     other = next(examples("train", 1, seed=1))
     assert other["text"] != few[0]["text"] or len(other["audio"]) != len(few[0]["audio"])
+
+
+def test_sound_is_rendered_once_and_cannot_be_changed():
+    audio = next(utterances("train", 1))["audio"]
+    assert np.asarray(audio) is np.asarray(audio, np.float32)
+    with pytest.raises(ValueError, match="read-only"):
+        np.asarray(audio)[0] = 1.0
+    copy = np.array(audio)
+    copy[0] += 1.0
+    assert copy[0] == audio.sound[0] + 1.0
+
+
+def test_the_tract_is_a_cascade_of_resonances():
+    speaker, formants = voice(3), np.array([[700.0, 1200.0, 2500.0], [300.0, 2300.0, 3000.0]])
+    around = np.exp(2j * np.pi * np.arange(257) / 512)
+    for row, found in zip(formants, _tract(formants, speaker, RATE, 512), strict=True):
+        expected = np.ones(257, complex)
+        centres = [*row, 3500.0 * speaker.tract, 4500.0 * speaker.tract]
+        for hertz, bandwidth in zip(centres, (70.0, 90.0, 130.0, 200.0, 250.0), strict=True):
+            pole = np.exp(-np.pi * bandwidth / RATE + 2j * np.pi * hertz / RATE)
+            expected *= (1 - pole) * (1 - pole.conj()) / ((1 - pole / around) * (1 - pole.conj() / around))
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 def test_examples_are_sound_and_words():

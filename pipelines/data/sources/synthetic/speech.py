@@ -7,6 +7,7 @@ its text, so that test measures unseen speakers saying unseen sequences.
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -121,9 +122,10 @@ def say(text: str, speaker: Voice, rng: np.random.Generator, rate: int = RATE) -
 
 @dataclass(frozen=True)
 class Utterance:
-    """A recording that is rendered when it is heard: ``np.asarray(utterance)`` is float32 [samples] at `rate` Hz.
+    """A recording that is rendered when it is first heard: ``np.asarray(utterance)`` is float32 [samples] at `rate` Hz.
 
-    Knowing what will be said, by whom, costs microseconds; sound costs milliseconds.
+    Knowing what will be said, by whom, costs microseconds; sound costs milliseconds. It is kept, because a
+    demonstration hears its training split twice.
     """
 
     split: str
@@ -132,10 +134,16 @@ class Utterance:
     rate: int = RATE
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        """Render."""
+        """Return the sound, read-only unless it is copied or converted."""
+        return np.array(self.sound, dtype) if copy else np.asarray(self.sound, dtype)
+
+    @functools.cached_property
+    def sound(self) -> np.ndarray[Any, Any]:
+        """What is heard, float32 [samples], read-only."""
         text, number, rng = self.drawn()
         sound = say(text, voice(number), rng, self.rate)
-        return sound if dtype is None else sound.astype(dtype)
+        sound.flags.writeable = False
+        return sound
 
     def drawn(self) -> tuple[str, int, np.random.Generator]:
         """The text, the number of the speaker, and the generator that goes on to draw how it is said."""
