@@ -120,6 +120,7 @@ def small() -> dict[str, object]:
         "layers": 2,
         "epochs": 5,
         "batch_size": 32,
+        "width_growth": 2.0,
         "learning_rate": 3e-3,
         "warmup": 0.05,
         "dropout": 0.1,

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,9 @@ def export(run: str | Path, out: str | Path | None = None, samples: int = 16, **
     return prove(run, out, samples, **decoding).folder
 
 
-def prove(run: str | Path, out: str | Path | None = None, samples: int = 16, **decoding: Any) -> Proven:
+def prove(
+    run: str | Path, out: str | Path | None = None, samples: int = 16, asked: Answers | None = None, **decoding: Any
+) -> Proven:
     """Write a run as a SavedModel, ask it in a fresh process, and compare with the run.
 
     Args:
@@ -63,6 +65,7 @@ def prove(run: str | Path, out: str | Path | None = None, samples: int = 16, **d
         out: the folder to write; ``export`` within the run when left out. An older export there is replaced once the
             new one is proven.
         samples: built-in test examples on which run and export are compared.
+        asked: a process that `fresh` has started, which spares the wait for one.
         **decoding: settings out of ``config.DECODING`` that replace the run's own, e.g. ``beam_width=1``.
 
     Returns:
@@ -74,12 +77,13 @@ def prove(run: str | Path, out: str | Path | None = None, samples: int = 16, **d
     """
     loaded = load_run(run, **decoding)
     target = Path(out).expanduser() if out is not None else loaded.run.path / "export"
-    with replacing(target, "saved_model.pb", "SavedModel") as staging, fresh() as asked:
+    process = nullcontext(asked) if asked else fresh()
+    with replacing(target, "saved_model.pb", "SavedModel") as staging, process as answered:
         examples = _samples(loaded, samples)
         inputs = dict(loaded.task.serving_inputs(examples))
         expected = _save(loaded, staging, inputs)
         _refuse_operations(staging)
-        answers, served = asked(staging, inputs)
+        answers, served = answered(staging, inputs)
         allowed = loaded.task.tolerance(loaded.config) if hasattr(loaded.task, "tolerance") else TOLERANCE
         _compare(answers, expected, allowed)
         _compare(served, expected, allowed)
