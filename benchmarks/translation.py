@@ -112,9 +112,9 @@ def _one_of_each_shape(encoded: Encoded, plan: list[np.ndarray]) -> list[Any]:
 def time_decoding(model: Any, config: Config, test: Encoded, width: int) -> dict[str, float]:
     """Time the translation of all test sentences, once they have been translated to compile the search."""
     chosen = dataclasses.replace(config, beam_width=width)
-    function = tf.function(lambda x: translation.decode(model, chosen, x), reduce_retracing=True)
-    plan = sorted_plan(test.lengths, BATCH)
-    data = list(batches(test, plan))
+    dataset = batches(test, sorted_plan(test.lengths, BATCH))
+    function = tf.function(lambda x: translation.decode(model, chosen, x), input_signature=[dataset.element_spec[0]])
+    data = list(dataset)
     begin = time.perf_counter()
     for x, _ in data:
         function(x)

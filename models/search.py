@@ -1,9 +1,10 @@
 """Search for an answer over one step function: greedy, sampling, beam.
 
-A step is `step(tokens int32 [N], state) -> (logits [N, V], state)`; a state is any structure of tensors with N
-rows. Buffers have a fixed size and each search is one loop of the backend, so that the same code runs eagerly,
-traced, exported, and with other backends. The loop ends when every row is done. A row that is done is frozen:
-what happens in the rest of the batch does not change it.
+A step is `step(tokens int32 [N], state, memory) -> (logits [N, V], state)`; a state is any structure of tensors
+with N = B K rows, the K paths of an example next to each other, a memory one of tensors with B rows. Buffers have a
+fixed size and each search is one loop of the backend, so that the same code runs eagerly, traced, exported, and with
+other backends. The loop ends when every row is done. A row that is done is frozen: what happens in the rest of the
+batch does not change it.
 
 How the attention of an answer came about is the decoder's to say, in one pass over the tokens found here.
 """
@@ -17,14 +18,30 @@ import keras
 import numpy as np
 from keras import ops
 
-from models.search_loop import BLOCKED, DEAD, PAD, Path, empty, extended, log_total, penalty, restricted, rows, run
+from models.search_loop import (
+    BLOCKED,
+    DEAD,
+    PAD,
+    Path,
+    Search,
+    best,
+    empty,
+    extended,
+    log_total,
+    penalty,
+    restricted,
+    rows,
+    run,
+)
 from models.search_loop import Hypotheses as Hypotheses
 from models.search_loop import Rules as Rules
 
-Step = Callable[[Any, Any], tuple[Any, Any]]
+Step = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 
-def greedy(step: Step, state: Any, rules: Rules, limits: Any = None) -> Hypotheses:
+def greedy(
+    step: Step, state: Any, rules: Rules, limits: Any = None, memory: Any = (), shrinking: bool = False
+) -> Hypotheses:
     """Take the most probable token at every step.
 
     Args:
@@ -32,11 +49,14 @@ def greedy(step: Step, state: Any, rules: Rules, limits: Any = None) -> Hypothes
         state: before the first step, each tensor [B, ...].
         rules: what every answer must obey.
         limits: int32 [B], a longest answer for each example, at most `rules.max_length`.
+        memory: what the step looks at and does not change, each tensor [B, ...].
+        shrinking: examples that are done leave the loop, which changes no answer; not in a graph that XLA compiles.
 
     Returns:
         One answer an example (K = 1), its score the log-probability.
     """
-    return _single(step, state, rules, limits, lambda logits, _: ops.argmax(logits, axis=-1))
+    given = _given(state, rules, limits, memory)
+    return _single(step, state, rules, given, lambda logits, *_: ops.argmax(logits, axis=-1), shrinking)
 
 
 def sample(
@@ -50,6 +70,8 @@ def sample(
     seed: int = 0,
     noise: Any = None,
     limits: Any = None,
+    memory: Any = (),
+    shrinking: bool = False,
 ) -> Hypotheses:
     """Draw every token from the model's distribution, sharpened or cut.
 
@@ -64,6 +86,8 @@ def sample(
         seed: the same seed gives the same answers; each row of the batch draws its own numbers.
         noise: float32 [B, L] in [0, 1), the numbers that choose the tokens; made from `seed` when left out.
         limits: as for `greedy`.
+        memory: as for `greedy`.
+        shrinking: as for `greedy`.
 
     Returns:
         One answer an example (K = 1), its score the log-probability under the unchanged model.
@@ -79,37 +103,54 @@ def sample(
     if noise is None:  # drawn before the loop: a seed cannot advance inside one on every backend
         noise = keras.random.uniform((rows(state), rules.max_length), seed=seed)
 
-    def draw(logits: Any, t: Any) -> Any:
+    def draw(logits: Any, t: Any, given: Any) -> Any:
         values, ids = logits / temperature, None
         if top_k or top_p < 1:
             values, ids = ops.top_k(values, min(top_k, logits.shape[-1]) if top_k else logits.shape[-1])
         shares = ops.softmax(values, axis=-1)
         reached = ops.cumsum(shares, axis=-1)
         mass = ops.max(ops.where(reached - shares < top_p, reached, 0.0), axis=-1, keepdims=True)
-        below = reached <= ops.take(noise, t, axis=1)[:, None] * mass
+        below = reached <= ops.take(given["noise"], t, axis=1)[:, None] * mass
         place = ops.minimum(ops.sum(ops.cast(below, "int32"), axis=-1), values.shape[-1] - 1)
         return place if ids is None else ops.take_along_axis(ids, place[:, None], axis=-1)[:, 0]
 
-    return _single(step, state, rules, limits, draw)
+    return _single(step, state, rules, _given(state, rules, limits, memory) | {"noise": noise}, draw, shrinking)
 
 
-def _single(step: Step, state: Any, rules: Rules, limits: Any, choose: Callable[[Any, Any], Any]) -> Hypotheses:
-    """One path an example; `choose(logits [B, V], t)` takes its next token."""
+def _given(state: Any, rules: Rules, limits: Any, memory: Any) -> dict[str, Any]:
+    """What no step changes, by name, each tensor [B, ...]."""
+    limits = ops.full((rows(state),), rules.max_length) if limits is None else limits
+    return {"memory": memory, "limits": ops.cast(limits, "int32")}
 
-    def body(t: Any, path: Path, state: Any) -> tuple[Path, Any]:
-        logits, state = step(ops.reshape(path.last, (-1,)), state)
+
+def _single(
+    step: Step, state: Any, rules: Rules, given: Any, choose: Callable[[Any, Any, Any], Any], shrinking: bool
+) -> Hypotheses:
+    """One path an example; `choose(logits [B, V], t, given)` takes its next token."""
+
+    def body(t: Any, search: Search) -> tuple[Path, Any]:
+        path, given = search.path, search.given
+        logits, state = step(ops.reshape(path.last, (-1,)), search.state, given["memory"])
         logits = ops.cast(logits, "float32")
         allowed = restricted(logits, path.tokens, t, rules)
-        tokens = ops.cast(choose(allowed, t), "int32")[:, None]
+        tokens = ops.cast(choose(allowed, t, given), "int32")[:, None]
         gains = ops.take_along_axis(allowed, tokens, axis=-1) - log_total(logits)
         sums = path.sums + ops.where(path.done, 0.0, gains)
-        return extended(path, t, ops.where(path.done, PAD, tokens), sums, rules, limits), state
+        return extended(path, t, ops.where(path.done, PAD, tokens), sums, rules, given["limits"]), state
 
-    return _answers(run(body, empty(rows(state), 1, rules), state, rules), 0.0)
+    return _answers(run(body, Search(empty(rows(state), 1, rules), state, given), rules, shrinking), 0.0)
 
 
 def beam(
-    step: Step, state: Any, rules: Rules, *, width: int = 5, length_penalty: float = 1.0, limits: Any = None
+    step: Step,
+    state: Any,
+    rules: Rules,
+    *,
+    width: int = 5,
+    length_penalty: float = 1.0,
+    limits: Any = None,
+    memory: Any = (),
+    shrinking: bool = False,
 ) -> Hypotheses:
     """Keep the K best partial answers of every example.
 
@@ -124,6 +165,8 @@ def beam(
         width: K, partial answers kept, and answers returned.
         length_penalty: alpha; 0 orders by log-probability, larger values prefer longer answers.
         limits: int32 [B], a longest answer for each example, at most `rules.max_length`.
+        memory: as for `greedy`; the beams of an example share it.
+        shrinking: as for `greedy`.
 
     Returns:
         The K best answers of each example.
@@ -134,8 +177,9 @@ def beam(
     if width < 1:
         raise ValueError(f"the beam width must be at least 1, not {width}")
 
-    def body(t: Any, path: Path, state: Any) -> tuple[Path, Any]:
-        logits, state = step(ops.reshape(path.last, (-1,)), state)
+    def body(t: Any, search: Search) -> tuple[Path, Any]:
+        path, given = search.path, search.given
+        logits, state = step(ops.reshape(path.last, (-1,)), search.state, given["memory"])
         gains, ids = _candidates(ops.cast(logits, "float32"), path, t, width, rules)
         sums = path.sums[:, :, None] + gains  # [B, K, C]
         lengths = ops.where(path.done, path.lengths, t + 1)[:, :, None]
@@ -146,10 +190,12 @@ def beam(
         tokens, sums = (ops.take_along_axis(ops.reshape(x, ops.shape(ranks)), places, axis=1) for x in (ids, sums))
         path = Path(*(_reordered(part, flat) for part in path))
         state = keras.tree.map_structure(lambda x: ops.take(x, flat, axis=0), state)
-        return extended(path, t, tokens, sums, rules, limits), state
+        return extended(path, t, tokens, sums, rules, given["limits"]), state
 
+    given = _given(state, rules, limits, memory)
     state = keras.tree.map_structure(lambda x: ops.repeat(x, width, axis=0), state)
-    return _answers(run(body, empty(rows(state) // width, width, rules), state, rules), length_penalty)
+    search = Search(empty(rows(state) // width, width, rules), state, given)
+    return _answers(run(body, search, rules, shrinking), length_penalty)
 
 
 def _answers(path: Path, alpha: float) -> Hypotheses:
@@ -173,9 +219,9 @@ def _candidates(logits: Any, path: Path, t: Any, width: int, rules: Rules) -> tu
     has one continuation, PAD, that costs nothing.
     """
     count = min(width, logits.shape[-1])
-    values, ids = ops.top_k(restricted(logits, path.tokens, t, rules), count)
+    values, ids = best(logits, path.tokens, t, rules, count)
     shape = (-1, width, count)
-    gains, ids = ops.reshape(values - log_total(logits), shape), ops.reshape(ops.cast(ids, "int32"), shape)
+    gains, ids = ops.reshape(values - log_total(logits), shape), ops.reshape(ids, shape)
     stay = ops.convert_to_tensor(np.where(np.arange(count) == 0, 0.0, BLOCKED).astype("float32"))
     done = path.done[:, :, None]
     return ops.where(done, stay, gains), ops.where(done, PAD, ids)

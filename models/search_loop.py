@@ -10,6 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from models.top_k import top_k
+
 PAD = 0
 BLOCKED = -1e9  # added to the logit of what may not come next; a sum below DEAD holds such a token
 DEAD = -1e8
@@ -81,35 +83,123 @@ def empty(batch: Any, width: int, rules: Rules) -> Path:
     return Path(tokens, blank + rules.start, blank, sums, sums < DEAD)
 
 
-def run(body: Callable[[Any, Path, Any], tuple[Path, Any]], path: Path, state: Any, rules: Rules) -> Path:
-    """Repeat body until every path is done or L tokens long; ``state`` holds tensors [B K, ...], a row a path."""
-    leaves = keras.tree.flatten(state)
-    start = (*path, *leaves)
+class Search(NamedTuple):
+    """What a search carries from step to step.
+
+    Attributes:
+        path: the answers under way, [B, K, ...].
+        state: of the decoder, tensors [B K, ...], a row a path.
+        given: what no step changes, tensors [B, ...]: the memory, limits and so on.
+    """
+
+    path: Path
+    state: Any
+    given: Any
+
+
+Body = Callable[[Any, Search], tuple[Path, Any]]
+
+
+def run(body: Body, search: Search, rules: Rules, shrinking: bool = False) -> Path:
+    """Repeat ``body(t, search) -> (path, state)`` until every path is done or L tokens long.
+
+    With ``shrinking``, examples that are done leave the loop as soon as they are a quarter of those in it. Only in a
+    graph whose batch is open, and which XLA does not compile: elsewhere a loop keeps its shapes.
+    """
+    if shrinking and all(tensor.shape[0] is None for tensor in keras.tree.flatten(search)):
+        return _shrinking(body, search, rules)
 
     def loop(t: Any, *parts: Any) -> tuple[Any, ...]:
-        after, new = body(t, Path(*parts[:5]), keras.tree.pack_sequence_as(state, parts[5:]))
-        # The loop's invariants: gathers forget sizes that were known before the loop.
-        kept = (
-            ops.reshape(ops.cast(x, old.dtype), ops.shape(old))
-            for x, old in zip((*after, *keras.tree.flatten(new)), start, strict=True)
-        )
-        return (t + 1, *kept)
+        now = search._replace(path=Path(*parts[:5]), state=keras.tree.pack_sequence_as(search.state, parts[5:]))
+        return (t + 1, *_alike((*body(t, now),), (search.path, search.state), ops.shape))
 
-    def unfinished(t: Any, *parts: Any) -> Any:
-        return ops.logical_and(t < rules.max_length, ops.logical_not(ops.all(parts[4])))
-
-    parts = ops.while_loop(unfinished, loop, (ops.convert_to_tensor(0, dtype="int32"), *start))
+    start = (ops.convert_to_tensor(0, dtype="int32"), *keras.tree.flatten((search.path, search.state)))
+    parts = ops.while_loop(lambda t, *parts: _unfinished(t, Path(*parts[:5]), rules), loop, start)
     return Path(*parts[1:6])
+
+
+def _unfinished(t: Any, path: Path, rules: Rules) -> Any:
+    return ops.logical_and(t < rules.max_length, ops.logical_not(ops.all(path.done)))
+
+
+def _alike(after: Any, before: Any, shape: Callable[[Any], Any]) -> list[Any]:
+    """Flatten, with the types and shapes of the loop's start: gathers forget sizes that were known before it."""
+    pairs = zip(keras.tree.flatten(after), keras.tree.flatten(before), strict=True)
+    return [ops.reshape(ops.cast(x, old.dtype), shape(old)) for x, old in pairs]
+
+
+def _shrinking(body: Body, search: Search, rules: Rules) -> Path:
+    """`run`, with fewer and fewer examples: ``numbers`` int32 [b] says which they are, ``kept`` holds the others."""
+
+    def open_batch(x: Any) -> tuple[Any, ...]:
+        return (-1, *ops.shape(x)[1:])
+
+    def loop(t: Any, *parts: Any) -> tuple[Any, ...]:
+        numbers, kept, now = keras.tree.pack_sequence_as(start, parts)
+        path, state = body(t, now)
+        after = (numbers, kept, Search(path, state, now.given))
+        done = ops.all(path.done, axis=1)
+        few = 4 * ops.sum(ops.cast(done, "int32")) >= ops.shape(done)[0]
+        after = ops.cond(few, lambda: _without(done, *after), lambda: after)
+        return (t + 1, *_alike(after, start, open_batch))
+
+    numbers = ops.arange(ops.shape(search.path.done)[0], dtype="int32")
+    start = (numbers, search.path, search)
+    parts = ops.while_loop(
+        lambda t, *parts: _unfinished(t, keras.tree.pack_sequence_as(start, parts)[2].path, rules),
+        loop,
+        (ops.convert_to_tensor(0, dtype="int32"), *keras.tree.flatten(start)),
+    )
+    numbers, kept, now = keras.tree.pack_sequence_as(start, parts[1:])
+    return _put_back(kept, numbers, now.path)
+
+
+def _without(done: Any, numbers: Any, kept: Path, search: Search) -> tuple[Any, Path, Search]:
+    """Let the examples that are ``done``, booleans [b], leave; where all are, the loop ends."""
+    kept, width = _put_back(kept, numbers, search.path), search.path.done.shape[1]
+    left = ops.cast(ops.nonzero(ops.logical_not(done))[0], "int32")
+    rows = ops.reshape(left[:, None] * width + np.arange(width, dtype="int32"), (-1,))
+    numbers, path, given = keras.tree.map_structure(
+        lambda x: ops.take(x, left, axis=0), (numbers, search.path, search.given)
+    )
+    return (
+        numbers,
+        kept,
+        Search(path, keras.tree.map_structure(lambda x: ops.take(x, rows, axis=0), search.state), given),
+    )
+
+
+def _put_back(kept: Path, numbers: Any, path: Path) -> Path:
+    return Path(*(ops.scatter_update(old, numbers[:, None], new) for old, new in zip(kept, path, strict=True)))
 
 
 def restricted(logits: Any, tokens: Any, t: Any, rules: Rules) -> Any:
     """Logits [N, V] with BLOCKED added to what the rules forbid after t tokens of [B, K, L]."""
-    every = np.arange(logits.shape[-1])
+    size = logits.shape[-1]
+    logits = logits + _blocked(t, rules, size)
+    return logits + _repeats(tokens, t, rules.no_repeat_ngram, size) if rules.no_repeat_ngram else logits
+
+
+def _blocked(t: Any, rules: Rules, size: int) -> Any:
+    """BLOCKED at each token that may not come at place t whatever came before, else 0: float32 [V]."""
+    every = np.arange(size)
     never = np.isin(every, [PAD, rules.start, *rules.forbidden]) & (every != rules.end)
     always = (never * BLOCKED).astype("float32")
     early = ((every == rules.end) * BLOCKED).astype("float32")
-    logits = logits + ops.where(t < rules.min_length, always + early, always)
-    return logits + _repeats(tokens, t, rules.no_repeat_ngram, len(every)) if rules.no_repeat_ngram else logits
+    return ops.where(t < rules.min_length, always + early, always)
+
+
+def best(logits: Any, tokens: Any, t: Any, rules: Rules, count: int) -> tuple[Any, Any]:
+    """Return the ``count`` largest of ``restricted`` logits and their tokens, [N, V] -> float32 and int32 [N, count].
+
+    Without n-grams to look for few tokens are forbidden: of so many more the best are taken, and then restricted.
+    """
+    if rules.no_repeat_ngram:
+        return top_k(restricted(logits, tokens, t, rules), count)
+    size = logits.shape[-1]
+    values, ids = top_k(logits, min(size, count + len({PAD, rules.start, rules.end, *rules.forbidden})))
+    values, places = ops.top_k(values + ops.take(_blocked(t, rules, size), ids, axis=0), count)
+    return values, ops.take_along_axis(ids, ops.cast(places, "int32"), axis=-1)
 
 
 def _repeats(tokens: Any, t: Any, n: int, size: int) -> Any:
@@ -130,9 +220,7 @@ def _repeats(tokens: Any, t: Any, n: int, size: int) -> Any:
 def extended(path: Path, t: Any, tokens: Any, sums: Any, rules: Rules, limits: Any) -> Path:
     """Append tokens [B, K] at place t of the paths that are not done, and mark those that now are."""
     lengths = ops.where(path.done, path.lengths, t + 1)
-    closed = ops.logical_or(tokens == rules.end, sums < DEAD)
-    if limits is not None:
-        closed = ops.logical_or(closed, ops.cast(limits, "int32")[:, None] <= t + 1)
+    closed = ops.logical_or(ops.logical_or(tokens == rules.end, sums < DEAD), limits[:, None] <= t + 1)
     here = ops.arange(rules.max_length, dtype="int32") == t
     buffer = ops.where(here, tokens[:, :, None], path.tokens)
     return Path(buffer, tokens, lengths, sums, ops.logical_or(path.done, closed))

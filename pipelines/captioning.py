@@ -166,7 +166,7 @@ def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str
     keys, cells = see(model, x["picture"], training=False)
     state, memory = decoder.start(keys, cells)
     rules = Rules(BOS, EOS, config.max_tokens, config.min_tokens, config.no_repeat_ngram)
-    found = searching.found(lambda tokens, state: decoder.step(tokens, state, memory), state, rules, config)
+    found = searching.found(decoder.step, state, memory, rules, config)
     best = found.tokens[:, 0]
     seen = tf.concat([tf.fill([tf.shape(best)[0], 1], BOS), best[:, :-1]], axis=1)
     attention = decoder.attend(seen, found.lengths[:, 0], keys, cells)

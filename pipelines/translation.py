@@ -150,7 +150,7 @@ def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str
     state, memory = decoder.start(keys, lengths, summary)
     rules = Rules(BOS, EOS, config.max_tokens, config.min_tokens, config.no_repeat_ngram)
     limits = tf.cast(config.length_ratio * tf.cast(lengths, tf.float32), tf.int32) + SLACK
-    found = searching.found(lambda tokens, state: decoder.step(tokens, state, memory), state, rules, config, limits)
+    found = searching.found(decoder.step, state, memory, rules, config, limits)
     blank = ((lengths == 1) & (x["source"][:, 0] == EMPTY))[:, None]
     tokens, counts = tf.where(blank[:, :, None], PAD, found.tokens), tf.where(blank, 0, found.lengths)
     seen = tf.concat([tf.fill([tf.shape(tokens)[0], 1], BOS), tokens[:, 0, :-1]], axis=1)

@@ -79,12 +79,15 @@ def drawn(
     """Draw K answers of each of B examples: tokens int32 [B K, U], cut to the longest, and lengths int32 [B K]."""
     samples = noise.shape[1]
     state, memory = decoder.start(*sight)
-    state = tf.nest.map_structure(lambda x: tf.repeat(x, samples, axis=0), state)
+    # Drawing takes the K answers for examples of their own: the memory too has a row for each.
+    state, memory = tf.nest.map_structure(lambda x: tf.repeat(x, samples, axis=0), (state, memory))
     limits = None if limits is None else tf.repeat(limits, samples)
     found = sample(
-        lambda tokens, state: decoder.step(tokens, state, memory),
+        decoder.step,
         state,
         rules,
+        memory=memory,
+        shrinking=True,
         noise=tf.reshape(noise, [-1, rules.max_length]),
         limits=limits,
     )

@@ -7,7 +7,12 @@ from models.search import Hypotheses, Rules, beam, sample
 
 
 def found(
-    step: Callable[[Any, Any], tuple[Any, Any]], state: Any, rules: Rules, config: Any, limits: Any = None
+    step: Callable[[Any, Any, Any], tuple[Any, Any]],
+    state: Any,
+    memory: Any,
+    rules: Rules,
+    config: Any,
+    limits: Any = None,
 ) -> Hypotheses:
     """Answer with the settings ``beam_width``, ``length_penalty`` and ``sampling_...`` of ``config``.
 
@@ -17,12 +22,14 @@ def found(
     Args:
         step: see `models.search`.
         state: before the first step, each tensor [B, ...].
+        memory: what the step looks at, each tensor [B, ...].
         rules: what every answer must obey.
         config: the task's settings.
         limits: int32 [B], a longest answer for each example.
     """
+    shared = {"limits": limits, "memory": memory, "shrinking": True}
     if not config.sampling_temperature:
-        return beam(step, state, rules, width=config.beam_width, length_penalty=config.length_penalty, limits=limits)
+        return beam(step, state, rules, width=config.beam_width, length_penalty=config.length_penalty, **shared)
     return sample(
         step,
         state,
@@ -31,7 +38,7 @@ def found(
         top_k=config.sampling_top_k,
         top_p=config.sampling_top_p,
         seed=config.sampling_seed,
-        limits=limits,
+        **shared,
     )
 
 

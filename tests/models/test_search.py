@@ -18,7 +18,7 @@ STATES = RNG.normal(size=(3, 5)).astype("float32")
 RULES = Rules(START, END, L)
 
 
-def step(tokens, state):
+def step(tokens, state, _):
     """A small recurrent network; its state is nested to show that any structure will do."""
     hidden = tf.tanh(state["h"][0] @ INNER + tf.gather(EMBEDDING, tokens))
     return hidden @ OUTPUT, {"h": (hidden,)}
@@ -127,7 +127,7 @@ def test_limits_cut_each_row_on_its_own():
 def test_finished_answers_are_frozen():
     ending = tf.constant([[0, 0, 9.0, 0, 0, 0], [0, 0, -9.0, 3.0, 0, 0]])
 
-    def scripted(tokens, state):
+    def scripted(tokens, state, _):
         return tf.gather(ending, state["row"]), state
 
     for search in (greedy, beam):
@@ -140,7 +140,7 @@ def test_finished_answers_are_frozen():
 def test_the_loop_ends_when_all_are_done():
     calls = []
 
-    def counted(tokens, state):
+    def counted(tokens, state, _):
         calls.append(1)
         return tf.one_hot(tokens * 0 + END, V) * 50, state
 
@@ -151,7 +151,7 @@ def test_the_loop_ends_when_all_are_done():
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_no_ngram_comes_twice(n):
     favourite = tf.constant([0, 0, -4.0, 3.0, 2.0, 1.0])
-    repeat = lambda tokens, state: (tf.ones_like(state["h"][0][:, :1]) * favourite, state)  # noqa: E731
+    repeat = lambda tokens, state, _: (tf.ones_like(state["h"][0][:, :1]) * favourite, state)  # noqa: E731
     rules = Rules(START, END, 9, no_repeat_ngram=n, min_length={1: 3, 2: 5, 3: 8}[n])
     for got in (greedy(repeat, initial(), rules), beam(repeat, initial(), rules, width=4)):
         answer = found(got, 0)
@@ -187,7 +187,7 @@ def first_token_shares(**options):
 
 
 def test_samples_follow_the_tempered_truncated_distribution():
-    logits = np.array(step(tf.constant([START]), initial(STATES[:1]))[0])[0].astype("float64")
+    logits = np.array(step(tf.constant([START]), initial(STATES[:1]), ())[0])[0].astype("float64")
     logits[[PAD, START, END]] = -np.inf
 
     def expected(temperature, kept):
@@ -223,6 +223,36 @@ def test_traced_with_unknown_batch_and_compiled_equal_eager(tmp_path):
         strict=True,
     ):
         np.testing.assert_allclose(got, expected, rtol=1e-4)
+
+
+ROWS = RNG.normal(size=(40, 5)).astype("float32")
+BIASES = RNG.normal(size=(40, V)).astype("float32") * 2
+
+
+def biased(tokens, state, memory):
+    """`step` with a memory: logits that each example has of its own, shared by its paths."""
+    logits, state = step(tokens, state, ())
+    return tf.reshape(tf.reshape(logits, [tf.shape(memory)[0], -1, V]) + memory[:, None], [-1, V]), state
+
+
+@pytest.mark.parametrize("search", [greedy, sample, beam])
+def test_examples_that_leave_the_loop_change_no_answer(search):
+    rules, limits = Rules(START, END, 12, no_repeat_ngram=3), np.arange(40, dtype="int32") % 12 + 1
+    sizes = []
+
+    def seen(tokens, state, memory):
+        tf.py_function(lambda rows: sizes.append(int(rows)), [tf.shape(memory)[0]], [])
+        return biased(tokens, state, memory)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 5)), tf.TensorSpec((None, V)), tf.TensorSpec([None], "int32")])
+    def shrinking(states, memory, limits):
+        return tuple(search(seen, {"h": (states,)}, rules, limits=limits, memory=memory, shrinking=True))
+
+    expected = search(biased, {"h": (tf.constant(ROWS),)}, rules, limits=limits, memory=tf.constant(BIASES))
+    for one, two in zip(expected, shrinking(ROWS, BIASES, limits), strict=True):
+        np.testing.assert_allclose(two, one, rtol=1e-4)
+    assert sizes[0] == 40 and sizes == sorted(sizes, reverse=True) and sizes[-1] <= 4
+    assert sum(sizes) < 0.75 * 40 * len(sizes)
 
 
 @pytest.mark.slow  # by default the export of translation is asked so

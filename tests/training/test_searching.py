@@ -18,12 +18,12 @@ RULES = Rules(1, 2, 6)
 TABLE = tf.constant(np.random.default_rng(0).normal(size=(9, 9)).astype(np.float32))
 
 
-def step(tokens, state):
+def step(tokens, state, _):
     return tf.gather(TABLE, tokens), state
 
 
 def found(limits=None, **changes):
-    return searching.found(step, tf.zeros([5, 1]), RULES, SimpleNamespace(**SETTINGS | changes), limits)
+    return searching.found(step, tf.zeros([5, 1]), (), RULES, SimpleNamespace(**SETTINGS | changes), limits)
 
 
 def test_settings_choose_the_search():
