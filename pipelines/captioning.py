@@ -167,9 +167,7 @@ def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str
     state, memory = decoder.start(keys, cells)
     rules = Rules(BOS, EOS, config.max_tokens, config.min_tokens, config.no_repeat_ngram)
     found = searching.found(decoder.step, state, memory, rules, config)
-    best = found.tokens[:, 0]
-    seen = tf.concat([tf.fill([tf.shape(best)[0], 1], BOS), best[:, :-1]], axis=1)
-    attention = decoder.attend(seen, found.lengths[:, 0], keys, cells)
+    attention = searching.attention(decoder, found.tokens[:, 0], found.lengths[:, 0], BOS, keys, cells)
     return {
         "tokens": found.tokens,
         "lengths": found.lengths,

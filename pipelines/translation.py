@@ -153,11 +153,9 @@ def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str
     found = searching.found(decoder.step, state, memory, rules, config, limits)
     blank = ((lengths == 1) & (x["source"][:, 0] == EMPTY))[:, None]
     tokens, counts = tf.where(blank[:, :, None], PAD, found.tokens), tf.where(blank, 0, found.lengths)
-    seen = tf.concat([tf.fill([tf.shape(tokens)[0], 1], BOS), tokens[:, 0, :-1]], axis=1)
-    attention = decoder.attend(seen, counts[:, 0], keys, lengths, summary)
-    real = tf.sequence_mask(counts[:, 0], config.max_tokens, tf.float32)[:, :, None]
+    attention = searching.attention(decoder, tokens[:, 0], counts[:, 0], BOS, keys, lengths, summary)
     scores = tf.where(blank, 0.0, found.scores)
-    return {"tokens": tokens, "lengths": counts, "scores": scores, "attention": attention * real}
+    return {"tokens": tokens, "lengths": counts, "scores": scores, "attention": attention}
 
 
 # --------------------------------------------------------------------------------------------------- answers

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+import tensorflow as tf
+
+from models.decoders import AttentionDecoder
 from models.search import Hypotheses, Rules, beam, sample
 
 
@@ -40,6 +43,25 @@ def found(
         seed=config.sampling_seed,
         **shared,
     )
+
+
+def attention(decoder: AttentionDecoder, tokens: Any, lengths: Any, start: int, *sight: Any) -> Any:
+    """Return how answers came about, float32 [B, L, S], zero from an answer's end on.
+
+    Only as many steps are taken as the longest answer has.
+
+    Args:
+        decoder: attended.
+        tokens: int32 [B, L], the answers.
+        lengths: int32 [B], their tokens.
+        start: the token before the first.
+        *sight: what the decoder saw: keys [B, S, D], their lengths int32 [B], and a summary [B, G] if there was one.
+    """
+    size = tokens.shape[1]
+    longest = tf.maximum(tf.reduce_max(lengths), 1)
+    seen = tf.concat([tf.fill([tf.shape(tokens)[0], 1], start), tokens[:, :-1]], axis=1)[:, :longest]
+    weights = decoder.attend(seen, lengths, *sight) * tf.sequence_mask(lengths, longest, tf.float32)[:, :, None]
+    return tf.ensure_shape(tf.pad(weights, [[0, 0], [0, size - longest], [0, 0]]), [None, size, None])
 
 
 def name(config: Any) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.decoders import AttentionDecoder
 from models.search import Rules, beam, sample
 from pipelines import evaluate
 from pipelines.delivery.export import export
@@ -36,6 +37,21 @@ def test_settings_choose_the_search():
     for one, two in zip(found(limits, sampling_temperature=0.7), expected, strict=True):
         np.testing.assert_array_equal(one, two)
     assert not np.array_equal(found(sampling_temperature=2.0)[0], found(sampling_temperature=2.0, sampling_seed=8)[0])
+
+
+def test_attention_is_that_of_the_whole_buffer_up_to_each_end():
+    random = np.random.default_rng(1)
+    decoder = AttentionDecoder(9, 4, 8, seed=1)
+    keys, cells = tf.constant(random.normal(size=(3, 5, 6)), tf.float32), tf.constant([5, 2, 4])
+    tokens, lengths = tf.constant(random.integers(3, 9, (3, 7)), tf.int32), tf.constant([2, 0, 4])
+    decoder(tokens, lengths, keys, cells)
+    got = searching.attention(decoder, tokens, lengths, 1, keys, cells)
+    before = tf.concat([tf.ones([3, 1], tf.int32), tokens[:, :-1]], axis=1)
+    whole = decoder.attend(before, tf.fill([3], 7), keys, cells)
+    assert got.shape == (3, 7, 5)
+    for row, length in enumerate((2, 0, 4)):
+        np.testing.assert_allclose(got[row, :length], whole[row, :length], atol=1e-6)
+        assert not np.any(got[row, length:])
 
 
 def test_settings_are_named():
