@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework.config import is_op_determinism_enabled  # not public; it lasts as long as the process
 from tqdm import tqdm
 
 from pipelines.data.inputs import Encoded, Plan, Transform, batches, epoch_plan, padding_share, token_plan
@@ -19,7 +20,7 @@ from pipelines.training.optimizer import make_optimizer
 from pipelines.training.probe import attempt, explained, longest
 from pipelines.training.runs import HISTORY, STATE, WEIGHTS, Run
 from pipelines.training.state import Progress, load_state, save_state
-from pipelines.training.step import Average, LossFunction, make_step
+from pipelines.training.step import Average, LossFunction, fetching, make_step
 
 
 class TrainingStopped(RuntimeError):
@@ -94,7 +95,7 @@ class Trainer:
         if second:  # gradients of rewards are of another size: what the first optimizer knows would hold them back
             self.optimizers[True] = self._optimizer(s.learning_rate * s.reward_rate, steps * second, 0.0, "linear")
         self.average = Average(self.model.trainable_variables, s.ema)
-        self.steps: dict[bool, Callable[..., tuple[Any, Any]]] = {}
+        self.steps: dict[bool, Callable[[Any], tuple[Any, Any, Any]]] = {}
         found = importlib.util.find_spec("tensorboard")
         self.log = tf.summary.create_file_writer(str(self.run.path / "tensorboard")) if found else None
         self.wait = self.busy = 0.0
@@ -145,17 +146,18 @@ class Trainer:
         s = self.settings
         dataset = batches(train, [largest], self._phase(epoch)[1], s.seed, growth=s.width_growth)
         with explained(train, largest):
-            attempt(self._compiled(dataset, epoch), next(iter(dataset)), self._variables())
+            attempt(self._compiled(dataset, epoch), iter(dataset), self._variables())
 
     def _phase(self, epoch: int) -> tuple[LossFunction, Transform | None]:
         """Return the loss and the transform of an epoch."""
         return self.reward if self.reward and epoch >= self.first_epochs else (self.loss, self.transform)
 
-    def _compiled(self, dataset: tf.data.Dataset, epoch: int) -> Callable[..., tuple[Any, Any]]:
+    def _compiled(self, dataset: tf.data.Dataset, epoch: int) -> Callable[[Any], tuple[Any, Any, Any]]:
         second = bool(self.reward) and epoch >= self.first_epochs
         if second not in self.steps:
             parts = self.model, self._phase(epoch)[0], self.optimizers[second], self.average
-            self.steps[second] = make_step(*parts, signature=dataset.element_spec)
+            step = make_step(*parts, signature=dataset.element_spec)
+            self.steps[second] = fetching(step, is_op_determinism_enabled())
         return self.steps[second]
 
     def _epoch(self, train: Encoded, progress: Progress, steps: int) -> None:
@@ -183,17 +185,15 @@ class Trainer:
 
     def _batch(
         self,
-        step: Callable[..., tuple[Any, Any]],
+        step: Callable[[Any], tuple[Any, Any, Any]],
         data: Iterator[Any],
         train: Encoded,
         indices: np.ndarray,
         progress: Progress,
     ) -> None:
         begin = time.monotonic()
-        x, y = next(data)
-        ready = time.monotonic()
         with explained(train, indices):
-            loss, norm = (float(value) for value in step(x, y))
+            loss, norm, waited = (float(value) for value in step(data))
         for what, value in self._measured(loss, norm).items():
             if not np.isfinite(value):
                 names = ", ".join(str(train.examples[i]["where"]) for i in indices[:8])
@@ -202,7 +202,7 @@ class Trainer:
                     "a smaller --learning-rate or --clip-norm may help"
                 )
         end = time.monotonic()
-        self.wait += ready - begin
+        self.wait += waited
         self.busy += end - begin
         self.step_seconds.append(end - begin)
         progress.seconds += end - begin

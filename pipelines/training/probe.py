@@ -18,14 +18,14 @@ def longest(plan: Plan, lengths: np.ndarray) -> np.ndarray:
     return max(plan, key=lambda indices: (len(indices) * int(lengths[indices].max()), int(lengths[indices].max())))
 
 
-def attempt(step: Callable[..., Iterable[Any]], batch: tuple[Any, Any], variables: Sequence[Any]) -> None:
-    """Carry out a step and take it back: all variables, states of random numbers among them, are as before.
+def attempt(step: Callable[[Any], Iterable[Any]], data: Any, variables: Sequence[Any]) -> None:
+    """Carry out a step on ``data`` and take it back: all variables, states of random numbers among them, are as before.
 
     The step itself and no other function, because that is what must fit; its trace serves the training.
     """
     before = [np.array(variable) for variable in variables]
     try:
-        for value in step(*batch):
+        for value in step(data):
             np.asarray(value)  # a device answers later: what did not fit is said when a result is asked for
     finally:
         for variable, value in zip(variables, before, strict=True):

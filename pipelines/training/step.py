@@ -1,5 +1,6 @@
 """One training step as a traced function, and the moving average of weights."""
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -80,3 +81,31 @@ def make_step(
         return value, norm
 
     return step
+
+
+def fetching(
+    step: Callable[..., tuple[Any, Any]], deterministic: bool = False
+) -> Callable[[Any], tuple[Any, Any, Any]]:
+    """Return ``step(data) -> (mean loss, gradient norm, seconds waited)``, which takes its batch from an iterator.
+
+    In the graph, because a call from Python costs a few percent of a short step; from Python where operations are
+    ``deterministic``, for then TensorFlow refuses its clock.
+    """
+
+    @tf.function(autograph=False)
+    def in_graph(data: Any) -> tuple[Any, Any, Any]:
+        begin = tf.timestamp()
+        with tf.control_dependencies([begin]):  # TensorFlow itself does not keep the clock in order
+            x, y = data.get_next()
+        with tf.control_dependencies(tf.nest.flatten((x, y))):
+            ready = tf.timestamp()
+        with tf.control_dependencies([ready]):  # or what needs no batch would begin, and count as waiting
+            return *step(x, y), ready - begin
+
+    def from_python(data: Any) -> tuple[Any, Any, Any]:
+        begin = time.monotonic()
+        x, y = next(data)
+        ready = time.monotonic()
+        return *step(x, y), ready - begin
+
+    return from_python if deterministic else in_graph
