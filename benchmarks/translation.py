@@ -25,6 +25,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from models.search import shrinking
 from pipelines import translation
 from pipelines.data.inputs import Encoded, batches, epoch_plan, padding_share, sorted_plan
 from pipelines.data.sources.source import limited
@@ -114,6 +115,8 @@ def time_decoding(model: Any, config: Config, test: Encoded, width: int) -> dict
     chosen = dataclasses.replace(config, beam_width=width)
     dataset = batches(test, sorted_plan(test.lengths, BATCH))
     function = tf.function(lambda x: translation.decode(model, chosen, x), input_signature=[dataset.element_spec[0]])
+    with shrinking():
+        function.get_concrete_function()
     data = list(dataset)
     begin = time.perf_counter()
     for x, _ in data:

@@ -35,13 +35,12 @@ from models.search_loop import (
 )
 from models.search_loop import Hypotheses as Hypotheses
 from models.search_loop import Rules as Rules
+from models.search_loop import shrinking as shrinking
 
 Step = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 
-def greedy(
-    step: Step, state: Any, rules: Rules, limits: Any = None, memory: Any = (), shrinking: bool = False
-) -> Hypotheses:
+def greedy(step: Step, state: Any, rules: Rules, limits: Any = None, memory: Any = ()) -> Hypotheses:
     """Take the most probable token at every step.
 
     Args:
@@ -50,13 +49,12 @@ def greedy(
         rules: what every answer must obey.
         limits: int32 [B], a longest answer for each example, at most `rules.max_length`.
         memory: what the step looks at and does not change, each tensor [B, ...].
-        shrinking: examples that are done leave the loop, which changes no answer; not in a graph that XLA compiles.
 
     Returns:
         One answer an example (K = 1), its score the log-probability.
     """
     given = _given(state, rules, limits, memory)
-    return _single(step, state, rules, given, lambda logits, *_: ops.argmax(logits, axis=-1), shrinking)
+    return _single(step, state, rules, given, lambda logits, *_: ops.argmax(logits, axis=-1))
 
 
 def sample(
@@ -71,7 +69,6 @@ def sample(
     noise: Any = None,
     limits: Any = None,
     memory: Any = (),
-    shrinking: bool = False,
 ) -> Hypotheses:
     """Draw every token from the model's distribution, sharpened or cut.
 
@@ -87,7 +84,6 @@ def sample(
         noise: float32 [B, L] in [0, 1), the numbers that choose the tokens; made from `seed` when left out.
         limits: as for `greedy`.
         memory: as for `greedy`.
-        shrinking: as for `greedy`.
 
     Returns:
         One answer an example (K = 1), its score the log-probability under the unchanged model.
@@ -114,7 +110,7 @@ def sample(
         place = ops.minimum(ops.sum(ops.cast(below, "int32"), axis=-1), values.shape[-1] - 1)
         return place if ids is None else ops.take_along_axis(ids, place[:, None], axis=-1)[:, 0]
 
-    return _single(step, state, rules, _given(state, rules, limits, memory) | {"noise": noise}, draw, shrinking)
+    return _single(step, state, rules, _given(state, rules, limits, memory) | {"noise": noise}, draw)
 
 
 def _given(state: Any, rules: Rules, limits: Any, memory: Any) -> dict[str, Any]:
@@ -123,9 +119,7 @@ def _given(state: Any, rules: Rules, limits: Any, memory: Any) -> dict[str, Any]
     return {"memory": memory, "limits": ops.cast(limits, "int32")}
 
 
-def _single(
-    step: Step, state: Any, rules: Rules, given: Any, choose: Callable[[Any, Any, Any], Any], shrinking: bool
-) -> Hypotheses:
+def _single(step: Step, state: Any, rules: Rules, given: Any, choose: Callable[[Any, Any, Any], Any]) -> Hypotheses:
     """One path an example; `choose(logits [B, V], t, given)` takes its next token."""
 
     def body(t: Any, search: Search) -> tuple[Path, Any]:
@@ -138,7 +132,7 @@ def _single(
         sums = path.sums + ops.where(path.done, 0.0, gains)
         return extended(path, t, ops.where(path.done, PAD, tokens), sums, rules, given["limits"]), state
 
-    return _answers(run(body, Search(empty(rows(state), 1, rules), state, given), rules, shrinking), 0.0)
+    return _answers(run(body, Search(empty(rows(state), 1, rules), state, given), rules), 0.0)
 
 
 def beam(
@@ -150,7 +144,6 @@ def beam(
     length_penalty: float = 1.0,
     limits: Any = None,
     memory: Any = (),
-    shrinking: bool = False,
 ) -> Hypotheses:
     """Keep the K best partial answers of every example.
 
@@ -166,7 +159,6 @@ def beam(
         length_penalty: alpha; 0 orders by log-probability, larger values prefer longer answers.
         limits: int32 [B], a longest answer for each example, at most `rules.max_length`.
         memory: as for `greedy`; the beams of an example share it.
-        shrinking: as for `greedy`.
 
     Returns:
         The K best answers of each example.
@@ -195,7 +187,7 @@ def beam(
     given = _given(state, rules, limits, memory)
     state = keras.tree.map_structure(lambda x: ops.repeat(x, width, axis=0), state)
     search = Search(empty(rows(state) // width, width, rules), state, given)
-    return _answers(run(body, search, rules, shrinking), length_penalty)
+    return _answers(run(body, search, rules), length_penalty)
 
 
 def _answers(path: Path, alpha: float) -> Hypotheses:

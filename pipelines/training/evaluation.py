@@ -14,6 +14,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from models.kernels import portable
+from models.search import shrinking
 from pipelines.data.inputs import Encoded, batches, sorted_plan
 from pipelines.data.sources.source import Example, Problem, Source
 from pipelines.training.fit import quiet, say
@@ -129,7 +130,7 @@ class Decoder:
         task, preprocessor, config = self.loaded.task, self.loaded.preprocessor, self.loaded.config
         predictions: list[dict[str, Any]] = [{}] * len(encoded)
         dataset = batches(encoded, plan, growth=config.width_growth)
-        with nullcontext() if self._compiled(len(plan)) else portable():
+        with shrinking(), nullcontext() if self._compiled(len(plan)) else portable():
             self.function.get_concrete_function(dataset.element_spec[0])  # batch and time open: one trace serves all
         data = zip(plan, dataset, strict=True)
         for indices, (x, _) in tqdm(data, total=len(plan), desc="decoding", disable=quiet(), leave=False):

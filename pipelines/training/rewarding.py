@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from models.decoders import AttentionDecoder
-from models.search import Rules, sample
+from models.search import Rules, sample, shrinking
 from pipelines.data.inputs import Transform
 from pipelines.data.text import PAD
 from pipelines.training.step import projected_loss
@@ -82,15 +82,9 @@ def drawn(
     # Drawing takes the K answers for examples of their own: the memory too has a row for each.
     state, memory = tf.nest.map_structure(lambda x: tf.repeat(x, samples, axis=0), (state, memory))
     limits = None if limits is None else tf.repeat(limits, samples)
-    found = sample(
-        decoder.step,
-        state,
-        rules,
-        memory=memory,
-        shrinking=True,
-        noise=tf.reshape(noise, [-1, rules.max_length]),
-        limits=limits,
-    )
+    with shrinking():
+        noise = tf.reshape(noise, [-1, rules.max_length])
+        found = sample(decoder.step, state, rules, memory=memory, noise=noise, limits=limits)
     lengths = found.lengths[:, 0]
     width = -(-tf.reduce_max(lengths) // WIDTH) * WIDTH
     tokens = tf.pad(found.tokens[:, 0], [[0, 0], [0, WIDTH]], constant_values=PAD)[:, :width]

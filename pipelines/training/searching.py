@@ -30,7 +30,7 @@ def found(
         config: the task's settings.
         limits: int32 [B], a longest answer for each example.
     """
-    shared = {"limits": limits, "memory": memory, "shrinking": True}
+    shared = {"limits": limits, "memory": memory}
     if not config.sampling_temperature:
         return beam(step, state, rules, width=config.beam_width, length_penalty=config.length_penalty, **shared)
     return sample(

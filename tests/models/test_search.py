@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.search import Rules, beam, greedy, sample
+from models.search import Rules, beam, greedy, sample, shrinking
 
 PAD, START, END, V, L = 0, 1, 2, 6, 4
 RNG = np.random.default_rng(7)
@@ -245,11 +245,12 @@ def test_examples_that_leave_the_loop_change_no_answer(search):
         return biased(tokens, state, memory)
 
     @tf.function(input_signature=[tf.TensorSpec((None, 5)), tf.TensorSpec((None, V)), tf.TensorSpec([None], "int32")])
-    def shrinking(states, memory, limits):
-        return tuple(search(seen, {"h": (states,)}, rules, limits=limits, memory=memory, shrinking=True))
+    def smaller(states, memory, limits):
+        with shrinking():
+            return tuple(search(seen, {"h": (states,)}, rules, limits=limits, memory=memory))
 
     expected = search(biased, {"h": (tf.constant(ROWS),)}, rules, limits=limits, memory=tf.constant(BIASES))
-    for one, two in zip(expected, shrinking(ROWS, BIASES, limits), strict=True):
+    for one, two in zip(expected, smaller(ROWS, BIASES, limits), strict=True):
         np.testing.assert_allclose(two, one, rtol=1e-4)
     assert sizes[0] == 40 and sizes == sorted(sizes, reverse=True) and sizes[-1] <= 4
     assert sum(sizes) < 0.75 * 40 * len(sizes)
