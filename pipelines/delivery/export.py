@@ -103,7 +103,7 @@ def _save(loaded: Loaded, folder: Path, inputs: dict[str, Any]) -> dict[str, np.
         more = serving.further() if hasattr(serving, "further") else {}  # other signatures, such as one for streams
         signatures = {"serving_default": function.get_concrete_function(), **more}
         try:
-            tf.saved_model.save(_owner(serving, function, signatures), str(folder), signatures=signatures)
+            tf.saved_model.save(_owner(serving, signatures), str(folder), signatures=signatures)
         except (tf.errors.OpError, OSError) as error:
             reason = " ".join(str(error).split())[-200:]
             raise RuntimeError(f"the export cannot be written to {folder.parent}: {reason}") from None
@@ -113,7 +113,7 @@ def _save(loaded: Loaded, folder: Path, inputs: dict[str, Any]) -> dict[str, np.
     return expected
 
 
-def _owner(serving: tf.Module, function: Any, signatures: dict[str, Any]) -> tf.Module:
+def _owner(serving: tf.Module, signatures: dict[str, Any]) -> tf.Module:
     """Return what is saved: a module that has the functions, and the variables and tables they read, and nothing else.
 
     The variables are TensorFlow's own. Of a Keras variable within the module TensorFlow would save a copy, and restore
@@ -121,7 +121,7 @@ def _owner(serving: tf.Module, function: Any, signatures: dict[str, Any]) -> tf.
     20096). `tf.saved_model.load` goes another way and would not notice.
     """
     module = tf.Module()
-    module.serve = function
+    module.serve = signatures["serving_default"]  # traced already: a function would be traced again
     module.weights = list({id(v): v for one in signatures.values() for v in one.variables}.values())
     parts = (value for part in (serving, *serving.submodules) for value in vars(part).values())
     module.tables = [part for part in parts if isinstance(part, tf.saved_model.experimental.TrackableResource)]
