@@ -138,11 +138,21 @@ def test_predictions_agree_alone_in_a_batch_and_exported(name: str, small_run: A
     together = predictor(inputs)
     alone = [predictor([one])[0] for one in inputs]
     exported = Predictor(small_export(name))(inputs)
-    many = predictor(inputs * 4)  # enough for the compiled path
     assert [p["id"] for p in together] == [str(i) for i in range(len(inputs))]
-    for others in (alone, exported, many[: len(inputs)]):
-        assert [p["answer"] for p in others] == [p["answer"] for p in together]
-        np.testing.assert_allclose([p["score"] for p in others], [p["score"] for p in together], atol=2e-5)
+    for others in (alone, exported):
+        assert_agree(others, together)
+
+
+def assert_agree(others: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
+    assert [p["answer"] for p in others] == [p["answer"] for p in expected]
+    np.testing.assert_allclose([p["score"] for p in others], [p["score"] for p in expected], atol=2e-5)
+
+
+@one_by_default
+def test_many_are_answered_as_few(name: str, small_run: Any) -> None:
+    predictor, task = Predictor(small_run(name)), load_task(name)
+    inputs = [example[task.RAW] for example in task.hard_cases() + examples(name, 6)]
+    assert_agree(predictor(inputs * 4)[: len(inputs)], predictor(inputs))  # so many that layers are compiled
 
 
 @every
