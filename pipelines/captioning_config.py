@@ -119,7 +119,7 @@ def small() -> dict[str, object]:
     - Command: ``pipelines train captioning --preset small``
     - Data: built-in scenes of coloured shapes, with five captions each
     - Score: BLEU-4 86.2 on unseen scenes
-    - Time: 59 to 65 seconds on two cores, with evaluation and export (``pipelines demo --task captioning``)
+    - Time: about a minute on two cores, with evaluation and export (``pipelines demo --task captioning``)
     """
     return {
         "picture_size": 48,

@@ -110,8 +110,8 @@ def small() -> dict[str, object]:
 
     - Command: ``pipelines train speech --preset small``
     - Data: built-in digits and spelled letters, said by synthetic voices in noise
-    - Score: WER 0.066 on unseen speakers and sequences
-    - Time: 58 seconds on two cores, with evaluation and export (``pipelines demo --task speech``)
+    - Score: WER 0.058 on unseen speakers and sequences
+    - Time: about a minute on two cores, with evaluation and export (``pipelines demo --task speech``)
     """
     return {
         "bands": 40,
