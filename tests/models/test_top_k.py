@@ -21,3 +21,9 @@ def test_the_largest_are_those_of_one_search(size: int, k: int, kinds: int) -> N
 def test_groups_are_formed_where_they_pay() -> None:
     assert _group(8000, 5) in (40, 50) and _group(8000, 5) * 5 + 8000 // _group(8000, 5) <= 400
     assert _group(2999, 4) == 0  # a prime
+
+
+def test_of_equal_values_the_first_wins_although_its_group_comes_second() -> None:
+    values = np.zeros((1, 2000), np.float32)
+    values[0, 1500], values[0, 1501], values[0, 100] = 9, 7, 7
+    np.testing.assert_array_equal(top_k(keras.ops.convert_to_tensor(values), 2)[1], [[1500, 100]])
