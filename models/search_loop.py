@@ -108,8 +108,8 @@ Body = Callable[[Any, Search], tuple[Path, Any]]
 def shrinking() -> Iterator[None]:
     """Let examples that are done leave a loop traced in this block, as soon as they are a quarter of those in it.
 
-    No answer changes. It pays where answers of many lengths are found together; a single one takes a little longer. Only
-    in a graph whose batch is open, and which XLA does not compile: elsewhere a loop keeps its shapes.
+    No answer changes. It pays where answers of many lengths are found together; a single one takes a little longer.
+    Only in a graph whose batch is open, and which XLA does not compile: elsewhere a loop keeps its shapes.
     """
     token = _shrinking_on.set(True)
     try:
