@@ -13,7 +13,7 @@ from pipelines.config import nearest
 from pipelines.data.sources.tfds_folder import PREFIX, need_prepared
 from pipelines.delivery import formats, warmup
 from pipelines.quiet import import_tensorflow
-from pipelines.training.runs import open_run
+from pipelines.training.runs import CONFIG, need_room, open_run
 
 
 def tasks(arguments: argparse.Namespace) -> int:
@@ -46,6 +46,8 @@ def train(arguments: argparse.Namespace) -> int:
     base = settings_of(a.init, a.task) if a.init else None
     resolve(module.Config, module.PRESETS, a.preset, Path(a.config) if a.config else None, a.settings, base)
     _need_data(a.data)
+    if a.run and not (Path(a.run).expanduser() / CONFIG).exists():
+        need_room(Path(a.run).expanduser())
     import_tensorflow()
     from pipelines.training.train import train as run_training  # noqa: PLC0415
 

@@ -37,6 +37,8 @@ WRONG = [
     (["train", "sentiment", "--limit", "-5"], "--limit: expected a positive number"),
     (["train", "sentiment", "--data", "nowhere"], "--data nowhere: there is no such file or folder"),
     (["train", "sentiment", "--init", "nowhere"], "nowhere: there is no such run folder"),
+    (["train", "sentiment", "--run", str(ROOT / "models")], "models: exists and is no run folder; name a new one"),
+    (["train", "sentiment", "--run", __file__], "test_command_line.py: exists and is no run folder"),
     (["validate", "speech", "--data", "nowhere"], "--data nowhere: there is no such file or folder"),
     (["evaluate", "nowhere"], "nowhere: there is no such folder"),
     (["evaluate", "."], "is no run folder"),

@@ -127,14 +127,23 @@ def sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def create(path: Path, task: str, config: Any, data: dict[str, Any]) -> Run:
-    """Start a run folder: ``config.json`` with the task, its configuration and the data it is trained on.
+def need_room(path: Path) -> None:
+    """Refuse a path at which no new run can begin.
 
     Raises:
         ValueError: ``path`` is a folder with other things in it, or a file.
     """
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise ValueError(f"--run {path}: exists and is no run folder; name a new one")
+
+
+def create(path: Path, task: str, config: Any, data: dict[str, Any]) -> Run:
+    """Start a run folder: ``config.json`` with the task, its configuration and the data it is trained on.
+
+    Raises:
+        ValueError: ``path`` is a folder with other things in it, or a file.
+    """
+    need_room(path)
     run = Run(path)
     record = {"task": task, "version": __version__, "data": data, "config": configuration.to_dict(config)}
     run.write_json(CONFIG, record)
