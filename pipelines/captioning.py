@@ -152,7 +152,8 @@ def reward_loss(
     def look(training: bool) -> tuple[Any, Any, None]:
         return *see(model, x["picture"], training), None
 
-    return rewarding.reward_loss(model.get_layer("decoder"), look, reward, references, y["noise"], rules)
+    drawing = {"noise": y["noise"], "rules": rules, "temperature": config.reward_temperature}
+    return rewarding.reward_loss(model.get_layer("decoder"), look, reward, references, **drawing)
 
 
 def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str, Any]:

@@ -131,9 +131,13 @@ def reward_loss(
         keys, summary = model.get_layer("encoder")(x["source"], x["source_lengths"], training=training)
         return keys, x["source_lengths"], summary
 
-    references, rules = y["target"][:, None], Rules(BOS, EOS, config.max_tokens)
-    limits = y["target_lengths"] + SLACK  # one drawn answer that does not end would keep all others waiting
-    return rewarding.reward_loss(model.get_layer("decoder"), see, reward, references, y["noise"], rules, limits)
+    drawing = {
+        "noise": y["noise"],
+        "rules": Rules(BOS, EOS, config.max_tokens),
+        "limits": y["target_lengths"] + SLACK,  # one drawn answer that does not end would keep all others waiting
+        "temperature": config.reward_temperature,
+    }
+    return rewarding.reward_loss(model.get_layer("decoder"), see, reward, y["target"][:, None], **drawing)
 
 
 def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str, Any]:

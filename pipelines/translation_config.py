@@ -50,6 +50,9 @@ class Config(TrainingConfig):
         0, ge=0, description="last epochs, in which drawn answers are scored and the better ones made likelier"
     )
     reward_samples: int = Field(4, ge=2, description="answers drawn for each example in those epochs")
+    reward_temperature: float = Field(
+        1.0, gt=0, description="logits are divided by it where those are drawn; below 1 draws likelier answers"
+    )
     reward_share: float = Field(
         1.0,
         gt=0,
@@ -141,7 +144,10 @@ def base() -> dict[str, object]:
         "decoder_units": 320,
         "context_recurrence": True,
         "lexical": True,
-        "dropout": 0.2,
+        "dropout": 0.3,
+        "reward_epochs": 1,
+        "reward_samples": 2,
+        "reward_temperature": 0.7,
         "length_penalty": 1.0,
         "epochs": 16,
         "batch_size": 64,

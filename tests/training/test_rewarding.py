@@ -11,7 +11,7 @@ import tensorflow as tf
 from models.decoders import AttentionDecoder
 from models.losses import sequence_loss
 from models.rewards import sentence_bleu
-from models.search import Rules
+from models.search import Rules, greedy
 from pipelines import train
 from pipelines.training.rewarding import drawn, noise, reward_loss
 
@@ -36,13 +36,14 @@ def numbers(seed: int) -> Any:
     return noise(K, L)({}, {"target": tf.zeros([3, 2])}, tf.constant([seed, 0]))[1]["noise"]
 
 
-def test_value_and_gradient_are_those_of_the_definition() -> None:
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_value_and_gradient_are_those_of_the_definition(temperature: float) -> None:
     decoder, given = made(), numbers(1)
     with tf.GradientTape() as tape:
-        losses = reward_loss(decoder, see, sentence_bleu, REFERENCES, given, RULES)
+        losses = reward_loss(decoder, see, sentence_bleu, REFERENCES, given, RULES, temperature=temperature)
         total = tf.reduce_sum(losses)
     found = tape.gradient(total, decoder.trainable_variables, unconnected_gradients="zero")
-    tokens, lengths = drawn(decoder, see(False), given, RULES, None)
+    tokens, lengths = drawn(decoder, see(False), given, RULES, None, temperature)
     rewards = sentence_bleu(tf.reshape(tokens, [3, K, -1]), REFERENCES).numpy()
     np.testing.assert_allclose(losses, 1 - rewards.mean(axis=1), rtol=1e-5)
     assert rewards.std() > 0
@@ -62,6 +63,15 @@ def test_value_and_gradient_are_those_of_the_definition() -> None:
                 sum_ += share * tf.convert_to_tensor(part).numpy()
     for one, two in zip(found, expected, strict=True):
         np.testing.assert_allclose(tf.convert_to_tensor(one), two, rtol=1e-3, atol=2e-6)
+
+
+def test_the_colder_the_draw_the_likelier_the_answers() -> None:
+    decoder, given = made(), numbers(2)
+    state, memory = decoder.start(KEYS, LENGTHS)
+    best = greedy(decoder.step, state, RULES, memory=memory).tokens[:, 0].numpy()
+    cold, warm = (drawn(decoder, see(False), given, RULES, None, heat)[0].numpy() for heat in (1e-4, 1.0))
+    np.testing.assert_array_equal(cold[:, :L], np.repeat(best, K, axis=0)[:, :L])
+    assert (warm[:, :L] != cold[:, :L]).any()
 
 
 @pytest.mark.slow
