@@ -192,7 +192,8 @@ def batches(
         x, y = ({k: _gathered(v, indices, limits.get(k)) for k, v in features[part].items()} for part in ("x", "y"))
         return transform(x, y, tf.stack([tf.cast(seed, tf.int32), number])) if transform else (x, y)
 
-    rows = tf.ragged.constant([list(map(int, indices)) for indices in plan[start:]], dtype=tf.int64)
+    left = [list(map(int, indices)) for indices in plan[start:]]
+    rows = tf.ragged.constant(left, dtype=tf.int64, ragged_rank=1)  # said, because there may be none left
     numbered = tf.data.Dataset.from_tensor_slices((tf.range(start, len(plan)), rows))
     dataset = numbered.map(gather, num_parallel_calls=os.cpu_count() or 1, deterministic=True)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(plan) - start)).prefetch(4)

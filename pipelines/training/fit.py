@@ -16,6 +16,7 @@ from tensorflow.python.framework.config import is_op_determinism_enabled  # not 
 from tqdm import tqdm
 
 from pipelines.data.inputs import Encoded, Plan, Transform, batches, epoch_plan, padding_share, token_plan
+from pipelines.training.interrupts import deferred
 from pipelines.training.optimizer import make_optimizer
 from pipelines.training.probe import attempt, explained, longest
 from pipelines.training.runs import HISTORY, STATE, WEIGHTS, Run
@@ -62,14 +63,14 @@ class Trainer:
         steps = len(self._plan(train, 0))
         self._prepare(steps)
         progress = self._restored()
-        if progress.epoch < s.epochs and not progress.finished:
-            with self._saved_when_interrupted(progress):
-                self._probe(train, progress.epoch)
         try:
-            while progress.epoch < s.epochs and not progress.finished:
-                with self._saved_when_interrupted(progress):
+            with deferred() as self.interrupted:
+                if progress.epoch < s.epochs and not progress.finished:
+                    self._probe(train, progress.epoch)
+                while progress.epoch < s.epochs and not progress.finished:
+                    self._stop_if_interrupted(progress)
                     self._epoch(train, progress, steps)
-                self._close_epoch(progress, steps)
+                    self._close_epoch(progress, steps)
         finally:
             if self.log:
                 self.log.close()
@@ -130,15 +131,13 @@ class Trainer:
         """Write the resumable state."""
         self.run.write(STATE, lambda path: save_state(path, progress, self._variables()))
 
-    @contextmanager
-    def _saved_when_interrupted(self, progress: Progress) -> Iterator[None]:
-        try:
-            yield
-        except KeyboardInterrupt:
+    def _stop_if_interrupted(self, progress: Progress) -> None:
+        if self.interrupted():
             self.save(progress)
             raise TrainingStopped(
-                f"interrupted in epoch {progress.epoch + 1}, batch {progress.step}; the same command resumes"
-            ) from None
+                f"interrupted in epoch {progress.epoch + 1}, batch {progress.step}; the same command with "
+                f"--run {self.run.path} resumes"
+            )
 
     def _probe(self, train: Encoded, epoch: int) -> None:
         """Let what does not fit in memory fail now and not in the middle of an epoch; nothing is learned from it."""
@@ -181,6 +180,7 @@ class Trainer:
                 if time.monotonic() - saved > 60 * s.checkpoint_minutes:
                     self.save(progress)
                     saved = time.monotonic()
+                self._stop_if_interrupted(progress)
         self.padding = padding_share(train, plan, s.width_growth)
 
     def _batch(

@@ -60,6 +60,7 @@ def test_batches_are_gathered_padded_right_and_in_order() -> None:
     rest = list(batches(data, plan, start=1))
     assert [y["label"].numpy().tolist() for _, y in rest] == [[3, 1], [4]]
     assert len(batches(data, plan, start=1)) == 2
+    assert list(batches(data, plan, start=len(plan))) == [], "a training may be stopped behind an epoch's last batch"
 
 
 def test_a_transform_sees_the_same_seed_when_an_epoch_is_resumed() -> None:
