@@ -19,7 +19,7 @@ from pipelines.data.inputs import Encoded, Plan, Transform, batches, epoch_plan,
 from pipelines.training.interrupts import deferred
 from pipelines.training.optimizer import make_optimizer
 from pipelines.training.probe import attempt, explained, longest
-from pipelines.training.runs import HISTORY, STATE, WEIGHTS, Run
+from pipelines.training.runs import HISTORY, STATE, TENSORBOARD, WEIGHTS, Run
 from pipelines.training.state import Progress, load_state, save_state
 from pipelines.training.step import Average, LossFunction, fetching, make_step
 
@@ -98,7 +98,7 @@ class Trainer:
         self.average = Average(self.model.trainable_variables, s.ema)
         self.steps: dict[bool, Callable[[Any], tuple[Any, Any, Any]]] = {}
         found = importlib.util.find_spec("tensorboard")
-        self.log = tf.summary.create_file_writer(str(self.run.path / "tensorboard")) if found else None
+        self.log = tf.summary.create_file_writer(str(self.run.path / TENSORBOARD)) if found else None
         self.wait = self.busy = 0.0
         self.step_seconds: list[float] = []
 

@@ -4,11 +4,14 @@ Every file is written under a temporary name and renamed. ``MANIFEST.json`` hold
 stands in it as ``pending`` before the rename, so that a kill at any moment leaves a folder that still verifies.
 """
 
+import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable
-from contextlib import suppress
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,8 @@ CONFIG = "config.json"
 WEIGHTS = "model.weights.h5"
 STATE = "state.npz"
 HISTORY = "history.csv"
+ENVIRONMENT = "environment.json"
+TENSORBOARD = "tensorboard"
 FORMAT = 1
 
 
@@ -42,10 +47,11 @@ class Run:
             self.path.mkdir(parents=True, exist_ok=True)
             writer(temporary)
             digest = sha256(temporary)
-            manifest = self.manifest() or {"format": FORMAT, "files": {}}
-            self._write_manifest(manifest | {"pending": {name: digest}})
-            os.replace(temporary, target)
-            self._write_manifest({**manifest, "files": {**manifest["files"], name: digest}, "pending": {}})
+            with self._manifest_held():
+                manifest = self.manifest() or {"format": FORMAT, "files": {}}
+                self._write_manifest(manifest | {"pending": {name: digest}})
+                os.replace(temporary, target)
+                self._write_manifest({**manifest, "files": {**manifest["files"], name: digest}, "pending": {}})
         except OSError as error:
             raise RuntimeError(f"{target}: cannot be written: {error.strerror or error}") from None
         finally:
@@ -104,13 +110,34 @@ class Run:
         return dict(manifest)
 
     def discard(self) -> None:
-        """Delete the files that the manifest lists, and the manifest; other files stay."""
-        for name in [*(self.manifest() or {"files": {}})["files"], MANIFEST]:
-            (self.path / name).unlink(missing_ok=True)
+        """Delete what a training has left in the folder.
+
+        Raises:
+            ValueError: other files are in it too; nothing was deleted.
+        """
+        own = {MANIFEST, TENSORBOARD, *(self.manifest() or {"files": {}})["files"]}
+        unfinished = [path for path in self.path.iterdir() if re.match(r"\.\d+\.", path.name)]
+        others = sorted({path.name for path in self.path.iterdir()} - own - {path.name for path in unfinished})
+        if others:
+            raise ValueError(f"--run {self.path}: holds {others[0]}, which is not of the run; name a new one")
+        shutil.rmtree(self.path / TENSORBOARD, ignore_errors=True)
+        for path in (*unfinished, *(self.path / name for name in own - {TENSORBOARD})):
+            path.unlink(missing_ok=True)
 
     def has(self, name: str) -> bool:
         """Say whether the run holds file ``name`` (without verifying it)."""
         return (self.path / name).is_file()
+
+    @contextmanager
+    def _manifest_held(self) -> Iterator[None]:
+        """Wait until no other process changes the manifest, such as an evaluation beside a training."""
+        if not self.has(CONFIG):
+            yield  # the run is just being made
+            return
+        with open(self.path / CONFIG, "rb") as file:  # the one file that is never replaced
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def _write_manifest(self, manifest: dict[str, Any]) -> None:
         temporary = self.path / f".{os.getpid()}.{MANIFEST}"
@@ -127,24 +154,61 @@ def sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def need_room(path: Path) -> None:
-    """Refuse a path at which no new run can begin.
+def need_trainable(path: Path) -> None:
+    """Refuse a path at which no run can begin or go on.
 
     Raises:
-        ValueError: ``path`` is a folder with other things in it, or a file.
+        ValueError: ``path`` is a file, a folder with other things in it, or a trained run without training state.
     """
-    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+    run = Run(path)
+    if path.is_file() or (path.is_dir() and any(path.iterdir()) and not run.has(CONFIG)):
         raise ValueError(f"--run {path}: exists and is no run folder; name a new one")
+    if run.has(ENVIRONMENT) and not run.has(STATE):
+        raise ValueError(
+            f"--run {path}: is a trained run without training state, which cannot go on; begin with it by "
+            f"--init {path}, and name a new --run"
+        )
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Let nobody else train at ``path`` in this block. Folders made for that are removed if they stay empty.
+
+    Raises:
+        ValueError: another process trains there.
+        RuntimeError: the folder cannot be made.
+    """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        held = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise RuntimeError(f"{path}: cannot be written: {error.strerror or error}") from None
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"--run {path}: another process is training it") from None
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(held)
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def create(path: Path, task: str, config: Any, data: dict[str, Any]) -> Run:
     """Start a run folder: ``config.json`` with the task, its configuration and the data it is trained on.
 
     Raises:
-        ValueError: ``path`` is a folder with other things in it, or a file.
+        ValueError: ``path`` is a folder with other things in it, or a file, or a run already.
     """
-    need_room(path)
+    need_trainable(path)
     run = Run(path)
+    if run.has(CONFIG):
+        raise ValueError(f"--run {path}: is a run already; name a new one")
     record = {"task": task, "version": __version__, "data": data, "config": configuration.to_dict(config)}
     run.write_json(CONFIG, record)
     return run

@@ -8,10 +8,9 @@ import h5py
 import numpy as np
 
 from pipelines.config import FILES
-from pipelines.training.loading import load_run
-from pipelines.training.runs import CONFIG, HISTORY, WEIGHTS, Run
+from pipelines.training.runs import CONFIG, ENVIRONMENT, HISTORY, WEIGHTS, Run
 
-COPIED = (HISTORY, "environment.json", "learning_curves.png", "metrics.json")
+COPIED = (HISTORY, ENVIRONMENT, "learning_curves.png", "metrics.json")
 
 
 def slim(run: str | Path, out: str | Path) -> Path:
@@ -23,10 +22,10 @@ def slim(run: str | Path, out: str | Path) -> Path:
     Raises:
         ValueError: the run cannot be loaded, or ``out`` exists.
     """
+    from pipelines.training.loading import load_run  # noqa: PLC0415  # Keras: a taken folder is told without
+
+    target = Run(need_new(out))
     loaded = load_run(run)
-    target = Run(Path(out).expanduser())
-    if target.path.exists():
-        raise ValueError(f"--out {target.path}: exists; name a new folder")
     record = loaded.run.read_json(CONFIG)
     record["data"]["spec"] = Path(record["data"]["spec"]).name
     named = {name: value for name, value in record["config"].items() if name in FILES}
@@ -36,6 +35,18 @@ def slim(run: str | Path, out: str | Path) -> Path:
     for name in (*loaded.task.Preprocessor.FILES, *(name for name in COPIED if loaded.run.has(name))):
         target.write(name, partial(shutil.copyfile, loaded.run.verified(name)))
     return target.path
+
+
+def need_new(out: str | Path) -> Path:
+    """Return the path of a folder that is not there yet.
+
+    Raises:
+        ValueError: something of this name exists.
+    """
+    target = Path(out).expanduser()
+    if target.exists():
+        raise ValueError(f"--out {target}: exists; name a new folder")
+    return target
 
 
 def halve(source: Path, target: Path) -> None:

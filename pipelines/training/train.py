@@ -20,7 +20,7 @@ from pipelines.training.evaluation import Decoder, encode_parts, encode_split, i
 from pipelines.training.fit import Trainer, say
 from pipelines.training.loading import Loaded, load_run
 from pipelines.training.rewarding import noise
-from pipelines.training.runs import CONFIG, STATE, Run, create, open_run, sha256
+from pipelines.training.runs import CONFIG, ENVIRONMENT, STATE, Run, alone, create, need_trainable, open_run, sha256
 from pipelines.training.step import LossFunction
 from pipelines.training.warm_start import adopt_preprocessor, fingerprint, settings_of, take_weights
 
@@ -63,13 +63,20 @@ def train(
     chosen = configuration.resolve(module.Config, module.PRESETS, preset, file, settings, base)
     folder = Path(run).expanduser() if run else Path("runs") / f"{task}-{time.strftime('%Y%m%d-%H%M%S')}"
     other = load_run(init) if init else None
+    need_trainable(folder)
     _set_up(chosen)
-    loaded, source = _prepare(task, chosen, data, folder, limit, other)
+    with alone(folder):
+        _fit(*_prepare(task, chosen, data, folder, limit, other), other)
+    return folder
+
+
+def _fit(loaded: Loaded, source: Source, other: Loaded | None) -> None:
+    chosen = loaded.config
     training = _training_examples(loaded, source)
     validation = encode_split(loaded, source, "validation")
     for sentence in source.cuts.values():
         say(sentence)
-    say(f"{len(training)} training and {len(validation)} validation examples; run {folder}")
+    say(f"{len(training)} training and {len(validation)} validation examples; run {loaded.run.path}")
     if not loaded.run.has(STATE):
         _begin(loaded, training, other)
     decoder = Decoder(_greedy(loaded), passes=chosen.epochs)
@@ -90,12 +97,11 @@ def train(
         _reward(loaded, training),
     )
     progress = trainer.fit(training)
-    loaded.run.write_json("environment.json", environment() | {"training_seconds": round(progress.seconds, 1)})
+    loaded.run.write_json(ENVIRONMENT, environment() | {"training_seconds": round(progress.seconds, 1)})
     if trainer.busy:
         share = trainer.wait / trainer.busy
         say(f"padding {trainer.padding:.1%} of the steps, waiting for input {share:.1%} of the time")
     say(f"best epoch {progress.best_epoch + 1}: validation {loaded.task.METRIC} {progress.best:.4f}")
-    return folder
 
 
 def _training_examples(loaded: Loaded, source: Source) -> Encoded:

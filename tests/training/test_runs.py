@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,18 @@ import pytest
 
 from pipelines import config as configuration
 from pipelines.sentiment_config import Config
-from pipelines.training.runs import CONFIG, MANIFEST, STATE, Run, create, open_run
+from pipelines.training.runs import (
+    CONFIG,
+    ENVIRONMENT,
+    MANIFEST,
+    STATE,
+    WEIGHTS,
+    Run,
+    alone,
+    create,
+    need_trainable,
+    open_run,
+)
 from pipelines.training.train import _same
 
 
@@ -98,3 +110,50 @@ def test_a_run_of_an_earlier_version_is_resumed_with_the_settings_it_did_not_kno
     assert _same(run.path, "sentiment", config, data) == run
     with pytest.raises(ValueError, match=r"label_smoothing: 0\.0 in the run, 0\.2 now"):
         _same(run.path, "sentiment", dataclasses.replace(config, label_smoothing=0.2), data)
+
+
+def test_a_trained_run_without_state_is_not_trained_over(tmp_path: Path) -> None:
+    config, data = Config(), {"spec": "synthetic"}
+    run = made(tmp_path)
+    for name in (WEIGHTS, ENVIRONMENT):
+        run.write_json(name, "kept")
+    with pytest.raises(ValueError, match=f"cannot go on; begin with it by --init {run.path}"):
+        need_trainable(run.path)
+    run.write_json(STATE, "begun")
+    need_trainable(run.path)
+    assert _same(run.path, "sentiment", config, data) == run
+
+
+def test_a_run_that_has_not_begun_gives_way_to_the_corrected_command(tmp_path: Path) -> None:
+    config, data = dataclasses.replace(Config(), epochs=3), {"spec": "synthetic"}
+    run = made(tmp_path)
+    run.write_json("labels.json", [])
+    (run.path / ".123.vocabulary.txt").write_text("cut")
+    (run.path / "tensorboard").mkdir()
+    (run.path / "notes.txt").write_text("mine")
+    before = sorted(run.path.iterdir())
+    with pytest.raises(ValueError, match=r"holds notes\.txt, which is not of the run"):
+        _same(run.path, "sentiment", config, data)
+    assert sorted(run.path.iterdir()) == before
+    (run.path / "notes.txt").unlink()
+    assert _same(run.path, "sentiment", config, data) == run
+    assert sorted(path.name for path in run.path.iterdir()) == [MANIFEST, CONFIG]
+    assert open_run(run.path)[1]["config"]["epochs"] == 3
+
+
+def test_one_process_trains_a_run(tmp_path: Path) -> None:
+    with alone(tmp_path / "runs" / "new"):
+        with pytest.raises(ValueError, match="another process is training it"), alone(tmp_path / "runs" / "new"):
+            pass
+        with alone(tmp_path / "runs" / "other"):
+            (tmp_path / "runs" / "other" / "config.json").write_text("{}")
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["other"]
+    with alone(tmp_path / "runs" / "other"):
+        pass
+
+
+def test_processes_that_write_into_one_run_keep_each_others_sums(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: Run(run.path).write_json(f"{n}.json", n), range(100)))
+    assert [run.read_json(f"{n}.json") for n in range(100)] == list(range(100))
