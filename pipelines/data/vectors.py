@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.data.sources.files import open_text
+from pipelines.data.sources.files import open_text, readable
 from pipelines.data.text import CONTINUES, RESERVED
 
 
@@ -34,20 +34,15 @@ def read_vectors(path: str | Path, words: Mapping[str, list[int]], width: int) -
         ValueError: the file cannot be read, a line is no word with D numbers, or no wanted word is in it.
     """
     found: dict[str, np.ndarray] = {}
-    try:
-        with open_text(Path(path).expanduser()) as file:
-            for number, line in enumerate(file, start=1):
-                parts = line.rstrip().rsplit(" ", width)
-                if number == 1 and len(line.split()) == 2:
-                    continue
-                if len(parts) != width + 1 or (number < 3 and len(line.split()) > width + 1):
-                    raise ValueError(
-                        f"{path}:{number}: has {len(line.split()) - 1} numbers, the embedding is {width} wide"
-                    )
-                if parts[0] in words and parts[0] not in found:
-                    found[parts[0]] = _numbers(parts[1:], f"{path}:{number}")
-    except (OSError, EOFError) as error:
-        raise ValueError(f"{path}: cannot be read: {error}") from None
+    with readable(Path(path)), open_text(Path(path).expanduser()) as file:
+        for number, line in enumerate(file, start=1):
+            parts = line.rstrip().rsplit(" ", width)
+            if number == 1 and len(line.split()) == 2:
+                continue
+            if len(parts) != width + 1 or (number < 3 and len(line.split()) > width + 1):
+                raise ValueError(f"{path}:{number}: has {len(line.split()) - 1} numbers, the embedding is {width} wide")
+            if parts[0] in words and parts[0] not in found:
+                found[parts[0]] = _numbers(parts[1:], f"{path}:{number}")
     if not found:
         raise ValueError(f"{path}: holds none of the {len(words)} pieces of the vocabulary")
     ids = [row for word in found for row in words[word]]

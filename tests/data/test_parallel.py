@@ -39,11 +39,12 @@ def test_packed_files_and_a_byte_order_mark(tmp_path):
 
 
 def test_invalid_bytes_cost_their_pair_and_no_other(tmp_path):
-    spec = write(tmp_path, train_en="a\nb\nc\n", train_de=b"x\n\xff\nz\n")
+    spec = write(tmp_path, train_en=b"a\nb\n\xff\n\xff\nc\n", train_de=b"x\n\xff\ny\n\xff\nz\n")
     problems: list[Problem] = []
     pairs = [(e["source"], e["target"]) for e in open_parallel(spec, "en", "de").read("train", problems.append)]
     assert pairs == [("a", "x"), ("c", "z")]
-    assert problems[0].where.endswith("train.en:2") and "UTF-8" in problems[0].reason
+    assert [p.where.rsplit("/", 1)[1] for p in problems] == ["train.de:2", "train.en:3", "train.en:4"]
+    assert {p.reason for p in problems} == {"is not valid UTF-8: invalid start byte"}
 
 
 def test_uneven_files_are_refused_with_both_counts(tmp_path):
@@ -65,6 +66,13 @@ def test_a_wrong_language_is_named(tmp_path, languages, message):
         open_parallel(write(tmp_path, train_en="a\n", train_de="x\n"), *languages)
 
 
+@pytest.mark.parametrize(("languages", "missing"), [(("en", "de"), "--target de"), (("de", "en"), "--source de")])
+@pytest.mark.parametrize("others", [{}, {"train_csv": "en,de\na,b\n"}, {"README_md": "x"}])
+def test_one_side_alone_is_told_what_it_lacks(tmp_path, languages, missing, others):
+    with pytest.raises(ValueError, match=rf"{missing}: expected files SPLIT\.de; .* has files in en(, md)?$"):
+        open_parallel(write(tmp_path, train_en="a\n", **others), *languages)
+
+
 def test_a_split_without_partner_is_named(tmp_path):
     spec = write(tmp_path, train_en="a\n", train_de="x\n", val_de="y\n")
     with pytest.raises(ValueError, match=r"val\.de has no partner val\.en"):
@@ -76,3 +84,8 @@ def test_what_is_no_parallel_folder_is_left_to_others(tmp_path):
         open_parallel(write(tmp_path, train_csv="source,target\na,b\n", test_csv="source,target\n"), "a", "b") is None
     )
     assert open_parallel(str(tmp_path / "nowhere"), "a", "b") is None
+    beside = write(tmp_path, README_md="x", LICENSE_txt="x")
+    assert open_parallel(beside, "source", "target") is None
+    (tmp_path / "train.csv").unlink(), (tmp_path / "test.csv").unlink()
+    with pytest.raises(ValueError, match=r"--source a: expected files SPLIT\.a; .* has files in md, txt"):
+        open_parallel(beside, "a", "b")

@@ -72,6 +72,18 @@ def test_the_tree_of_librispeech(tmp_path):
     assert rows(source, "validation")[0]["speaker"] == "84"
 
 
+def test_bytes_that_are_no_utf8_cost_their_line_of_a_tree(tmp_path):
+    (tmp_path / "lj" / "wavs").mkdir(parents=True)
+    (tmp_path / "lj" / "metadata.csv").write_bytes(b"LJ1|One\nLJ2|caf\xff\nLJ3|Three\n")
+    chapter = tmp_path / "libri" / "train-clean-100" / "19" / "198"
+    chapter.mkdir(parents=True)
+    (chapter / "19-198.trans.txt").write_bytes(b"19-198-0000 GO\n19-198-0001 ST\xffOP\n19-198-0002 ON\n")
+    for folder, split in (("lj", "all"), ("libri", "train")):
+        problems = []
+        assert len(rows(open_recordings(str(tmp_path / folder)), split, problems)) == 2
+        assert len(problems) == 1 and problems[0].endswith(":2: the text is not valid UTF-8")
+
+
 def test_the_tree_of_common_voice(tmp_path):
     (tmp_path / "clips").mkdir()
     for split in ("train", "dev", "other"):

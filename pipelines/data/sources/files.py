@@ -7,17 +7,21 @@ import hashlib
 import io
 import json
 import lzma
+import re
+import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 from pipelines.config import nearest
-from pipelines.data.sources.source import Example, OnProblem, Problem, Reader, Source
+from pipelines.data.sources.source import SPLIT_NAMES, Example, OnProblem, Problem, Reader, Source
 
 TABLES = (".csv", ".tsv", ".jsonl")
 PACKED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 Columns = Mapping[str, tuple[str, ...]]
 """Field of the example -> the column names under which it is usually found, or the one the user gave."""
+_HALF = re.compile(r"[\ud800-\udfff]")
 
 
 def stem(path: Path) -> str:
@@ -41,6 +45,38 @@ def open_text(path: Path) -> TextIO:
     opener = PACKED.get(path.suffix.lower(), open)
     raw = opener(path, "rb")
     return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline="")
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Name the file that is read within when it cannot be opened or unpacked.
+
+    Raises:
+        ValueError: in place of every error that reading a plain or compressed file has.
+    """
+    try:
+        yield
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise ValueError(f"{path}: cannot be read: {error}") from None
+
+
+def lines(path: Path) -> Iterator[str]:
+    """Stream the lines of a plain or compressed text file with their ends.
+
+    Raises:
+        ValueError: the file cannot be read.
+    """
+    with readable(path), open_text(path) as file:
+        yield from file
+
+
+def broken(text: str) -> str:
+    """Say why a text cannot be used, or nothing: its bytes were no UTF-8, or it could not be written as UTF-8."""
+    if text.isascii():
+        return ""
+    if "�" in text:
+        return "is not valid UTF-8"
+    return "holds half of a surrogate pair, which is no character" if _HALF.search(text) else ""
 
 
 def fingerprint(paths: list[Path]) -> str:
@@ -86,61 +122,87 @@ def open_tables(spec: str, columns: Columns, optional: tuple[str, ...] = ()) -> 
 
 
 def _one_file(path: Path, columns: Columns, optional: tuple[str, ...]) -> dict[str, Reader]:
-    names = {str(row["split"]) for _, row in rows(path, lambda problem: None) if row.get("split")}
+    names = sorted({_split(row) for _, row in rows(path, lambda problem: None)} - {""})
     if not names:
         known = stem(path) if stem(path) in ("train", "test", "validation") else "all"
         return {known: table_reader(path, columns, optional)}
-    return {name: table_reader(path, columns, optional, split=name) for name in sorted(names)}
+    telling = next((name for name in SPLIT_NAMES["train"] if name in names), names[0])
+    return {name: table_reader(path, columns, optional, name, strays=name == telling) for name in names}
 
 
-def table_reader(path: Path, columns: Columns, optional: tuple[str, ...] = (), split: str | None = None) -> Reader:
-    """Return a function that streams the examples of one table, of one ``split`` where it has such a column."""
+def _split(row: Mapping[str, Any]) -> str:
+    value = row.get("split")
+    return "" if value is None else str(value).strip()
+
+
+def table_reader(
+    path: Path, columns: Columns, optional: tuple[str, ...] = (), split: str | None = None, strays: bool = False
+) -> Reader:
+    """Return a function that streams the examples of one table, of one ``split`` where it has such a column.
+
+    With ``strays`` it reports the rows that are of no split. A row of JSON lines that lacks a column is reported, and
+    reading raises ValueError where no row has it.
+    """
 
     def read(on_problem: OnProblem) -> Iterator[Example]:
+        there: set[str] = set()
         for line, row in rows(path, on_problem):
-            if split is not None and str(row.get("split")) != split:
-                continue
             where = f"{path}:{line}"
-            example = _example(row, columns, optional, where)
-            example["id"] = str(row.get("id") or f"{stem(path)}:{line}")
-            example["where"] = where
-            if any("�" in value for value in example.values() if isinstance(value, str)):
-                on_problem(Problem(where, "the text is not valid UTF-8"))
+            if split is not None and (own := _split(row)) != split:
+                if strays and not own:
+                    on_problem(Problem(where, "the split is empty"))
                 continue
+            found = {name: _column(row, candidates) for name, candidates in columns.items()}
+            lacking = next((name for name, column in found.items() if column is None and name not in optional), "")
+            if lacking:
+                if lacking not in there and not _anywhere(path, columns[lacking]):
+                    raise ValueError(f"{where}: {_lacks(row, lacking, columns)}{_hint(row, lacking, columns)}")
+                there.add(lacking)
+                on_problem(Problem(where, _lacks(row, lacking, columns)))
+                continue
+            example = {name: row[column] for name, column in found.items() if column is not None}
+            example["id"] = str(row.get("id") or f"{stem(path)}:{line}")
+            reason = next((broken(value) for value in example.values() if isinstance(value, str) and broken(value)), "")
+            if reason:
+                on_problem(Problem(where, f"the text {reason}"))
+                continue
+            example["where"] = where
             yield example
 
     return read
 
 
-def _example(row: Mapping[str, Any], columns: Columns, optional: tuple[str, ...], where: str) -> Example:
-    example: Example = {}
-    for name, candidates in columns.items():
-        found = next((column for column in candidates if column in row), None)
-        if found is not None:
-            example[name] = row[found]
-        elif name not in optional:
-            given = ", ".join(candidates)
-            there = ", ".join(map(str, row))
-            hint = nearest(candidates[0], [str(column) for column in row])
-            option = name if name in ("source", "target") else f"{name}-column"
-            hint = hint or (f"; name yours with --{option}" if len(candidates) > 1 else "")
-            raise ValueError(f"{where}: no column for {name} (one of: {given}); there are: {there}{hint}")
-    return example
+def _column(row: Mapping[str, Any], candidates: tuple[str, ...]) -> str | None:
+    return next((column for column in candidates if column in row), None)
+
+
+def _anywhere(path: Path, candidates: tuple[str, ...]) -> bool:
+    """Say whether some row of JSON lines has the column; other tables have the same columns in every row."""
+    return kind(path) == ".jsonl" and any(_column(row, candidates) for _, row in rows(path, lambda problem: None))
+
+
+def _lacks(row: Mapping[str, Any], name: str, columns: Columns) -> str:
+    there = ", ".join(map(str, row)) or "none"
+    return f"no column for {name} (one of: {', '.join(columns[name])}); there are: {there}"
+
+
+def _hint(row: Mapping[str, Any], name: str, columns: Columns) -> str:
+    option = name if name in ("source", "target") else f"{name}-column"
+    hint = nearest(columns[name][0], [str(column) for column in row])
+    return hint or (f"; name yours with --{option}" if len(columns[name]) > 1 else "")
 
 
 def rows(path: Path, on_problem: OnProblem) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Stream (line number, row) of a table; a row that cannot be parsed goes to ``on_problem``."""
-    with open_text(path) as file:
-        try:
-            yield from (
-                _json_rows(path, file, on_problem) if kind(path) == ".jsonl" else _csv_rows(path, file, on_problem)
-            )
-        except (OSError, EOFError, lzma.LZMAError) as error:
-            raise ValueError(f"{path}: cannot be read: {error}") from None
+    """Stream (line number, row) of a table; a row that cannot be parsed goes to ``on_problem``.
+
+    Raises:
+        ValueError: the file or its header cannot be read.
+    """
+    return _json_rows(path, on_problem) if kind(path) == ".jsonl" else _csv_rows(path, on_problem)
 
 
-def _json_rows(path: Path, file: TextIO, on_problem: OnProblem) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(file, start=1):
+def _json_rows(path: Path, on_problem: OnProblem) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(lines(path), start=1):
         if not line.strip():
             continue
         try:
@@ -154,22 +216,45 @@ def _json_rows(path: Path, file: TextIO, on_problem: OnProblem) -> Iterator[tupl
             on_problem(Problem(f"{path}:{number}", f"expected a JSON object, came {type(row).__name__}"))
 
 
-def _csv_rows(path: Path, file: TextIO, on_problem: OnProblem) -> Iterator[tuple[int, dict[str, Any]]]:
+def _csv_rows(path: Path, on_problem: OnProblem) -> Iterator[tuple[int, dict[str, Any]]]:
     csv.field_size_limit(2**24)  # the default of 128 KiB refuses long reviews
     tabs = kind(path) == ".tsv"
-    reader = csv.reader(file, delimiter="\t" if tabs else ",", quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL)
-    header = [name.strip() for name in next(reader, [])]
+    reader = csv.reader(
+        lines(path),
+        delimiter="\t" if tabs else ",",
+        quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
+        strict=True,
+    )
+    try:
+        header = [name.strip() for name in next(reader, [])]
+    except csv.Error as error:
+        raise ValueError(f"{path}:1: the header cannot be parsed: {error}") from None
     for separator, found in (("\t", "tabs, which belong into a .tsv"), (";", "semicolons")):
         if len(header) == 1 and separator in header[0]:
             raise ValueError(f"{path}:1: expected columns separated by {'tabs' if tabs else 'commas'}, came {found}")
-    line = reader.line_num + 1
-    try:
-        for values in reader:
-            if len(values) == len(header):
-                yield line, dict(zip(header, values, strict=True))
-            elif values:
-                reason = f"has {len(values)} columns, the header has {len(header)}"
+    for line, values in _parsed(path, reader, on_problem):
+        if len(values) == len(header):
+            yield line, dict(zip(header, values, strict=True))
+        elif values:
+            on_problem(Problem(f"{path}:{line}", f"has {len(values)} columns, the header has {len(header)}"))
+
+
+def _parsed(path: Path, reader: Any, on_problem: OnProblem) -> Iterator[tuple[int, list[str]]]:
+    """Stream (first line, fields); each line of a row that cannot be parsed goes to ``on_problem``.
+
+    A quote that is not closed takes in the lines behind it; the share of bad rows is true when all are reported.
+    """
+    while True:
+        first = reader.line_num + 1
+        try:
+            values = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            reason = f"stands in a quoted text that begins in line {first} and is not closed properly"
+            if first == reader.line_num:
+                reason = f"cannot be parsed: {error}"
+            for line in range(first, reader.line_num + 1):
                 on_problem(Problem(f"{path}:{line}", reason))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        on_problem(Problem(f"{path}:{line}", f"cannot be parsed: {error}"))
+        else:
+            yield first, values

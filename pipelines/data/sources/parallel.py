@@ -1,11 +1,10 @@
 """Raw sentence pairs from parallel files: ``train.en`` and ``train.de`` hold line by line the same sentences."""
 
-import itertools
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
-from typing import BinaryIO
 
-from pipelines.data.sources.files import PACKED, TABLES, fingerprint
+from pipelines.data.sources.files import PACKED, TABLES, fingerprint, kind, readable
 from pipelines.data.sources.source import Example, OnProblem, Problem, Reader, Source
 
 
@@ -25,13 +24,14 @@ def open_parallel(spec: str, source: str, target: str) -> Source | None:
     """
     path = Path(spec).expanduser()
     found = _by_language(path) if path.is_dir() else {}
-    if len(found) < 2:
+    if not {source, target} & found.keys() and (len(found) < 2 or any(map(kind, path.iterdir()))):
         return None
     if source == target:
         raise ValueError(f"--source {source} --target {target}: expected two different languages")
     for option, language in (("--source", source), ("--target", target)):
         if language not in found:
-            raise ValueError(f"{option} {language}: {spec} has files in {', '.join(sorted(found))}; name one of them")
+            endings = ", ".join(sorted(found))
+            raise ValueError(f"{option} {language}: expected files SPLIT.{language}; {spec} has files in {endings}")
     alone = sorted(set(found[source]) ^ set(found[target]))
     if alone:
         here, there = (source, target) if alone[0] in found[source] else (target, source)
@@ -62,27 +62,26 @@ def pair_reader(split: str, source: Path, target: Path) -> Reader:
     """
 
     def read(on_problem: OnProblem) -> Iterator[Example]:
-        with _open(source) as left, _open(target) as right:
-            for number, pair in enumerate(itertools.zip_longest(left, right), start=1):
-                if None in pair:
-                    counts = {path.name: _count(path) for path in (source, target)}
-                    told = " and ".join(f"{name} {count}" for name, count in counts.items())
-                    raise ValueError(f"{source.parent}: expected as many lines in one file as in the other, got {told}")
-                where = f"{source}:{number}"
+        sides = zip_longest(_lines(source), _lines(target))
+        for number, pair in enumerate(sides, start=1):
+            if None in pair:
+                counts = {path.name: sum(1 for _ in _lines(path)) for path in (source, target)}
+                told = " and ".join(f"{name} {count}" for name, count in counts.items())
+                raise ValueError(f"{source.parent}: expected as many lines in one file as in the other, got {told}")
+            texts = []
+            for path, line in zip((source, target), pair, strict=True):
                 try:
-                    texts = [line.rstrip(b"\r\n").decode("utf-8-sig" if number == 1 else "utf-8") for line in pair]
+                    texts.append(line.rstrip(b"\r\n").decode("utf-8-sig" if number == 1 else "utf-8"))
                 except UnicodeDecodeError as error:
-                    on_problem(Problem(where, f"the pair is not valid UTF-8: {error.reason}"))
-                    continue
+                    on_problem(Problem(f"{path}:{number}", f"is not valid UTF-8: {error.reason}"))
+                    break
+            else:
+                where = f"{source}:{number}"
                 yield {"id": f"{split}:{number}", "where": where, "source": texts[0], "target": texts[1]}
 
     return read
 
 
-def _open(path: Path) -> BinaryIO:
-    return PACKED.get(path.suffix.lower(), open)(path, "rb")
-
-
-def _count(path: Path) -> int:
-    with _open(path) as file:
-        return sum(1 for _ in file)
+def _lines(path: Path) -> Iterator[bytes]:
+    with readable(path), PACKED.get(path.suffix.lower(), open)(path, "rb") as file:
+        yield from file

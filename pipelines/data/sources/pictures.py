@@ -115,11 +115,12 @@ def _reader(rows: Rows, find: Finder, folder: Path) -> Reader:
 
 def usable(caption: str, where: str, on_problem: OnProblem) -> bool:
     """Say whether a caption has any letter; hand it to ``on_problem`` when not."""
-    if re.search(r"[^\W\d_]", caption) and "�" not in caption:
-        return True
-    reason = "the caption is not valid UTF-8" if "�" in caption else f"the caption has no word ({caption.strip()!r})"
-    on_problem(Problem(where, reason))
-    return False
+    reason = files.broken(caption)
+    if not reason and not re.search(r"[^\W\d_]", caption):
+        reason = f"has no word ({caption.strip()!r})"
+    if reason:
+        on_problem(Problem(where, f"the caption {reason}"))
+    return not reason
 
 
 # ----------------------------------------------------------------------------------------------------- layouts
@@ -143,20 +144,18 @@ def _flickr(spec: str, folder: Path, tokens: Path) -> Source:
 
 def _token_rows(path: Path, on_problem: OnProblem) -> Iterator[Row]:
     """Lines ``NAME#NUMBER, tab, caption``."""
-    with files.open_text(path) as file:
-        for number, line in enumerate(file, start=1):
-            name, tab, caption = line.rstrip("\r\n").partition("\t")
-            where = f"{path}:{number}"
-            if tab:
-                yield Row(name.rpartition("#")[0] or name, (caption,), where)
-            elif line.strip():
-                on_problem(Problem(where, "expected NAME#NUMBER, a tab and a caption"))
+    for number, line in enumerate(files.lines(path), start=1):
+        name, tab, caption = line.rstrip("\r\n").partition("\t")
+        where = f"{path}:{number}"
+        if tab:
+            yield Row(name.rpartition("#")[0] or name, (caption,), where)
+        elif line.strip():
+            on_problem(Problem(where, "expected NAME#NUMBER, a tab and a caption"))
 
 
 def _listed(rows: Rows, path: Path, on_problem: OnProblem) -> Iterator[Row]:
     """The rows of the pictures in a split list, in the list's order."""
-    with files.open_text(path) as file:
-        wanted = {line.strip(): number for number, line in enumerate(file, start=1) if line.strip()}
+    wanted = {line.strip(): number for number, line in enumerate(files.lines(path), start=1) if line.strip()}
     found: dict[str, list[Row]] = {name: [] for name in wanted}
     for row in rows(on_problem if path.match(SPLIT_LISTS["train"]) else lambda _: None):
         if row.name in found:

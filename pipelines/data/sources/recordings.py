@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from pipelines.data.sources.files import Columns, fingerprint, open_tables, table_reader
+from pipelines.data.sources.files import Columns, broken, fingerprint, lines, open_tables, table_reader
 from pipelines.data.sources.source import Example, OnProblem, Problem, Reader, Source
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -68,7 +68,7 @@ def _ljspeech(spec: str, path: Path) -> Source | None:
         return None
 
     def read(on_problem: OnProblem) -> Iterator[Example]:
-        for number, line in enumerate(table.read_text("utf-8").splitlines(), 1):
+        for number, line in _whole(table, on_problem):
             fields = line.split("|")
             if len(fields) not in (2, 3):
                 on_problem(Problem(f"{table}:{number}", f"expected ID|text|normalised text, came {len(fields)} fields"))
@@ -77,6 +77,15 @@ def _ljspeech(spec: str, path: Path) -> Source | None:
             yield {"id": fields[0], "where": f"{table}:{number}", "audio": str(sound), "text": fields[-1]}
 
     return Source(spec, {"all": read}, fingerprint([table]))
+
+
+def _whole(path: Path, on_problem: OnProblem) -> Iterator[tuple[int, str]]:
+    """Stream number and text of the lines that are valid UTF-8."""
+    for number, line in enumerate(lines(path), start=1):
+        if broken(line):
+            on_problem(Problem(f"{path}:{number}", f"the text {broken(line)}"))
+        else:
+            yield number, line.rstrip("\r\n")
 
 
 def _librispeech(spec: str, path: Path) -> Source | None:
@@ -103,7 +112,7 @@ def _librispeech(spec: str, path: Path) -> Source | None:
 def _chapters(transcripts: list[Path]) -> Reader:
     def read(on_problem: OnProblem) -> Iterator[Example]:
         for file in transcripts:
-            for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
+            for number, line in _whole(file, on_problem):
                 name, _, text = line.strip().partition(" ")
                 where = f"{file}:{number}"
                 if not text:
