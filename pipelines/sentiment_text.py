@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -20,6 +21,7 @@ from pipelines.sentiment_config import Config
 
 CHUNK = 512
 """Examples that are segmented together."""
+_WHOLE = re.compile(r"[+-]?\d{1,18}(\.0+)?")  # of thousands of digits int() makes no number
 
 
 class Preprocessor(tf.Module):
@@ -101,15 +103,26 @@ def load_preprocessor(config: Config, folder: Path) -> Preprocessor:
 
 
 def _plain(label: Any) -> str:
+    if label is None or (isinstance(label, float | np.floating) and np.isnan(label)):
+        return ""
     whole = isinstance(label, bool) or (isinstance(label, float) and label.is_integer())
-    return str(int(label)) if whole else str(label).strip()
+    plain = str(int(label)) if whole else str(label).strip()
+    return plain.split(".")[0] if _WHOLE.fullmatch(plain) else plain
 
 
 def label_name(label: Any, names: tuple[str, ...] = ()) -> str:
-    """Return the name of a label: integers are looked up in ``names``; without names 0 is negative, 1 positive."""
+    """Return the name of a label, empty where there is none.
+
+    Integers (``1.0`` is one) are looked up in ``names``, and one beyond them has no name; without names 0 is negative,
+    1 positive, and any other its own name. None and NaN are no label.
+    """
     plain = _plain(label)
-    names = names or ("negative", "positive")
-    return names[int(plain)] if plain.isdecimal() and int(plain) < len(names) else plain
+    known = names or ("negative", "positive")
+    if not _WHOLE.fullmatch(plain):
+        return plain
+    if plain.isdecimal() and int(plain) < len(known):
+        return known[int(plain)]
+    return "" if names else plain
 
 
 def encode(
@@ -150,11 +163,17 @@ def _unusable(example: Example, index: Mapping[str, int], config: Config) -> str
     if not isinstance(example["text"], str) or not example["text"].strip():
         return f"the text is empty or no text ({example['text']!r})"
     name = label_name(example["label"], config.labels)
-    return "" if name in index else f"unknown label {name!r}; the labels are {', '.join(index)}"
+    return "" if name in index else _unknown(example["label"], name, index)
+
+
+def _unknown(label: Any, name: str, names: Iterable[str]) -> str:
+    shown = name or _plain(label)
+    return f"unknown label {shown!r}; the labels are {', '.join(names)}" if shown else "the label is empty"
 
 
 def facets(config: Config, example: Example) -> Facets:
     """View an example as validation does: its text, and its label by name."""
     seen = usual_facets({"text": example["text"]})
     label = label_name(example["label"], config.labels)
-    return replace(seen, label=label, problem=seen.problem or ("" if label else "the label is empty"))
+    problem = "" if label else _unknown(example["label"], label, config.labels)
+    return replace(seen, label=label, problem=seen.problem or problem)

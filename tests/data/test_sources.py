@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipelines.data.sources import files, folders
@@ -241,6 +242,23 @@ def test_a_limit_holds_no_more_examples_than_it_keeps() -> None:
         ("pos", (), "pos"),
         (2, ("bad", "middling", "good"), "good"),
         (" good ", ("bad", "good"), "good"),
+        ("1.0", (), "positive"),
+        (" 0.00", (), "negative"),
+        ("2.0", ("bad", "middling", "good"), "good"),
+        ("2.5", ("bad", "middling", "good"), "2.5"),
+        ("v1.0", (), "v1.0"),
+        (-1, (), "-1"),
+        ("+1", (), "+1"),
+        ("02", (), "02"),
+        (None, (), ""),
+        (float("nan"), (), ""),
+        (np.float32("nan"), ("bad", "good"), ""),
+        (np.int64(1), ("bad", "good"), "good"),
+        (2, ("bad", "good"), ""),
+        ("2.0", ("bad", "good"), ""),
+        (-1, ("bad", "good"), ""),
+        ("+1", ("bad", "good"), ""),
+        ("mixed", ("bad", "good"), "mixed"),
     ],
 )
 def test_label_names(label: Any, names: tuple[str, ...], expected: str) -> None:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from pipelines import sentiment, train
 from pipelines.sentiment_config import Config
-from pipelines.sentiment_text import Preprocessor, encode, fit_preprocessor
+from pipelines.sentiment_text import Preprocessor, encode, facets, fit_preprocessor
 from pipelines.training.loading import load_run
 
 PLAIN = Config(
@@ -52,6 +52,26 @@ def test_the_adversarial_step_has_its_norm_and_raises_the_loss() -> None:
     step = sentiment._worst_direction(tf.random.normal(embedded.shape, seed=1), embedded, config)
     size = 0.2 * np.linalg.norm(embedded.numpy(), axis=-1).mean()
     np.testing.assert_allclose(np.sqrt((step.numpy() ** 2).sum((1, 2))), size, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("label", "reason"),
+    [
+        (None, "the label is empty"),
+        (float("nan"), "the label is empty"),
+        (" ", "the label is empty"),
+        (3, "unknown label '3'; the labels are bad, good, mixed"),
+        ("7.0", "unknown label '7'; the labels are bad, good, mixed"),
+        (-1, "unknown label '-1'; the labels are bad, good, mixed"),
+    ],
+)
+def test_what_is_no_label_is_a_named_problem_and_no_class(label: Any, reason: str) -> None:
+    rows = [*EXAMPLES, {"id": "4", "where": "x:4", "text": "fine", "label": label}]
+    preprocessor = fit_preprocessor(PLAIN, iter(rows))
+    assert preprocessor.labels == ("bad", "good", "mixed")
+    encoded = encode(preprocessor, PLAIN, rows)
+    assert encoded.dropped == [f"x:4: {reason}"] and len(encoded) == 4
+    assert facets(PLAIN, rows[4]).problem == reason and not facets(PLAIN, rows[0]).problem
 
 
 @pytest.mark.parametrize(
