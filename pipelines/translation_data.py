@@ -2,9 +2,11 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterable
+import json
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +21,7 @@ from pipelines.translation_config import Config
 
 CHUNK = 512
 COPIED_WORDS = 3  # up to so many words may be the same in both languages: names, numbers
+COPIED_CHARACTERS = 30  # the same where no white space tells words apart: Chinese, Japanese, Thai
 SHORT, EXTREME = 60, 9  # beyond so many characters, one side may be at most so many times as long as the other
 
 
@@ -52,12 +55,28 @@ class Preprocessor(tf.Module):
 
 
 def fit_preprocessor(config: Config, examples: Iterable[Example]) -> Preprocessor:
-    """Learn the pieces from both sides together, whose texts are not kept, or from each side alone."""
+    """Learn the pieces from both sides together or from each side alone; no texts are kept in memory."""
     pairs = ((str(example["source"]), str(example["target"])) for example in examples)
-    together = config.vocabulary == "joint"
-    sides: Iterable[Iterable[str]] = [itertools.chain.from_iterable(pairs)] if together else zip(*pairs, strict=True)
-    learnt = [SubwordVocabulary(learn_vocabulary(side, config.vocabulary_size, config.lowercase)) for side in sides]
-    return Preprocessor(learnt[0], learnt[-1], config)
+
+    def learnt(texts: Iterable[str]) -> SubwordVocabulary:
+        return SubwordVocabulary(learn_vocabulary(texts, config.vocabulary_size, config.lowercase))
+
+    if config.vocabulary == "joint":
+        both = learnt(itertools.chain.from_iterable(pairs))
+        return Preprocessor(both, both, config)
+    with tempfile.TemporaryFile(
+        "w+", encoding="utf-8"
+    ) as targets:  # the pairs come once, and may be larger than memory
+        source = learnt(_aside(pairs, targets))
+        targets.seek(0)
+        return Preprocessor(source, learnt(map(json.loads, targets)), config)
+
+
+def _aside(pairs: Iterable[tuple[str, str]], targets: TextIO) -> Iterator[str]:
+    """Stream the sources, and write the targets into a file, a JSON text a line."""
+    for source, target in pairs:
+        targets.write(json.dumps(target) + "\n")
+        yield source
 
 
 def load_preprocessor(config: Config, folder: Path) -> Preprocessor:
@@ -133,7 +152,7 @@ def refused(example: Example) -> str:
     source, target = (example[side].strip() for side in ("source", "target"))
     if not source or not target:
         return f"the {'target' if source else 'source'} is empty"
-    if source == target and len(source.split()) > COPIED_WORDS:
+    if source == target and (len(source.split()) > COPIED_WORDS or len(source) > COPIED_CHARACTERS):
         return "the target is a copy of the source"
     short, long = sorted((len(source), len(target)))
     if long > SHORT and long > EXTREME * short:
