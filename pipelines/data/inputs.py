@@ -72,15 +72,16 @@ class Encoded:
 
 
 def widths(longest: int, growth: float = GROWTH, smallest: int = 8) -> np.ndarray:
-    """Return the padded widths, int32 [W]: multiples of 8 that rise geometrically and end where ``longest`` fits.
+    """Return the padded widths, int32 [W]: they rise geometrically and end where ``longest`` fits.
 
-    About 15 widths cover 1 to 400 steps: few enough to compile each once, and a batch wastes under a quarter. What
-    compiling a width costs is that of tens of steps, so a short training does better with a larger ``growth``.
+    They are multiples of 8, below ``GROWTH`` of 4. About 15 widths cover 1 to 400 steps: few enough to compile each
+    once, and a batch wastes under a quarter. What compiling a width costs is that of tens of steps, so a short training
+    does better with a larger ``growth``, and a long one of short rows with a smaller.
     """
-    steps = [smallest]
+    steps, unit = [smallest], 8 if growth >= GROWTH else 4
     while steps[-1] < longest:
-        steps.append(int(np.ceil(steps[-1] * growth / 8) * 8))
-    steps[-1] = max(smallest, int(np.ceil(longest / 8) * 8))
+        steps.append(int(np.ceil(steps[-1] * growth / unit) * unit))
+    steps[-1] = max(smallest, int(np.ceil(longest / unit) * unit))
     return np.array(steps, np.int32)
 
 

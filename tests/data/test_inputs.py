@@ -86,8 +86,9 @@ def test_no_thread_tunes_the_input_and_makes_the_end_of_an_epoch_wait() -> None:
 def test_widths_rise_and_end_where_the_longest_fits(longest: int, growth: float) -> None:
     steps = widths(longest, growth)
     assert (np.diff(steps) > 0).all()
-    assert (steps % 8 == 0).all()
-    assert longest <= steps[-1] < longest + 8
+    unit = 8 if growth >= 1.25 else 4
+    assert (steps % unit == 0).all()
+    assert longest <= steps[-1] < max(longest + unit, 9)
     assert len(steps) <= 2 + np.log(longest) / np.log(growth)
 
 
