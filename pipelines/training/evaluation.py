@@ -161,7 +161,8 @@ def evaluate(
         split: which split.
         out: folder for ``metrics.json`` and ``predictions.jsonl``; the run itself when left out.
         against: a second run, compared on the same examples by paired bootstrap.
-        **decoding: settings out of ``config.DECODING`` that replace the run's own, e.g. ``beam_width=1``.
+        **decoding: settings out of ``config.DECODING`` that replace the run's own, and those of ``against``, e.g.
+            ``beam_width=1``.
 
     Returns:
         The content of ``metrics.json``.
@@ -180,7 +181,7 @@ def evaluate(
     record = measure(loaded, source, split, predictions)
     record |= {"skipped": len(encoded.dropped), "seconds": round(seconds, 2)}
     if against is not None:
-        record["against"] = _compare(loaded, predictions, against, source, split)
+        record["against"] = _compare(loaded, predictions, load_run(against, **decoding), source, split)
     folder = Run(Path(out).expanduser() if out is not None else loaded.run.path)
     folder.write_json(METRICS, record)
     lines = "".join(json.dumps(p, ensure_ascii=False) + "\n" for p in predictions)
@@ -205,16 +206,17 @@ def measure(loaded: Loaded, source: Source, split: str, predictions: list[dict[s
 
 
 def _compare(
-    loaded: Loaded, predictions: list[dict[str, Any]], against: str | Path, source: Source, split: str
+    loaded: Loaded, predictions: list[dict[str, Any]], other: Loaded, source: Source, split: str
 ) -> dict[str, Any]:
-    other = load_run(against)
+    against = other.run.path
     if other.task.NAME != loaded.task.NAME:
         raise ValueError(f"--against {against}: is a {other.task.NAME} run, the first is {loaded.task.NAME}")
     others = Decoder(settled(other, source))(encode_split(other, source, split))
     if [p["id"] for p in others] != [p["id"] for p in predictions]:
         raise ValueError(f"--against {against}: the two runs cannot use the same examples of {source.spec}")
     scorers = loaded.task.scorer(predictions), other.task.scorer(others)
-    return {"run": Path(against).name, "differences": paired_bootstrap(*scorers, len(predictions))}
+    differences = paired_bootstrap(*scorers, len(predictions))
+    return {"run": against.name, "decode": other.task.decode_name(other.config), "differences": differences}
 
 
 def table(record: dict[str, Any]) -> str:
@@ -226,7 +228,7 @@ def table(record: dict[str, Any]) -> str:
     for name, gap in record.get("against", {}).get("differences", {}).items():
         lines.append(
             f"  {name:<12} {gap['difference']:+9.4f}   95 % {gap['low']:+.4f} to {gap['high']:+.4f}, "
-            f"p = {gap['p_value']:.3f}, against {record['against']['run']}"
+            f"p = {gap['p_value']:.3f}, against {record['against']['run']}, {record['against']['decode']}"
         )
     return "\n".join(lines)
 

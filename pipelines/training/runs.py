@@ -7,6 +7,7 @@ stands in it as ``pending`` before the rename, so that a kill at any moment leav
 import fcntl
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -59,8 +60,9 @@ class Run:
                 temporary.unlink(missing_ok=True)
 
     def write_json(self, name: str, value: Any) -> None:
-        """Write ``value`` as indented UTF-8 JSON, as ``write`` does."""
-        self.write(name, lambda path: path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", "utf-8"))
+        """Write ``value`` as indented UTF-8 JSON, as ``write`` does; a number that is not finite becomes null."""
+        text = json.dumps(_finite(value), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+        self.write(name, lambda path: path.write_text(text, "utf-8"))
 
     def read_json(self, name: str) -> Any:
         """Verify and read a JSON file.
@@ -146,6 +148,14 @@ class Run:
             os.replace(temporary, self.path / MANIFEST)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def sha256(file: Path) -> str:

@@ -70,5 +70,8 @@ def name(config: Any) -> str:
         cuts = (f", top-k {config.sampling_top_k}" if config.sampling_top_k else "") + (
             f", top-p {config.sampling_top_p:g}" if config.sampling_top_p < 1 else ""
         )
-        return f"sampling, temperature {config.sampling_temperature:g}{cuts}, seed {config.sampling_seed}"
-    return "greedy" if config.beam_width == 1 else f"beam {config.beam_width}, alpha {config.length_penalty}"
+        found = f"sampling, temperature {config.sampling_temperature:g}{cuts}, seed {config.sampling_seed}"
+    else:
+        found = "greedy" if config.beam_width == 1 else f"beam {config.beam_width}, alpha {config.length_penalty}"
+    least = f", at least {config.min_tokens} tokens" if config.min_tokens else ""
+    return found + least + (f", no {config.no_repeat_ngram}-gram twice" if config.no_repeat_ngram else "")

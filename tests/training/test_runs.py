@@ -34,6 +34,12 @@ def test_what_is_written_is_read_and_verified(tmp_path: Path) -> None:
     run = made(tmp_path)
     run.write_json("x.json", {"a": "ü"})
     assert run.read_json("x.json") == {"a": "ü"}
+    run.write_json("y.json", {"auc": float("nan"), "loss": (1.5, float("inf"))})
+    assert json.loads((run.path / "y.json").read_text(), parse_constant=pytest.fail) == {
+        "auc": None,
+        "loss": [1.5, None],
+    }
+    (run.path / "y.json").unlink()
     assert open_run(run.path)[1]["config"]["epochs"] == 10
     (run.path / "x.json").write_text("{}")
     with pytest.raises(ValueError, match=r"x\.json: was changed"):

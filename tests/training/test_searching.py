@@ -14,7 +14,7 @@ from pipelines.delivery.export import export
 from pipelines.training import searching
 
 SETTINGS = {"beam_width": 3, "length_penalty": 0.5, "sampling_temperature": 0.0, "sampling_top_k": 4}
-SETTINGS |= {"sampling_top_p": 0.8, "sampling_seed": 7}
+SETTINGS |= {"sampling_top_p": 0.8, "sampling_seed": 7, "min_tokens": 0, "no_repeat_ngram": 0}
 RULES = Rules(1, 2, 6)
 TABLE = tf.constant(np.random.default_rng(0).normal(size=(9, 9)).astype(np.float32))
 
@@ -57,11 +57,13 @@ def test_attention_is_that_of_the_whole_buffer_up_to_each_end():
 def test_settings_are_named():
     names = [{}, {"beam_width": 1}, {"sampling_temperature": 0.7}]
     names.append({"sampling_temperature": 1.0, "sampling_top_k": 0, "sampling_top_p": 1.0})
+    names.append({"min_tokens": 4, "no_repeat_ngram": 2})
     assert [searching.name(SimpleNamespace(**SETTINGS | changes)) for changes in names] == [
         "beam 3, alpha 0.5",
         "greedy",
         "sampling, temperature 0.7, top-k 4, top-p 0.8, seed 7",
         "sampling, temperature 1, seed 7",
+        "beam 3, alpha 0.5, at least 4 tokens, no 2-gram twice",
     ]
 
 
