@@ -17,6 +17,7 @@ from pipelines.data.sources import files, folders
 from pipelines.data.sources.source import Example, Source, with_cuts
 from pipelines.data.sources.synthetic import sentiment as synthetic
 from pipelines.data.sources.synthetic.builtin import builtin
+from pipelines.data.text_inputs import raw_texts
 from pipelines.data.vectors import pieces_by_word, read_vectors
 from pipelines.sentiment_config import PRESETS as PRESETS
 from pipelines.sentiment_config import Config as Config
@@ -186,7 +187,8 @@ def explain(model: keras.Model, preprocessor: Preprocessor, config: Config, text
     """Explain the most probable class of one text, see `sentiment_explain`."""
     from pipelines import sentiment_explain  # noqa: PLC0415  # draws: matplotlib is slow to import
 
-    return sentiment_explain.explain(model, preprocessor, config, text)
+    (example,) = raw([text])
+    return sentiment_explain.explain(model, preprocessor, config, example[RAW])
 
 
 def decode_name(config: Config) -> str:
@@ -199,8 +201,8 @@ report = metrics.classification_report
 
 
 def raw(inputs: list[Any]) -> list[Example]:
-    """Wrap texts as raw examples; ids count from 0."""
-    return [{"id": str(i), "where": f"input {i + 1}", "text": str(text)} for i, text in enumerate(inputs)]
+    """Wrap texts as raw examples, see `raw_texts`."""
+    return raw_texts(inputs, RAW)
 
 
 def serving_inputs(examples: list[Example]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from pipelines.data.sources.source import Example, Source, with_cuts
 from pipelines.data.sources.synthetic import translation as synthetic
 from pipelines.data.sources.synthetic.builtin import builtin
 from pipelines.data.text import BOS, EMPTY, EOS, PAD
+from pipelines.data.text_inputs import raw_texts
 from pipelines.task import Scorer
 from pipelines.training import rewarding, searching
 from pipelines.training.explanation import Explanation
@@ -134,7 +135,7 @@ def reward_loss(
     drawing = {
         "noise": y["noise"],
         "rules": Rules(BOS, EOS, config.max_tokens),
-        "limits": y["target_lengths"] + SLACK,  # one drawn answer that does not end would keep all others waiting
+        "limits": y["target_lengths"] + SLACK // 2,  # the longest drawn answer makes all others of a batch as long
         "temperature": config.reward_temperature,
     }
     return rewarding.reward_loss(model.get_layer("decoder"), see, reward, y["target"][:, None], **drawing)
@@ -153,7 +154,8 @@ def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str
     keys, summary = encoder(x["source"], lengths, training=False)
     state, memory = decoder.start(keys, lengths, summary)
     rules = Rules(BOS, EOS, config.max_tokens, config.min_tokens, config.no_repeat_ngram)
-    limits = tf.cast(config.length_ratio * tf.cast(lengths, tf.float32), tf.int32) + SLACK
+    share = tf.minimum(config.length_ratio * tf.cast(lengths, tf.float32), float(config.max_tokens))
+    limits = tf.clip_by_value(tf.cast(share, tf.int32) + SLACK, config.min_tokens + 1, config.max_tokens)
     found = searching.found(decoder.step, state, memory, rules, config, limits)
     blank = ((lengths == 1) & (x["source"][:, 0] == EMPTY))[:, None]
     tokens, counts = tf.where(blank[:, :, None], PAD, found.tokens), tf.where(blank, 0, found.lengths)
@@ -213,8 +215,8 @@ def __getattr__(name: str) -> Any:
 
 
 def raw(inputs: list[Any]) -> list[Example]:
-    """Wrap sentences as raw examples; ids count from 0."""
-    return [{"id": str(i), "where": f"input {i + 1}", "source": str(text)} for i, text in enumerate(inputs)]
+    """Wrap sentences as raw examples, see `raw_texts`."""
+    return raw_texts(inputs, RAW)
 
 
 def serving_inputs(examples: list[Example]) -> dict[str, Any]:

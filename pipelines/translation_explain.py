@@ -43,6 +43,7 @@ def alignment(
     numbers = {
         "answer": prediction["answer"],
         "score": prediction["score"],
+        "cut": prediction["cut"],
         "alternatives": prediction["alternatives"],
         "source_pieces": columns,
         "target_pieces": rows,

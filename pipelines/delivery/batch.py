@@ -15,6 +15,8 @@ from typing import Any, BinaryIO, Literal, Protocol
 
 from tqdm import tqdm
 
+from pipelines.delivery.cuts import Cuts
+
 MOST = 512
 """Inputs that are answered together at most: enough to sort them by length into full batches."""
 PADDED = 64 * 2**20
@@ -72,6 +74,8 @@ class Tally:
 def run(predictor: Answering, inputs: Iterable[Any], out: BinaryIO, kind: Kind, total: int | None = None) -> None:
     """Answer every input, one line each, in order; an input that fails does not stop the others.
 
+    Inputs that fail, and those that are longer than the model reads, are named on standard error.
+
     Args:
         predictor: the model.
         inputs: raw inputs; read as they are needed.
@@ -85,7 +89,7 @@ def run(predictor: Answering, inputs: Iterable[Any], out: BinaryIO, kind: Kind, 
         ValueError: the file that is continued belongs to other inputs.
         RuntimeError: inputs failed; names them by number. All the others were answered.
     """
-    tally = getattr(out, "tally", None) or Tally()
+    tally, cuts = getattr(out, "tally", None) or Tally(), Cuts()
     quiet = not sys.stderr.isatty()
     if kind == "csv" and not getattr(out, "size", 0):
         out.write(_row(COLUMNS))
@@ -100,10 +104,12 @@ def run(predictor: Answering, inputs: Iterable[Any], out: BinaryIO, kind: Kind, 
                 numbered = prediction | {"id": str(tally.answered)}
                 tally.count("error" in prediction)
                 out.write(line(numbered, kind))
+                cuts.see(tally.answered, prediction)
                 if "error" in prediction:
                     tqdm.write(f"input {tally.answered}: {prediction['error']}", file=sys.stderr)
             out.flush()
             bar.update(len(part))
+    cuts.close()
     if tally.failed:
         raise RuntimeError(tally.sentence())
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.data.sources.source import limited
+from pipelines.delivery.cuts import SENTENCE
+from pipelines.delivery.staging import need_file
 from pipelines.training.explanation import Explanation, table
 from pipelines.training.fit import say
 from pipelines.training.loading import load_run
@@ -36,9 +38,11 @@ def run(folder: str | Path, raw: str, out: str | Path, as_json: bool = False, **
         ValueError: the run cannot be used, or the folder of ``out`` does not exist.
         RuntimeError: the explanation failed, or ``out`` cannot be written.
     """
-    target = _target(out)
+    target = need_file(out)
     explanation = explain(folder, raw, **decoding)
     save(explanation.picture, target)
+    if explanation.numbers.get("cut"):
+        say(f"the input is {SENTENCE}")
     print(json.dumps(explanation.numbers, ensure_ascii=False) if as_json else explanation.table())
     return 0
 
@@ -67,7 +71,7 @@ def run_sheet(
         ValueError: the run, its data or ``out`` cannot be used, or its task has no sheet.
         RuntimeError: ``out`` cannot be written.
     """
-    target = _target(out)
+    target = need_file(out)
     loaded = load_run(folder, **decoding)
     if not hasattr(loaded.task, "sheet"):
         raise ValueError(f"--sheet: {folder} is a {loaded.task.NAME} run; sheets are drawn of captions")
@@ -79,11 +83,3 @@ def run_sheet(
     save(sheet.picture, target)
     print(json.dumps(sheet.rows, ensure_ascii=False) if as_json else table(sheet.rows))
     return 0
-
-
-def _target(out: str | Path) -> Path:
-    target = Path(out).expanduser()
-    if target.is_dir() or not target.absolute().parent.is_dir():
-        reason = "is a folder, expected a file to write" if target.is_dir() else f"there is no folder {target.parent}"
-        raise ValueError(f"--out {out}: {reason}")
-    return target

@@ -1,4 +1,4 @@
-"""A folder that appears whole or not at all: written beside its place, proven there, then renamed."""
+"""Places to write to: a folder appears whole or not at all, written beside its place, proven there, then renamed."""
 
 import os
 import shutil
@@ -6,6 +6,29 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def need_replaceable(target: Path, proof: str, kind: str) -> None:
+    """Refuse a folder that `replacing` would not replace: one without the file ``proof``, which every ``kind`` holds.
+
+    Raises:
+        ValueError: ``target`` is there and is something else.
+    """
+    if target.exists() and not (target / proof).exists():
+        raise ValueError(f"--out {target}: exists and is no {kind}; name another folder")
+
+
+def need_file(out: str | Path) -> Path:
+    """Return the path of a file that can be written.
+
+    Raises:
+        ValueError: it is a folder, or the folder in which it should be does not exist.
+    """
+    target = Path(out).expanduser()
+    if target.is_dir() or not target.absolute().parent.is_dir():
+        reason = "is a folder, expected a file to write" if target.is_dir() else f"there is no folder {target.parent}"
+        raise ValueError(f"--out {out}: {reason}")
+    return target
 
 
 @contextmanager
@@ -21,8 +44,7 @@ def replacing(target: Path, proof: str, kind: str) -> Iterator[Path]:
         ValueError: ``target`` is there and is something else.
         RuntimeError: the disk refused; what was there before is still there.
     """
-    if target.exists() and not (target / proof).exists():
-        raise ValueError(f"--out {target}: exists and is no {kind}; name another folder")
+    need_replaceable(target, proof, kind)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))

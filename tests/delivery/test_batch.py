@@ -34,7 +34,8 @@ class Reverser:
         self.asked.append(inputs)
         if "bad" in inputs:
             raise RuntimeError("the graph\nbroke")
-        return [{"id": str(i), "input": one, "answer": one[::-1], "score": 0.5} for i, one in enumerate(inputs)]
+        rows = [{"id": str(i), "input": one, "answer": one[::-1], "score": 0.5} for i, one in enumerate(inputs)]
+        return [row | {"cut": len(one) > 100} for row, one in zip(rows, inputs, strict=True)]
 
 
 def job(inputs: list[str], kind: batch.Kind = "json", out: Any = None) -> list[Any]:
@@ -74,6 +75,16 @@ def test_a_failing_input_fails_alone_and_is_named(kind: batch.Kind, capsys: Any)
     else:
         assert [len(one.split("\t")) for one in lines] == [4 if i in (3, 11) else 3 for i in range(20)]
     assert "input 4: the graph broke" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["json", "lines", "csv"])
+def test_inputs_that_are_cut_are_named_and_many_are_counted(kind: batch.Kind, capsys: Any) -> None:
+    job(["short", "long" * 50, "short"], kind)
+    said = "longer than the model reads; only its beginning was answered\n"
+    assert capsys.readouterr().err == f"input 2: {said}"
+    job(["short", *["long" * 50] * 900], kind)
+    named = "".join(f"input {number}: {said}" for number in range(2, 7))
+    assert capsys.readouterr().err == f"{named}895 more inputs: {said}"
 
 
 def test_the_closing_sentence_stays_short_when_much_fails() -> None:

@@ -33,6 +33,13 @@ def test_one_text_gives_a_list_of_one(predictor: Predictor) -> None:
     assert predictor([]) == []
 
 
+def test_bytes_are_read_and_what_is_missing_is_refused(predictor: Predictor) -> None:
+    assert predictor(np.array([b"good film"])) == predictor(b"good film") == predictor("good film")
+    for missing in (None, float("nan")):
+        with pytest.raises(ValueError, match=f"input 2: expected a text, came {type(missing).__name__}"):
+            predictor(pd.Series(["good film", missing], dtype=object))
+
+
 def test_batches_of_every_size_and_length_are_traced_once(small_run: Any) -> None:
     loaded = load_run(small_run("sentiment"))
     examples = loaded.task.raw(["good"] * (EVALUATION_BATCH + 3) + ["a film of many more words than one"] * 9)

@@ -110,6 +110,10 @@ def test_the_search_obeys_the_length_rules(small):
         assert found["scores"][2, 0] == 0 and not np.any(found["tokens"][2])
         shares = tf.reduce_sum(found["attention"], axis=2).numpy()
         np.testing.assert_allclose(shares, np.arange(60) < found["lengths"][:, :1].numpy(), atol=1e-5)
+        least = decode(model, dataclasses.replace(config, min_tokens=20), x)
+        assert least["lengths"][:, 0].numpy().tolist() == [21, 21, 0], "the rule for all is above that of a source"
+        endless = decode(model, dataclasses.replace(config, length_ratio=1e9), x)
+        assert endless["lengths"][:, 0].numpy().tolist() == [60, 60, 0]
     finally:
         model.get_layer("decoder").bias.assign(tf.zeros([VOCABULARY.size]))
 
@@ -185,6 +189,14 @@ def test_explain_gives_the_alignment(small_run):
     assert weights.shape == (len(found.numbers["target_pieces"]), len(found.numbers["source_pieces"]))
     np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-5)
     assert explanation.explain(small_run("translation"), "").answer == ""
+
+
+def test_explain_says_that_a_sentence_was_cut(small_run, tmp_path, capsys):
+    for sentence, said in (("A dog. " * 70, True), ("A dog.", False)):
+        assert explanation.run(small_run("translation"), sentence, tmp_path / "why.png", as_json=True) == 0
+        out, err = capsys.readouterr()
+        assert json.loads(out)["cut"] == said
+        assert ("longer than the model reads; only its beginning was answered" in err) == said
 
 
 def test_bad_sentences_are_answered_in_order(small_run):
