@@ -3,11 +3,12 @@
 import argparse
 import dataclasses
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from pipelines import load_settings
-from pipelines.config import DECODING, FILES, from_dict, nearest
+from pipelines.config import DECODING, FILES, TrainingConfig, from_dict, nearest
 
 
 class Parser(argparse.ArgumentParser):
@@ -56,39 +57,66 @@ def read_settings(task: str, rest: list[str], prog: str) -> dict[str, str]:
     Raises:
         ValueError: an option that is no setting of the task (with the nearest name), or one without a value.
     """
+    parser = Parser(prog=f"{prog} {task}", allow_abbrev=False, add_help=False)
     names = [field.name for field in dataclasses.fields(load_settings(task).Config)]
-    return _read(names, rest, f"{prog} {task}", ["--preset", "--data", "--run", "--config", "--limit"])
+    add_settings(parser, names)
+    known, unknown = parser.parse_known_args(rest)
+    if unknown:
+        raise unknown_argument(parser.prog, unknown[0], [*names, "preset", "data", "run", "config", "limit"])
+    return dict(vars(known))
 
 
-def read_decoding(run: str, rest: list[str], prog: str, names: tuple[str, ...] = DECODING) -> dict[str, str]:
-    """Read the settings of a run that may differ at each decoding, such as ``--beam-width 1``: those of ``names``.
+def add_settings(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
+    """Let ``--NAME VALUE`` be an option for each of ``names``, without a default and without a line in the help."""
+    for name in names:
+        parser.add_argument(_option(name), dest=name, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+
+def decoding_names(run: str) -> list[str]:
+    """Name the settings of a run that may differ at each decoding; of what is no run there are none."""
+    return [field.name for field in dataclasses.fields(_recorded(run)[0]) if field.name in DECODING]
+
+
+def read_decoding(run: str, given: dict[str, str], prog: str) -> dict[str, str]:
+    """Check settings of a run that may differ at each decoding, such as ``--beam-width 1``.
+
+    Args:
+        run: the run folder.
+        given: the settings by name, as they were typed.
+        prog: the command, for errors.
 
     Raises:
-        ValueError: an option that is no such setting of the run's task, one without a value or with a wrong one, or a
-            file that is not there.
+        ValueError: one of ``given`` is no setting of the run's task, has a wrong value or contradicts the run's own
+            settings, or is a file that is not there.
     """
-    others = ["--data", "--split", "--out", "--against", "--file", "--json", "--format", "--sheet"]
-    try:
-        task = json.loads((Path(run).expanduser() / "config.json").read_text("utf-8"))["task"]
-        config = load_settings(task).Config
-    except (OSError, ValueError, KeyError, TypeError):
-        return _read([], rest, prog, others)  # no run of ours; whoever opens it says so
-    given = _read([field.name for field in dataclasses.fields(config) if field.name in names], rest, prog, others)
-    from_dict(config, given, prog)
+    names = decoding_names(run)
+    for name in given:
+        if name not in names:
+            raise unknown_argument(prog, _option(name), names)
+    if given:
+        config, own = _recorded(run)
+        from_dict(config, own | given, str(Path(run) / "config.json"))
     for name, words in FILES.items():
         value = given.get(name, "")
         if value and value not in words and not Path(value).expanduser().is_file():
-            raise ValueError(f"--{name.replace('_', '-')} {value}: there is no such file")
+            raise ValueError(f"{_option(name)} {value}: there is no such file")
     return given
 
 
-def _read(names: list[str], rest: list[str], prog: str, others: list[str]) -> dict[str, str]:
-    parser = Parser(prog=prog, allow_abbrev=False, add_help=False)
-    options = ["--" + name.replace("_", "-") for name in names]
-    for option, name in zip(options, names, strict=True):
-        parser.add_argument(option, dest=name, default=argparse.SUPPRESS)
-    known, unknown = parser.parse_known_args(rest)
-    if unknown:
-        hint = nearest(unknown[0].partition("=")[0], [*options, *others])
-        raise ValueError(f"{prog}: unknown argument {unknown[0]}{hint}")
-    return dict(vars(known))
+def _recorded(run: str) -> tuple[type, dict[str, Any]]:
+    """Return the configuration class of a run's task and its own settings; what is no run is left to who opens it."""
+    try:
+        record = json.loads((Path(run).expanduser() / "config.json").read_text("utf-8"))
+        return load_settings(record["task"]).Config, dict(record["config"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return TrainingConfig, {}
+
+
+def unknown_argument(prog: str, argument: str, names: Iterable[str]) -> ValueError:
+    """Return the error of an argument that nothing takes, with the option of ``names`` that is nearest to it."""
+    hint = nearest(argument.partition("=")[0], [_option(name) for name in names])
+    return ValueError(f"{prog}: unknown argument {argument}{hint}")
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")

@@ -4,13 +4,25 @@ import argparse
 from collections.abc import Callable
 
 from pipelines import TASKS, __version__, commands
-from pipelines.arguments import Parser, TaskHelp, read_decoding, read_settings
-from pipelines.config import DECODING, SEARCH, nearest
+from pipelines.arguments import (
+    Parser,
+    TaskHelp,
+    add_settings,
+    decoding_names,
+    read_decoding,
+    read_settings,
+    unknown_argument,
+)
+from pipelines.config import DECODING, SEARCH
 from pipelines.delivery import ngram, serve
 
 FORMATS = ("saved_model", "onnx", "litert", "run")
 OF_A_TASK = ("train", "validate")
 """Commands whose options are the settings of a task too."""
+OF_A_RUN = {"explain": (*SEARCH, "encoder_weights")} | dict.fromkeys(("evaluate", "predict", "export"), DECODING)
+"""Commands whose options are settings of decoding too, and which."""
+MANY = {"predict": "input", "explain": "input", "serve": "source", "web": "runs"}
+"""Commands that take any number of something, and its name."""
 
 
 def run(arguments: list[str]) -> int:
@@ -27,18 +39,27 @@ def run(arguments: list[str]) -> int:
     known, rest = parser.parse_known_args(arguments)
     if known.command in OF_A_TASK:
         known.settings = read_settings(known.task, rest, known.prog)
-    elif known.command in ("evaluate", "predict", "explain", "export"):
-        names = (*SEARCH, "encoder_weights") if known.command == "explain" else DECODING
-        known.decoding = read_decoding(known.run, rest, known.prog, names)
-    elif rest:
-        raise ValueError(f"{known.prog}: unknown argument {rest[0]}{_suggest(rest[0], known)}")
+    else:
+        _take(known, rest)
     function: Callable[[argparse.Namespace], int] = known.function
     return function(known)
 
 
-def _suggest(argument: str, known: argparse.Namespace) -> str:
-    names = set(vars(known)) - {"command", "function", "prog"}
-    return nearest(argument.partition("=")[0], ["--" + name.replace("_", "-") for name in names])
+def _take(known: argparse.Namespace, rest: list[str]) -> None:
+    """Take what argparse leaves over because it stands behind an option, and the settings of decoding."""
+    names = [name for name in vars(known) if name not in ("command", "function", "prog", "run", *MANY.values())]
+    if known.command in OF_A_RUN:
+        names += decoding_names(known.run)
+    end = rest.index("--") if "--" in rest else len(rest)
+    options = [word for word in rest[:end] if word.startswith("-") and word != "-" and " " not in word]  # as argparse
+    if options or (rest and known.command not in MANY):
+        raise unknown_argument(known.prog, (options or rest)[0], names)
+    if rest:
+        name = MANY[known.command]
+        setattr(known, name, [*getattr(known, name), *rest[:end], *rest[end + 1 :]])
+    if known.command in OF_A_RUN:
+        given = {name: getattr(known, name) for name in OF_A_RUN[known.command] if hasattr(known, name)}
+        known.decoding = read_decoding(known.run, given, known.prog)
 
 
 def build_parser() -> Parser:
@@ -52,6 +73,7 @@ def build_parser() -> Parser:
         command = subparsers.add_parser(name, help=summary, description=summary, allow_abbrev=False, add_help=not own)
         if own:
             command.add_argument("-h", "--help", action=TaskHelp)
+        add_settings(command, OF_A_RUN.get(name, ()))
         command.set_defaults(function=function, prog=f"pipelines {name}")
         return command
 
@@ -91,7 +113,7 @@ def _add_validate(command: Parser) -> None:
 
 def _add_explain(command: Parser) -> None:
     command.add_argument("run", help="run folder")
-    command.add_argument("input", nargs="?", help="one input")
+    command.add_argument("input", nargs="*", help="one input")
     command.add_argument("--out", required=True, metavar="FILE.png", help="picture to write")
     command.add_argument(
         "--sheet", type=int, nargs="?", const=12, metavar="N", help="instead of an input: N examples on a sheet (12)"

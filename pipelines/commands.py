@@ -9,11 +9,11 @@ from pathlib import Path
 
 from pipelines import TASKS, load_settings
 from pipelines.arguments import described
-from pipelines.config import nearest
+from pipelines.config import nearest, resolve
 from pipelines.data.sources.tfds_folder import PREFIX, need_prepared
-from pipelines.delivery import formats, warmup
+from pipelines.delivery import demo_folder, formats, staging, warmup
 from pipelines.quiet import import_tensorflow
-from pipelines.training.runs import CONFIG, need_room, open_run
+from pipelines.training.runs import need_trainable, open_run
 
 
 def tasks(arguments: argparse.Namespace) -> int:
@@ -28,6 +28,7 @@ def demo(arguments: argparse.Namespace) -> int:
     unknown = [name for name in arguments.task if name not in TASKS]
     if unknown:
         raise ValueError(f"--task {unknown[0]}: expected one of {', '.join(TASKS)}{nearest(unknown[0], list(TASKS))}")
+    demo_folder.claim(Path(arguments.out))
     import_tensorflow()
     from pipelines.delivery.demo import run_demo  # noqa: PLC0415
 
@@ -36,7 +37,6 @@ def demo(arguments: argparse.Namespace) -> int:
 
 def train(arguments: argparse.Namespace) -> int:
     """Train or resume."""
-    from pipelines.config import resolve  # noqa: PLC0415
     from pipelines.training.warm_start import settings_of  # noqa: PLC0415
 
     a = arguments
@@ -46,8 +46,8 @@ def train(arguments: argparse.Namespace) -> int:
     base = settings_of(a.init, a.task) if a.init else None
     resolve(module.Config, module.PRESETS, a.preset, Path(a.config) if a.config else None, a.settings, base)
     _need_data(a.data)
-    if a.run and not (Path(a.run).expanduser() / CONFIG).exists():
-        need_room(Path(a.run).expanduser())
+    if a.run:
+        need_trainable(Path(a.run).expanduser())
     import_tensorflow()
     from pipelines.training.train import train as run_training  # noqa: PLC0415
 
@@ -58,7 +58,8 @@ def train(arguments: argparse.Namespace) -> int:
 def validate(arguments: argparse.Namespace) -> int:
     """Report on data as training would read it."""
     a = arguments
-    load_settings(a.task)
+    module = load_settings(a.task)
+    resolve(module.Config, module.PRESETS, "default", Path(a.config) if a.config else None, a.settings)
     _need_data(a.data)
     import_tensorflow()
     from pipelines.delivery import validation  # noqa: PLC0415
@@ -127,16 +128,19 @@ def explain(arguments: argparse.Namespace) -> int:
     """Explain one answer, or several on a sheet."""
     a = arguments
     _need_run(a.run)
-    if (a.input is None) == (a.sheet is None):
+    if bool(a.input) == (a.sheet is not None):
         raise ValueError(f"{a.prog}: expected either an input or --sheet N")
+    if len(a.input) > 1:
+        raise ValueError(f"{a.prog}: expected one input, came {len(a.input)}: {', '.join(a.input)}")
     if a.sheet is not None and a.sheet < 1:
         raise ValueError(f"--sheet: expected a positive number of examples, came {a.sheet}")
+    staging.need_file(a.out)
     _need_data(a.data)
     import_tensorflow()
     from pipelines.delivery import explain as explanation  # noqa: PLC0415
 
     if a.sheet is None:
-        return explanation.run(a.run, a.input, a.out, a.json, **a.decoding)
+        return explanation.run(a.run, a.input[0], a.out, a.json, **a.decoding)
     return explanation.run_sheet(a.run, a.sheet, a.out, a.json, a.data, a.split, **a.decoding)
 
 
@@ -152,11 +156,14 @@ def export(arguments: argparse.Namespace) -> int:
         raise ValueError("--format run: expected --out, the folder of the copy")
     _need_run(a.run)
     if a.format == "run":
-        import_tensorflow()
-        from pipelines.training.slimming import slim  # noqa: PLC0415
+        from pipelines.training.slimming import need_new, slim  # noqa: PLC0415
 
+        need_new(a.out)
+        import_tensorflow()
         print(slim(a.run, a.out))
         return 0
+    if a.out:
+        staging.need_replaceable(Path(a.out).expanduser(), *formats.OLDER[a.format])
     if a.format in formats.NEEDS:
         formats.check(a.run, a.format, a.decoding)
         import_tensorflow()

@@ -9,7 +9,7 @@ import difflib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -85,7 +85,8 @@ def resolve(
     """Build a configuration: the class's defaults, then ``base``, the preset, the file, and ``overrides``.
 
     Raises:
-        ValueError: an unknown preset or field (with the nearest name), or a value of the wrong kind or range.
+        ValueError: an unknown preset or field (with the nearest name), a value of the wrong kind or range, or two that
+            contradict each other.
     """
     if preset != "default" and preset not in presets:
         known = ["default", *presets]
@@ -94,7 +95,7 @@ def resolve(
     if file is not None:
         values |= read_file(config_class, file)
     given = dict(overrides or {})
-    return _validated(config_class, values | given, "command line" if given else f"preset {preset}")
+    return _consistent(_validated(config_class, values | given, "command line" if given else f"preset {preset}"))
 
 
 def read_file(config_class: type, file: Path) -> dict[str, Any]:
@@ -107,9 +108,10 @@ def read_file(config_class: type, file: Path) -> dict[str, Any]:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"--config {file}: cannot be read as JSON: {error}") from None
+    if isinstance(values, dict):
+        values = values.get("config", values)  # a run's own config.json is accepted as it is
     if not isinstance(values, dict):
-        raise ValueError(f"--config {file}: expected a JSON object, came {type(values).__name__}")
-    values = values.get("config", values)  # a run's own config.json is accepted as it is
+        raise ValueError(f"--config {file}: expected a JSON object of settings, came {type(values).__name__}")
     _validated(config_class, values, str(file))
     return values
 
@@ -118,9 +120,9 @@ def from_dict(config_class: type[C], values: Mapping[str, Any], origin: str) -> 
     """Validate a mapping such as the one ``to_dict`` makes; ``origin`` names it in errors.
 
     Raises:
-        ValueError: an unknown field or a value of the wrong kind or range.
+        ValueError: an unknown field, a value of the wrong kind or range, or two that contradict each other.
     """
-    return _validated(config_class, values, origin)
+    return _consistent(_validated(config_class, values, origin))
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -142,10 +144,10 @@ def nearest(name: str, known: list[str]) -> str:
 
 
 def _validated(config_class: type[C], values: Mapping[str, Any], origin: str) -> C:
-    known = [field.name for field in dataclasses.fields(config_class)]  # type: ignore[arg-type]
+    known = {field.name: field.type for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
     for name in values:
         if name not in known:
-            raise ValueError(f"{origin}: there is no setting {name!r}{nearest(name, known)}")
+            raise ValueError(f"{origin}: there is no setting {name!r}{nearest(name, list(known))}")
     try:
         return TypeAdapter(config_class).validate_python(dict(values))
     except ValidationError as error:
@@ -153,4 +155,14 @@ def _validated(config_class: type[C], values: Mapping[str, Any], origin: str) ->
         name = ".".join(str(part) for part in first["loc"])
         message = first["msg"][:1].lower() + first["msg"][1:]
         flag = "--" + name.replace("_", "-") if name in known else origin
-        raise ValueError(f"{flag}: {message}, came {first['input']!r}") from None
+        choices = get_args(known.get(name)) if first["type"] == "literal_error" else ()
+        hint = nearest(str(first["input"]), list(choices))
+        raise ValueError(f"{flag}: {message}, came {first['input']!r}{hint}") from None
+
+
+def _consistent(config: C) -> C:
+    """Refuse settings that contradict each other: an answer of ``min_tokens`` and its end needs a place more."""
+    least, most = getattr(config, "min_tokens", 0), getattr(config, "max_tokens", 1)
+    if least >= most:
+        raise ValueError(f"--min-tokens {least}: expected fewer than --max-tokens, which is {most}")
+    return config

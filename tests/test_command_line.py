@@ -5,15 +5,20 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipelines import commands, load_settings
 from pipelines.__main__ import main
+from pipelines.config import resolve
+from pipelines.delivery import serve
 from pipelines.training.loading import load_run
 
 ROOT = Path(__file__).parent.parent
+SENTIMENT, TRANSLATION = (str(ROOT / "pretrained" / task) for task in ("sentiment", "translation"))
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: Any) -> tuple[int, str, str]:
@@ -50,6 +55,32 @@ WRONG = [
     (["export", ".", "--format", "coreml"], "invalid choice: 'coreml'"),
     (["export", ".", "--format", "run"], "expected --out"),
     (["demo", "--task", "sentimnt"], "expected one of"),
+    (
+        ["train", "sentiment", "--cell", "lstmm"],
+        "input should be 'lstm', 'gru' or 'rnn', came 'lstmm' (did you mean lstm",
+    ),
+    (["train", "sentiment", "--config", str(ROOT / "tests")], "cannot be read as JSON"),
+    (["train", "translation", "--min-tokens", "80"], "--min-tokens 80: expected fewer than --max-tokens, which is 80"),
+    (["train", "captioning", "--max-tokens=9", "--min-tokens=9"], "9: expected fewer than --max-tokens, which is 9"),
+    (["predict", TRANSLATION, "text", "--min-tokens", "80"], "--min-tokens 80: expected fewer than --max-tokens"),
+    (["validate", "sentiment", "--max-tokens", "abc"], "--max-tokens: input should be a valid integer"),
+    (["validate", "sentiment", "--config", "nowhere.json"], "--config nowhere.json: cannot be read"),
+    (["explain", SENTIMENT, "text", "--out", "no/such/x.png"], "--out no/such/x.png: there is no folder no/such"),
+    (["explain", SENTIMENT, "text", "--out", str(ROOT)], "is a folder, expected a file to write"),
+    (["explain", SENTIMENT, "--out", "x.png", "two", "texts"], "expected one input, came 2: two, texts"),
+    (["export", SENTIMENT, "--out", SENTIMENT], "sentiment: exists and is no SavedModel; name another folder"),
+    (["export", SENTIMENT, "--out", __file__], "exists and is no SavedModel; name another folder"),
+    (["export", SENTIMENT, "--out", SENTIMENT, "--format", "onnx"], "exists and is no ONNX export"),
+    (["export", SENTIMENT, "--out", SENTIMENT, "--format", "litert"], "exists and is no LiteRT export"),
+    (["export", SENTIMENT, "--out", SENTIMENT, "--format", "run"], "exists; name a new folder"),
+    (["export", SENTIMENT, "--warmup", "text"], "unknown argument text"),
+    (["predict", SENTIMENT, "--json", "text", "--jsn"], "unknown argument --jsn (did you mean --json?)"),
+    (["predict", SENTIMENT, "--beam-width", "1", "text"], "unknown argument --beam-width"),
+    (
+        ["predict", TRANSLATION, "--beam-widht", "1", "text"],
+        "unknown argument --beam-widht (did you mean --beam-width?)",
+    ),
+    (["serve", SENTIMENT, "--prot", "1", TRANSLATION], "unknown argument --prot (did you mean --port?)"),
 ]
 
 
@@ -78,6 +109,48 @@ def test_a_wrong_request_is_answered_without_tensorflow(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
+
+
+MORE = [
+    (["predict", TRANSLATION, "--json", "a"], "input", ["a"]),
+    (["predict", TRANSLATION, "--beam-width", "1", "a"], "input", ["a"]),
+    (["predict", TRANSLATION, "a", "--csv", "b", "-", "--beam-width=1", "- c d"], "input", ["a", "b", "-", "- c d"]),
+    (["predict", TRANSLATION, "--json", "a", "--", "-b", "--c"], "input", ["a", "-b", "--c"]),
+    (["predict", "--json", TRANSLATION, "a"], "input", ["a"]),
+    (["explain", TRANSLATION, "--out", "why.png", "a"], "input", ["a"]),
+    (["serve", TRANSLATION, "--port", "1", SENTIMENT], "source", [TRANSLATION, SENTIMENT]),
+    (["web", TRANSLATION, "--port", "1", SENTIMENT, "--host=x"], "runs", [TRANSLATION, SENTIMENT]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "name", "expected"), MORE, ids=lambda value: " ".join(value)[-40:])
+def test_inputs_may_stand_behind_options(
+    arguments: list[str], name: str, expected: list[str], monkeypatch: Any
+) -> None:
+    seen: list[Any] = []
+    owner = serve if arguments[0] == "serve" else commands
+    monkeypatch.setattr(owner, "run" if owner is serve else arguments[0], lambda known: seen.append(known) or 0)
+    assert main(arguments) == 0
+    assert getattr(seen[0], name) == expected
+    beam = any(word.startswith("--beam-width") for word in arguments)
+    assert getattr(seen[0], "decoding", {}) == ({"beam_width": "1"} if beam else {})
+
+
+@pytest.mark.parametrize("content", ['{"config": 3}', '{"config": [1]}', '{"config": null}', "[1]", "3"])
+def test_a_file_of_settings_that_holds_none_is_one_sentence(content: str, capsys: Any, tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text(content)
+    status, _, err = call(capsys, "train", "sentiment", "--config", tmp_path / "settings.json")
+    assert status == 2 and err.count("\n") == 1
+    assert "settings.json: expected a JSON object of settings, came " in err
+
+
+def test_settings_of_a_file_need_only_agree_with_the_others(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text('{"min_tokens": 50}')
+    module = load_settings("captioning")
+    read = partial(resolve, module.Config, module.PRESETS, "default", tmp_path / "settings.json")
+    assert read({"max_tokens": "51"}).min_tokens == 50
+    with pytest.raises(ValueError, match="--min-tokens 50: expected fewer than --max-tokens, which is 40"):
+        read()
 
 
 def test_help_of_a_task_lists_its_presets_and_settings(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from pipelines.delivery.formats import OLDER
 from pipelines.delivery.numeric import BOUND, Arrays, Numeric, attempt, cases, deliver, largest_error, load, moved
 from pipelines.delivery.staging import replacing
 from pipelines.training.fit import say
@@ -53,7 +54,7 @@ def export(run: str | Path, out: str | Path | None = None) -> Path:
     """
     loaded, numeric = load(run)
     target = Path(out).expanduser() if out is not None else loaded.run.path / "litert"
-    with replacing(target, "float32.tflite", "LiteRT export") as staging:
+    with replacing(target, *OLDER["litert"]) as staging:
         tried = cases(loaded, numeric)
         files: dict[str, Any] = {}
         for name, content in _convert(numeric).items():

@@ -7,6 +7,7 @@ import onnx
 import onnxruntime
 import tf2onnx
 
+from pipelines.delivery.formats import OLDER
 from pipelines.delivery.numeric import BOUND, Arrays, Numeric, attempt, batch, cases, deliver, largest_error, load
 from pipelines.delivery.staging import replacing
 from pipelines.training.fit import say
@@ -32,7 +33,7 @@ def export(run: str | Path, out: str | Path | None = None) -> Path:
     """
     loaded, numeric = load(run)
     target = Path(out).expanduser() if out is not None else loaded.run.path / "onnx"
-    with replacing(target, MODEL, "ONNX export") as staging:
+    with replacing(target, *OLDER["onnx"]) as staging:
         tried = cases(loaded, numeric)
         _convert(numeric, staging / MODEL)
         error = _prove(staging / MODEL, [*tried, batch(numeric, (x for x, _ in tried))])

@@ -10,6 +10,13 @@ from pipelines import TASKS
 NEEDS = {"onnx": ("tf2onnx", "onnxruntime"), "litert": ("ai-edge-litert",)}
 """Formats that hold a network alone, numbers in and numbers out, and the packages that write and prove them."""
 
+OLDER = {
+    "saved_model": ("saved_model.pb", "SavedModel"),
+    "onnx": ("model.onnx", "ONNX export"),
+    "litert": ("float32.tflite", "LiteRT export"),
+}
+"""By what an older export is known, which a new one may replace: a file in it, and what it is called in errors."""
+
 
 def check(run: str, form: str, decoding: Mapping[str, str]) -> None:
     """Refuse what cannot be exported as ``form``, one of ``NEEDS``.
