@@ -91,12 +91,12 @@ def small_export(shared: Any, small_run: Any) -> Any:
     return exported
 
 
-def run_here(folder: Path, inputs: dict[str, Any]) -> list[dict[str, Any]]:
-    """Answer inputs with a SavedModel as `pipelines.delivery.export.fresh` does, but in this process."""
+def run_here(folder: Path, inputs: dict[str, Any]) -> Callable[[], list[dict[str, Any]]]:
+    """Ask a SavedModel for answers as `pipelines.delivery.export.fresh` does, but in this process."""
     import tensorflow as tf
 
     answers = tf.saved_model.load(str(folder)).signatures["serving_default"](**inputs)
-    return [{name: value.numpy() for name, value in answers.items()}] * 2
+    return lambda: [{name: value.numpy() for name, value in answers.items()}] * 2
 
 
 @pytest.fixture(scope="session")

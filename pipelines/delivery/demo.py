@@ -1,7 +1,6 @@
 """The demonstration: every task on built-in data, from training to an export that answers in a fresh process."""
 
 import json
-import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -11,10 +10,10 @@ from typing import Any
 import keras
 
 from pipelines import load_task
-from pipelines.delivery.export import Proven, fresh, prove
+from pipelines.delivery.demo_folder import claim, clear
+from pipelines.delivery.export import Proven, prove
 from pipelines.training.evaluation import evaluate, table
 from pipelines.training.fit import say
-from pipelines.training.runs import CONFIG, MANIFEST
 from pipelines.training.train import train
 
 SHOWN = 4
@@ -47,9 +46,10 @@ def run_demo(tasks: list[str], out: Path) -> int:
         and its run disagree.
 
     Raises:
-        ValueError: ``out/TASK`` holds something else than a run.
+        ValueError: ``out`` holds something else than an earlier demonstration.
     """
-    results = [_one(name, out / name) for name in tasks]
+    claim(out)
+    results = [_one(name, clear(out, name)) for name in tasks]
     print(_closing(results))
     for result in results:
         for failure in result.failures:
@@ -61,27 +61,31 @@ def _one(name: str, folder: Path) -> Result:
     say(f"== {name}")
     task = load_task(name)
     begin = time.monotonic()
-    _clear(folder)
     keras.backend.clear_session()
     train(name, run=folder, preset="small")
-    with fresh() as asked:  # imports tensorflow while the run is evaluated
-        record = evaluate(folder)
-        print(table(record))
-        method, reference = _baseline(task)
-        failures = _verdict(task, record, method, reference)
-        try:
-            print(_answers(task, prove(folder, asked=asked)))
-        except RuntimeError as error:
-            failures.append(str(error))
+    record, failures = _judged(task, folder)
+    method, reference = _baseline(task)
+    failures = _verdict(task, record, method, reference) + failures
     seconds, value = time.monotonic() - begin, record["metrics"][task.METRIC]["value"]
     return Result(name, record["parameters"], seconds, task.METRIC, value, method, reference, folder, tuple(failures))
 
 
-def _clear(folder: Path) -> None:
-    if folder.exists():
-        if not (folder / MANIFEST).exists() and not (folder / CONFIG).exists():
-            raise ValueError(f"--out: {folder} exists and is no run folder; name another")
-        shutil.rmtree(folder)
+def _judged(task: Any, folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """Export a run, and evaluate it while the fresh process answers: its scores, and why the export is refused."""
+    records = []
+
+    def score() -> None:
+        records.append(evaluate(folder))
+        print(table(records[0]))
+
+    failures = []
+    try:
+        print(_answers(task, prove(folder, meanwhile=score)))
+    except RuntimeError as error:
+        failures.append(str(error))
+    if not records:
+        score()
+    return records[0], failures
 
 
 def _baseline(task: Any) -> tuple[str, float]:

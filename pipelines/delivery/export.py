@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from models.kernels import portable
 from pipelines import __version__
 from pipelines.data.sources.source import Example
+from pipelines.delivery.formats import OLDER
 from pipelines.delivery.predictor import CARD
 from pipelines.delivery.staging import replacing
 from pipelines.training.loading import Loaded, load_run
@@ -29,7 +30,7 @@ TOLERANCE = 1e-4
 state another one, see `pipelines.task`."""
 
 
-Answers = Callable[[Path, dict[str, Any]], list[dict[str, np.ndarray]]]
+Answers = Callable[[], list[dict[str, np.ndarray]]]
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,11 @@ def export(run: str | Path, out: str | Path | None = None, samples: int = 16, **
 
 
 def prove(
-    run: str | Path, out: str | Path | None = None, samples: int = 16, asked: Answers | None = None, **decoding: Any
+    run: str | Path,
+    out: str | Path | None = None,
+    samples: int = 16,
+    meanwhile: Callable[[], object] = lambda: None,
+    **decoding: Any,
 ) -> Proven:
     """Write a run as a SavedModel, ask it in a fresh process, and compare with the run.
 
@@ -65,7 +70,7 @@ def prove(
         out: the folder to write; ``export`` within the run when left out. An older export there is replaced once the
             new one is proven.
         samples: built-in test examples on which run and export are compared.
-        asked: a process that `fresh` has started, which spares the wait for one.
+        meanwhile: is called once the process has been asked, and done while it answers.
         **decoding: settings out of ``config.DECODING`` that replace the run's own, e.g. ``beam_width=1``.
 
     Returns:
@@ -77,13 +82,14 @@ def prove(
     """
     loaded = load_run(run, **decoding)
     target = Path(out).expanduser() if out is not None else loaded.run.path / "export"
-    process = nullcontext(asked) if asked else fresh()
-    with replacing(target, "saved_model.pb", "SavedModel") as staging, process as answered:
+    with replacing(target, *OLDER["saved_model"]) as staging, fresh() as ask:
         examples = _samples(loaded, samples)
         inputs = dict(loaded.task.serving_inputs(examples))
         expected = _save(loaded, staging, inputs)
         _refuse_operations(staging)
-        answers, served = answered(staging, inputs)
+        answered = ask(staging, inputs)
+        meanwhile()
+        answers, served = answered()
         allowed = loaded.task.tolerance(loaded.config) if hasattr(loaded.task, "tolerance") else TOLERANCE
         _compare(answers, expected, allowed)
         _compare(served, expected, allowed)
@@ -164,48 +170,55 @@ def _compare(answers: dict[str, np.ndarray], expected: dict[str, np.ndarray], to
 
 def run_fresh(folder: Path, inputs: dict[str, Any]) -> list[dict[str, np.ndarray]]:
     """Answer ``inputs`` with a SavedModel in a new process: see `fresh`."""
-    with fresh() as answers:
-        return answers(folder, inputs)
+    with fresh() as ask:
+        return ask(folder, inputs)()
 
 
 @contextmanager
-def fresh() -> Iterator[Answers]:
+def fresh() -> Iterator[Callable[[Path, dict[str, Any]], Answers]]:
     """Start a process that imports tensorflow and nothing of ours, which takes as long as writing an export does.
 
-    The function yielded lets it answer ``inputs`` with the SavedModel in ``folder``, once. It returns the outputs by
-    name, each [B, ...], as `tf.saved_model.load` gives them, and as TensorFlow Serving does, and raises RuntimeError
-    with the last words of a process that failed.
+    The function yielded asks it to answer ``inputs`` with the SavedModel in ``folder``, once, and returns another one
+    that waits for the answers: the outputs by name, each [B, ...], as `tf.saved_model.load` gives them, and as
+    TensorFlow Serving does. That one raises RuntimeError with the last words of a process that failed.
     """
-    command = [sys.executable, "-I", str(Path(__file__).with_name("fresh_process.py"))]
+    command = [sys.executable, "-P", str(Path(__file__).with_name("fresh_process.py"))]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    ) as process:
+    with (
+        tempfile.TemporaryDirectory() as exchange,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        ) as process,
+    ):
         try:
-            yield lambda folder, inputs: _answered(process, folder, inputs)
+            yield lambda folder, inputs: _asked(process, Path(exchange), folder, inputs)
         finally:
             process.kill()
 
 
-def _answered(process: subprocess.Popen[str], folder: Path, inputs: dict[str, Any]) -> list[dict[str, np.ndarray]]:
-    with tempfile.TemporaryDirectory() as exchange:
-        for name, value in inputs.items():
-            Path(exchange, f"{name}.in").write_bytes(tf.io.serialize_tensor(value).numpy())
-        kinds = {name: tf.convert_to_tensor(value).dtype.name for name, value in inputs.items()}
-        Path(exchange, "kinds.json").write_text(json.dumps(kinds))
-        _, words = process.communicate(json.dumps([str(folder.resolve()), exchange]))
-        if process.returncode:
-            raise RuntimeError(f"the export fails in a fresh process: {' '.join(words.split())[-300:]}")
-        kinds = json.loads(Path(exchange, "answers.json").read_text())
-        return [
-            {
-                n: tf.io.parse_tensor(Path(exchange, f"{n}.{way}").read_bytes(), kind).numpy()
-                for n, kind in kinds.items()
-            }
-            for way in ("loaded", "served")
-        ]
+def _asked(process: subprocess.Popen[str], exchange: Path, folder: Path, inputs: dict[str, Any]) -> Answers:
+    assert process.stdin
+    for name, value in inputs.items():
+        (exchange / f"{name}.in").write_bytes(tf.io.serialize_tensor(value).numpy())
+    kinds = {name: tf.convert_to_tensor(value).dtype.name for name, value in inputs.items()}
+    (exchange / "kinds.json").write_text(json.dumps(kinds))
+    with suppress(BrokenPipeError), process.stdin as question:  # what has failed already says so when it is waited for
+        question.write(json.dumps([str(folder.resolve()), str(exchange)]))
+    return lambda: _answered(process, exchange)
+
+
+def _answered(process: subprocess.Popen[str], exchange: Path) -> list[dict[str, np.ndarray]]:
+    assert process.stderr
+    words = process.stderr.read()
+    if process.wait():
+        raise RuntimeError(f"the export fails in a fresh process: {' '.join(words.split())[-300:]}")
+    kinds = json.loads((exchange / "answers.json").read_text())
+    return [
+        {n: tf.io.parse_tensor((exchange / f"{n}.{way}").read_bytes(), kind).numpy() for n, kind in kinds.items()}
+        for way in ("loaded", "served")
+    ]

@@ -1,6 +1,6 @@
 """Answer inputs with a SavedModel; run as a script in a process of its own, with tensorflow alone.
 
-    python -I fresh_process.py
+    python -P fresh_process.py
 
 Once tensorflow is there, it reads ``["SAVED_MODEL", "EXCHANGE"]`` from its standard input. The folder EXCHANGE holds
 ``kinds.json`` (input name -> dtype) and one serialised tensor ``NAME.in`` for each; the outputs of the default
