@@ -109,7 +109,7 @@ def small() -> dict[str, object]:
 
     - Command: ``pipelines train translation --preset small``
     - Data: built-in pairs of sentences, in which order and agreement matter
-    - Score: BLEU 92.3 on unseen sentences
+    - Score: BLEU 91.1 on unseen sentences
     - Time: about a minute on two cores, with evaluation and export (``pipelines demo --task translation``)
     """
     return {
@@ -117,11 +117,11 @@ def small() -> dict[str, object]:
         "max_tokens": 48,
         "embedding_size": 64,
         "units": 64,
-        "decoder_units": 128,
+        "decoder_units": 80,
         "dropout": 0.1,
         "epochs": 5,
         "batch_size": 64,
-        "width_growth": 1.5,
+        "width_growth": 3.0,
         "learning_rate": 1e-2,
         "warmup": 0.05,
         "beam_width": 3,
