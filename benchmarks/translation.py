@@ -76,16 +76,16 @@ def decoding(given: argparse.Namespace) -> dict[str, Any]:
 
 def time_training(model: Any, config: Config, train: Encoded, updates: int) -> dict[str, float]:
     """Time `updates` steps after one step of every padded shape among them."""
-    plan = epoch_plan(train.lengths, BATCH, config.seed, 0)[:updates]
+    plan = epoch_plan(train.lengths, BATCH, config.seed, 0, config.sorted_batches)[:updates]
     optimizer = make_optimizer(config.learning_rate, len(plan))
     optimizer.build(model.trainable_variables)
     average = Average(model.trainable_variables, 0.0)
     step = make_step(model, lambda x, y: translation.loss(model, config, x, y), optimizer, average)
     begin = time.perf_counter()
-    for x, y in _one_of_each_shape(train, plan):
+    for x, y in _one_of_each_shape(train, plan, config.width_growth):
         float(step(x, y)[0])
     compiled = time.perf_counter() - begin
-    pieces, wait, data = 0, 0.0, iter(batches(train, plan))
+    pieces, wait, data = 0, 0.0, iter(batches(train, plan, growth=config.width_growth))
     begin = time.perf_counter()
     for _ in plan:
         asked = time.perf_counter()
@@ -98,14 +98,14 @@ def time_training(model: Any, config: Config, train: Encoded, updates: int) -> d
         "target_pieces_a_second": round(pieces / seconds, 1),
         "milliseconds_an_update": round(1000 * seconds / len(plan), 2),
         "input_wait_share": round(wait / seconds, 4),
-        "padding_share": round(padding_share(train, plan), 4),
+        "padding_share": round(padding_share(train, plan, config.width_growth), 4),
         "compile_seconds": round(compiled, 1),
     }
 
 
-def _one_of_each_shape(encoded: Encoded, plan: list[np.ndarray]) -> list[Any]:
+def _one_of_each_shape(encoded: Encoded, plan: list[np.ndarray], growth: float) -> list[Any]:
     shapes: dict[tuple[int, ...], Any] = {}
-    for x, y in batches(encoded, plan):
+    for x, y in batches(encoded, plan, growth=growth):
         shapes.setdefault((x["source"].shape[1], y["target"].shape[1]), (x, y))
     return list(shapes.values())
 
@@ -117,16 +117,21 @@ def time_decoding(model: Any, config: Config, test: Encoded, width: int) -> dict
     function = tf.function(lambda x: translation.decode(model, chosen, x), input_signature=[dataset.element_spec[0]])
     with shrinking():
         function.get_concrete_function()
-    data = list(dataset)
     begin = time.perf_counter()
-    for x, _ in data:
+    for x, _ in dataset:
         function(x)
     first = time.perf_counter() - begin
+    pieces, wait, data = 0, 0.0, iter(dataset)
     begin = time.perf_counter()
-    pieces = sum(int(tf.reduce_sum(function(x)["lengths"][:, 0])) for x, _ in data)
+    for _ in range(len(dataset)):
+        asked = time.perf_counter()
+        x, _ = next(data)
+        wait += time.perf_counter() - asked
+        pieces += int(tf.reduce_sum(function(x)["lengths"][:, 0]))
     seconds = time.perf_counter() - begin
     return {
         "target_pieces_a_second": round(pieces / seconds, 1),
+        "input_wait_share": round(wait / seconds, 4),
         "sentences_a_second": round(len(test) / seconds, 1),
         "seconds": round(seconds, 2),
         "compile_seconds": round(first - seconds, 1),
