@@ -13,7 +13,7 @@ from pipelines.config import nearest, resolve
 from pipelines.data.sources.tfds_folder import PREFIX, need_prepared
 from pipelines.delivery import demo_folder, formats, staging, warmup
 from pipelines.quiet import import_tensorflow
-from pipelines.training.runs import need_trainable, open_run
+from pipelines.training.runs import CONFIG, need_same, need_trainable, open_run
 
 
 def tasks(arguments: argparse.Namespace) -> int:
@@ -44,10 +44,14 @@ def train(arguments: argparse.Namespace) -> int:
     if a.limit < 0:
         raise ValueError(f"--limit: expected a positive number of examples, came {a.limit}")
     base = settings_of(a.init, a.task) if a.init else None
-    resolve(module.Config, module.PRESETS, a.preset, Path(a.config) if a.config else None, a.settings, base)
+    file = Path(a.config) if a.config else None
+    config = resolve(module.Config, module.PRESETS, a.preset, file, a.settings, base)
     _need_data(a.data)
+    folder = Path(a.run or "").expanduser()
     if a.run:
-        need_trainable(Path(a.run).expanduser())
+        need_trainable(folder)
+    if a.run and (folder / CONFIG).exists():
+        need_same(folder, a.task, config)
     import_tensorflow()
     from pipelines.training.train import train as run_training  # noqa: PLC0415
 

@@ -15,7 +15,9 @@ from pipelines import commands, load_settings
 from pipelines.__main__ import main
 from pipelines.config import resolve
 from pipelines.delivery import serve
+from pipelines.sentiment_config import Config
 from pipelines.training.loading import load_run
+from pipelines.training.runs import STATE, create
 
 ROOT = Path(__file__).parent.parent
 SENTIMENT, TRANSLATION = (str(ROOT / "pretrained" / task) for task in ("sentiment", "translation"))
@@ -105,7 +107,10 @@ def test_a_wrong_request_is_answered_without_tensorflow(tmp_path: Path) -> None:
         "    heavy = {'tensorflow', 'keras', 'matplotlib', 'sklearn', 'librosa'} & set(sys.modules)\n"
         "    assert not heavy, (arguments, heavy)"
     )
-    command = [sys.executable, "-c", code, json.dumps([arguments for arguments, _ in WRONG])]
+    begun = create(tmp_path / "begun", "sentiment", Config(), {})
+    begun.write_json(STATE, "begun")
+    wrong = [["train", task, "--run", "begun", "--epochs", "3"] for task in ("sentiment", "speech")]
+    command = [sys.executable, "-c", code, json.dumps([*wrong, *(arguments for arguments, _ in WRONG)])]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr

@@ -97,8 +97,8 @@ class Trainer:
             self.optimizers[True] = self._optimizer(s.learning_rate * s.reward_rate, steps * second, 0.0, "linear")
         self.average = Average(self.model.trainable_variables, s.ema)
         self.steps: dict[bool, Callable[[Any], tuple[Any, Any, Any]]] = {}
-        found = importlib.util.find_spec("tensorboard")
-        self.log = tf.summary.create_file_writer(str(self.run.path / TENSORBOARD)) if found else None
+        found = importlib.util.find_spec("tensorboard")  # a folder of that name has no origin
+        self.log = tf.summary.create_file_writer(str(self.run.path / TENSORBOARD)) if found and found.origin else None
         self.wait = self.busy = 0.0
         self.step_seconds: list[float] = []
 

@@ -180,6 +180,31 @@ def need_trainable(path: Path) -> None:
         )
 
 
+def need_same(path: Path, task: str, config: Any) -> tuple[Run, dict[str, Any], str]:
+    """Refuse to go on with a run under another task, or once it has begun under other settings.
+
+    Returns:
+        The run, its record, and the settings that differ where it has not begun; empty when none does.
+
+    Raises:
+        ValueError: it is of another task, or has begun with other settings; names them.
+    """
+    run, record = open_run(path)
+    if record["task"] != task:
+        raise ValueError(f"--run {path}: is a {record['task']} run, not {task}")
+    # Settings that this version knows and the run does not are as they were before there was such a setting.
+    whole = configuration.from_dict(type(config), record["config"], str(path / CONFIG))
+    changed = configuration.difference(configuration.to_dict(whole), configuration.to_dict(config))
+    if changed and run.has(STATE):
+        raise other_settings(path, changed)
+    return run, record, changed
+
+
+def other_settings(path: Path, changed: str) -> ValueError:
+    """Make the refusal of a run that has begun otherwise."""
+    return ValueError(f"--run {path}: was started with other settings ({changed}); name another run")
+
+
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
     """Let nobody else train at ``path`` in this block. Folders made for that are removed if they stay empty.

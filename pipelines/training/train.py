@@ -20,7 +20,18 @@ from pipelines.training.evaluation import Decoder, encode_parts, encode_split, i
 from pipelines.training.fit import Trainer, say
 from pipelines.training.loading import Loaded, load_run
 from pipelines.training.rewarding import noise
-from pipelines.training.runs import CONFIG, ENVIRONMENT, STATE, Run, alone, create, need_trainable, open_run, sha256
+from pipelines.training.runs import (
+    CONFIG,
+    ENVIRONMENT,
+    STATE,
+    Run,
+    alone,
+    create,
+    need_same,
+    need_trainable,
+    other_settings,
+    sha256,
+)
 from pipelines.training.step import LossFunction
 from pipelines.training.warm_start import adopt_preprocessor, fingerprint, settings_of, take_weights
 
@@ -191,17 +202,12 @@ def _keep(run: Run, preprocessor: Any) -> None:
 
 
 def _same(folder: Path, task: str, config: Any, data: dict[str, Any]) -> Run:
-    run, record = open_run(folder)
-    if record["task"] != task:
-        raise ValueError(f"--run {folder}: is a {record['task']} run, not {task}")
-    # Settings that this version knows and the run does not are as they were before there was such a setting.
-    whole = configuration.from_dict(type(config), record["config"], str(folder / CONFIG))
-    changed = configuration.difference(configuration.to_dict(whole), configuration.to_dict(config))
+    run, record, changed = need_same(folder, task, config)
     old, new = dict(record["data"]), dict(data)
     old.pop("spec"), new.pop("spec")  # the same data may lie elsewhere by now
     changed = "; ".join(part for part in (changed, configuration.difference(old, new)) if part)
     if changed and run.has(STATE):
-        raise ValueError(f"--run {folder}: was started with other settings ({changed}); name another run")
+        raise other_settings(folder, changed)
     if changed:  # nothing was trained in it yet: the corrected command shall find the name free
         run.discard()
         return create(folder, task, config, data)
