@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
@@ -67,11 +67,22 @@ def encode_parts(
         if len(encoded):
             yield dataclasses.replace(encoded, dropped=problems[told:])
             told = len(problems)
-    _judge(source, split, count, problems, odd)
+    judge(source, split, count, problems, odd)
 
 
-def _judge(source: Source, split: str, count: int, problems: list[str], odd: list[str]) -> None:
-    """Say what was skipped, or refuse a split of which too much was."""
+def judge(source: Source, split: str, count: int, problems: Sequence[str], odd: Sequence[str] = ()) -> None:
+    """Say what was skipped, or refuse a split of which too much was.
+
+    Args:
+        source: what the split is of.
+        split: its name.
+        count: usable examples.
+        problems: sentences about the others.
+        odd: sentences about examples that training would skip, and that are used.
+
+    Raises:
+        ValueError: more than ``MAX_BAD`` of the examples are unusable, or none is left; names the first ones.
+    """
     total = count + len(problems)
     first = _first(problems)
     if not count:
@@ -98,7 +109,7 @@ def _sifted(
             yield example
 
 
-def _first(problems: list[str]) -> str:
+def _first(problems: Sequence[str]) -> str:
     return "; ".join(problems[:3]) + ("; ..." if len(problems) > 3 else "")
 
 

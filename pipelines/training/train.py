@@ -4,6 +4,7 @@ import dataclasses
 import os
 import platform
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pipelines import config as configuration
 from pipelines.data.cache import cached, key, stamp
 from pipelines.data.inputs import Encoded, Transform
 from pipelines.data.sources.source import Source, limited
-from pipelines.training.evaluation import Decoder, encode_parts, encode_split, indices
+from pipelines.training.evaluation import PART, Decoder, encode_parts, encode_split, indices, judge
 from pipelines.training.fit import Trainer, say
 from pipelines.training.loading import Loaded, load_run
 from pipelines.training.rewarding import noise
@@ -116,11 +117,19 @@ def _fit(loaded: Loaded, source: Source, other: Loaded | None) -> None:
 
 
 def _training_examples(loaded: Loaded, source: Source) -> Encoded:
-    found = cached(
-        _cache_key(loaded, source),
-        lambda: encode_parts(loaded, source, "train"),
-        lambda: encode_split(loaded, source, "train", training=True),
-    )
+    made: list[bool] = []
+
+    def parts(size: int | None = PART) -> Iterator[Encoded]:
+        made.append(True)
+        return encode_parts(loaded, source, "train", size=size)
+
+    def whole() -> Encoded:
+        (encoded,) = parts(None)
+        return encoded
+
+    found = cached(_cache_key(loaded, source), parts, whole)
+    if not made:  # out of the cache, where what was skipped stands too
+        judge(source, "train", len(found), found.dropped)
     return loaded.task.complete(found) if hasattr(loaded.task, "complete") else found
 
 
