@@ -50,8 +50,8 @@ def reward_loss(
     The gradient is that of sum over k of (r_k - mean of the other r) times the
     negative log-probability of answer k, over K and the mean length of an answer (REINFORCE, Williams 1992, with the
     leave-one-out baseline of Kool et al. 2019). It is the gradient of the expected reward of answers drawn at
-    temperature 1; below it raises that of the answers which a search comes by. After label smoothing that is needed:
-    every tenth token of what is drawn at temperature 1 is any token, in a beam none is.
+    temperature 1; below it raises that of the answers which a search comes by. Label smoothing
+    leaves probability on every token, so that draws at temperature 1 hold tokens which no search would take.
 
     Args:
         decoder: draws without dropout, and is trained with it.
