@@ -153,6 +153,7 @@ def reward_loss(
         return *see(model, x["picture"], training), None
 
     drawing = {"noise": y["noise"], "rules": rules, "temperature": config.reward_temperature}
+    drawing |= {"kept": config.reward_kept}
     return rewarding.reward_loss(model.get_layer("decoder"), look, reward, references, **drawing)
 
 

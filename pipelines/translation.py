@@ -137,6 +137,7 @@ def reward_loss(
         "rules": Rules(BOS, EOS, config.max_tokens),
         "limits": y["target_lengths"] + SLACK // 2,  # the longest drawn answer makes all others of a batch as long
         "temperature": config.reward_temperature,
+        "kept": config.reward_kept,
     }
     return rewarding.reward_loss(model.get_layer("decoder"), see, reward, y["target"][:, None], **drawing)
 

@@ -50,6 +50,9 @@ class Config(TrainingConfig):
         0, ge=0, description="last epochs, in which drawn answers are scored and the better ones made likelier"
     )
     reward_samples: int = Field(4, ge=2, description="answers drawn for each example in those epochs")
+    reward_kept: int = Field(
+        0, ge=0, description="of those, so many are learnt from, the best and the worst of an example; 0: all"
+    )
     reward_temperature: float = Field(
         1.0, gt=0, description="logits are divided by it where those are drawn; below 1 draws likelier answers"
     )

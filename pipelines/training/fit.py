@@ -1,13 +1,11 @@
 """The training loop: plain to read, and resumable to the bit."""
 
-import csv
 import importlib.util
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +18,7 @@ from pipelines.training.interrupts import deferred
 from pipelines.training.optimizer import make_optimizer
 from pipelines.training.probe import attempt, explained, longest
 from pipelines.training.runs import HISTORY, STATE, TENSORBOARD, WEIGHTS, Run
-from pipelines.training.state import Progress, load_state, save_state
+from pipelines.training.state import Progress, load_state, save_history, save_state
 from pipelines.training.step import Average, LossFunction, fetching, make_step
 
 
@@ -35,7 +33,8 @@ class Trainer:
     Attributes:
         model: the built keras.Model.
         loss: (x, y) -> float32 [B].
-        validate: scores the model as it is: name -> value, freely decoded.
+        validate: scores the model as it is, freely decoded: name -> value. True asks for the search that answers, False
+            for the simplest one.
         metric: the name by which the best epoch is chosen, ``higher`` saying in which direction.
         settings: the task's configuration, of which only the fields of ``TrainingConfig`` are read here.
         run: where everything is kept.
@@ -45,7 +44,7 @@ class Trainer:
 
     model: Any
     loss: LossFunction
-    validate: Callable[[], dict[str, float]]
+    validate: Callable[[bool], dict[str, float]]
     metric: str
     higher: bool
     settings: Any
@@ -161,8 +160,6 @@ class Trainer:
 
     def _epoch(self, train: Encoded, progress: Progress, steps: int) -> None:
         s = self.settings
-        if progress.epoch == self.first_epochs and not progress.step:
-            self._begin_second()
         plan = self._plan(train, progress.epoch)
         seed = s.seed * 100_003 + progress.epoch
         dataset = batches(train, plan, self._phase(progress.epoch)[1], seed, progress.step, s.width_growth)
@@ -242,17 +239,28 @@ class Trainer:
         """Pair the weights with those before the reward epochs; none where they are not mixed."""
         return list(zip(self.model.trainable_variables, self.before, strict=True)) if self.before else []
 
-    def _begin_second(self) -> None:
-        """Go on from the averaged weights, and keep them as they are before the reward epochs."""
-        self.average.adopt()
+    def _begin_second(self, progress: Progress) -> None:
+        """Go on from the best weights, scored anew: whole answers are rewarded, and so the search that answers counts.
+
+        The simplest search may lose by the rewards what that one wins.
+        """
+        if progress.best is not None:
+            self.model.load_weights(self.run.verified(WEIGHTS))
+            progress.best = self._timed(progress, True)[self.metric]
+            say(f"from here on answers are rewarded, and searched as they will be: best {progress.best:.6g}")
+        self.average.restart()
         for weight, old in self._mixed():
             old.assign(weight)
 
+    def _timed(self, progress: Progress, thorough: bool) -> dict[str, float]:
+        begin = time.monotonic()
+        scores = self.validate(thorough)
+        progress.seconds += time.monotonic() - begin
+        return scores
+
     def _close_epoch(self, progress: Progress, steps: int) -> None:
         with self._judged(progress):
-            begin = time.monotonic()
-            scores = self.validate()
-            progress.seconds += time.monotonic() - begin
+            scores = self._timed(progress, progress.epoch >= self.first_epochs)
             score = scores[self.metric]
             better = progress.best is None or (score > progress.best if self.higher else score < progress.best)
             if better:
@@ -269,17 +277,13 @@ class Trainer:
         progress.epoch, progress.step, progress.loss_sum, progress.norm_sum = progress.epoch + 1, 0, 0.0, 0.0
         patience = self.settings.patience
         progress.finished = bool(patience) and progress.epoch - 1 - progress.best_epoch >= patience
+        if progress.epoch == self.first_epochs < self.settings.epochs:
+            self._begin_second(progress)
         self._write_history(progress)
         self.save(progress)
 
     def _write_history(self, progress: Progress) -> None:
-        def write(path: Path) -> None:
-            with open(path, "w", newline="") as file:
-                table = csv.DictWriter(file, progress.history[0])
-                table.writeheader()
-                table.writerows(progress.history)
-
-        self.run.write(HISTORY, write)
+        self.run.write(HISTORY, lambda path: save_history(path, progress))
         if self.log:
             with self.log.as_default(step=progress.epoch):
                 for name, value in progress.history[-1].items():

@@ -44,6 +44,7 @@ def reward_loss(
     rules: Rules,
     limits: Any = None,
     temperature: float = 1.0,
+    kept: int = 0,
 ) -> Any:
     """Return 1 - mean reward of K drawn answers of each example, float32 [B], whose gradient raises the reward.
 
@@ -52,6 +53,9 @@ def reward_loss(
     leave-one-out baseline of Kool et al. 2019). It is the gradient of the expected reward of answers drawn at
     temperature 1; below it raises that of the answers which a search comes by. Label smoothing
     leaves probability on every token, so that draws at temperature 1 hold tokens which no search would take.
+
+    To draw an answer costs less than to learn from it. With ``kept`` only the best and the worst of an example are
+    learnt from, which differ most (Xu et al. 2025, arXiv 2504.13818): the sum is over them, and K is their number.
 
     Args:
         decoder: draws without dropout, and is trained with it.
@@ -63,18 +67,37 @@ def reward_loss(
         rules: what every answer must obey.
         limits: int32 [B], a longest answer for each example.
         temperature: logits are divided by it where answers are drawn.
+        kept: answers of an example that are learnt from, half of them the best, 2 to K; 0 for all.
     """
     samples = noise.shape[1]
     tokens, lengths = drawn(decoder, see(False), noise, rules, limits, temperature)
     answers = tf.reshape(tokens, [-1, samples, tf.shape(tokens)[1]])
     rewards = reward(answers, references)
+    mean_reward = tf.reduce_mean(rewards, axis=1)
+    if kept and kept < samples:
+        rewards, tokens, lengths = _extremes(rewards, answers, tf.reshape(lengths, [-1, samples]), kept)
+        samples = kept
     others = (tf.reduce_sum(rewards, axis=1, keepdims=True) - rewards) / (samples - 1)
     seen = tf.concat([tf.fill([tf.shape(tokens)[0], 1], rules.start), tokens[:, :-1]], axis=1)
     readout, _ = decoder.read(seen, tf.maximum(lengths, 1), *see(True), training=True)
     losses = tf.reshape(projected_loss(decoder, readout, tokens, 0.0), [-1, samples])
     mean_length = tf.maximum(tf.reduce_mean(tf.cast(lengths, tf.float32)), 1.0)
     surrogate = tf.reduce_mean((rewards - others) * losses, axis=1) / mean_length
-    return 1.0 - tf.reduce_mean(rewards, axis=1) + surrogate - tf.stop_gradient(surrogate)
+    return 1.0 - mean_reward + surrogate - tf.stop_gradient(surrogate)
+
+
+def _extremes(rewards: Any, answers: Any, lengths: Any, kept: int) -> tuple[Any, Any, Any]:
+    """Keep the answers with the least and the greatest rewards: [B, M], tokens [B M, U], cut again, lengths [B M]."""
+    samples = rewards.shape[1]
+    order = tf.argsort(rewards, axis=1, stable=True)
+    picked = tf.concat([order[:, : kept // 2], order[:, samples - (kept - kept // 2) :]], axis=1)
+    lengths = tf.reshape(tf.gather(lengths, picked, batch_dims=1), [-1])
+    tokens = tf.gather(answers, picked, batch_dims=1)[:, :, : _width(lengths)]
+    return tf.gather(rewards, picked, batch_dims=1), tf.reshape(tokens, [tf.size(lengths), -1]), lengths
+
+
+def _width(lengths: Any) -> Any:
+    return -(-tf.reduce_max(lengths) // WIDTH) * WIDTH
 
 
 def drawn(
@@ -96,6 +119,5 @@ def drawn(
         drawing = {"temperature": temperature, "noise": noise, "limits": limits, "memory": memory}
         found = sample(decoder.step, state, rules, **drawing)
     lengths = found.lengths[:, 0]
-    width = -(-tf.reduce_max(lengths) // WIDTH) * WIDTH
-    tokens = tf.pad(found.tokens[:, 0], [[0, 0], [0, WIDTH]], constant_values=PAD)[:, :width]
+    tokens = tf.pad(found.tokens[:, 0], [[0, 0], [0, WIDTH]], constant_values=PAD)[:, : _width(lengths)]
     return tf.stop_gradient(tokens), tf.stop_gradient(lengths)

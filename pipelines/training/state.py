@@ -4,6 +4,7 @@ More than Keras's ``BackupAndRestore`` keeps: also the state of every ``SeedGene
 averaged weights, the best score, the epoch and the batch within it.
 """
 
+import csv
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -53,3 +54,11 @@ def load_state(path: Path, variables: Iterable[Any]) -> Progress:
                 raise ValueError(f"{path}: {variable.name} has shape {value.shape}, expected {tuple(variable.shape)}")
             variable.assign(value)
         return Progress(**json.loads(stored["meta"].tobytes()))
+
+
+def save_history(path: Path, progress: Progress) -> None:
+    """Write a line of CSV for each epoch, below the names of what was measured."""
+    with open(path, "w", newline="") as file:
+        table = csv.DictWriter(file, progress.history[0])
+        table.writeheader()
+        table.writerows(progress.history)

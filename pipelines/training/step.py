@@ -29,10 +29,10 @@ class Average:
         for average, weight in zip(self.shadow, self.weights, strict=True):
             average.assign_sub(rate * (average - weight))
 
-    def adopt(self) -> None:
-        """Go on from the averages: the weights become them."""
+    def restart(self) -> None:
+        """Begin anew: the averages become the weights."""
         for average, weight in zip(self.shadow, self.weights, strict=True):
-            weight.assign(average)
+            average.assign(weight)
 
     def swap(self) -> None:
         """Exchange weights and averages; a second call undoes the first."""

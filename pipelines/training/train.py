@@ -91,10 +91,11 @@ def _fit(loaded: Loaded, source: Source, other: Loaded | None) -> None:
     say(f"{len(training)} training and {len(validation)} validation examples; run {loaded.run.path}")
     if not loaded.run.has(STATE):
         _begin(loaded, training, other)
-    decoder = Decoder(_greedy(loaded), passes=chosen.epochs)
+    second = getattr(chosen, "reward_epochs", 0)
+    decoders = {False: Decoder(_greedy(loaded), chosen.epochs - second), True: Decoder(loaded, second + 1)}
 
-    def validate() -> dict[str, float]:
-        predictions = decoder(validation)
+    def validate(thorough: bool) -> dict[str, float]:
+        predictions = decoders[thorough](validation)
         return dict(loaded.task.scorer(predictions)(indices(len(predictions))))
 
     trainer = Trainer(
@@ -168,6 +169,9 @@ def _begin(loaded: Loaded, training: Encoded, other: Loaded | None) -> None:
 def _set_up(config: Any) -> None:
     if getattr(config, "reward_epochs", 0) > config.epochs:
         raise ValueError(f"--reward-epochs {config.reward_epochs}: there are {config.epochs} epochs in all")
+    kept, samples = getattr(config, "reward_kept", 0), getattr(config, "reward_samples", 0)
+    if kept == 1 or kept > samples:
+        raise ValueError(f"--reward-kept {kept}: expected 0, or 2 to --reward-samples, which is {samples}")
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
     if config.deterministic:

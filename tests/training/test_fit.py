@@ -39,7 +39,7 @@ def trainer(folder: Path, scores: Any = None, **settings: Any) -> Trainer:
     def loss(x: dict, y: dict) -> Any:
         return (model(x["x"], training=True)[:, 0] - y["y"]) ** 2
 
-    def validate() -> dict[str, float]:
+    def validate(thorough: bool) -> dict[str, float]:
         x = line_data()
         return {"score": next(given, 0.0), "gap": float(tf.reduce_mean(loss(x.x, x.y)))}
 
@@ -79,20 +79,20 @@ def test_a_gradient_that_is_not_finite_names_its_own_batch_and_not_the_next(tmp_
 
 
 def test_a_second_phase_ends_between_the_weights_before_and_after_it(tmp_path: Path) -> None:
-    made = trainer(tmp_path, scores=[0.1, 0.2, 0.3], epochs=3, ema=0.9)
+    made = trainer(tmp_path, scores=[0.1, 0.2, 0.2, 0.3], epochs=3, ema=0.9)
     second = {"reward_epochs": 1, "reward_share": 0.25, "reward_rate": 0.5}
     made.settings = SimpleNamespace(**dataclasses.asdict(made.settings), **second)
     made.reward = lambda x, y: (made.model(x["x"])[:, 0] - 3.0) ** 2, lambda x, y, seed: (x, y)
     validated, honest = [], made.validate
 
-    def watched() -> dict[str, float]:
+    def watched(thorough: bool) -> dict[str, float]:
         validated.append([w.copy() for w in made.model.get_weights()])
-        return honest()
+        return honest(thorough)
 
     made.validate = watched
     made.fit(line_data())
     for final, before, after, mixed in zip(
-        made.model.get_weights(), validated[1], made.average.shadow, validated[2], strict=True
+        made.model.get_weights(), validated[1], made.average.shadow, validated[3], strict=True
     ):
         assert np.abs(after.numpy() - before).max() > 0.01
         np.testing.assert_allclose(final, before + 0.25 * (after.numpy() - before), rtol=1e-5)
@@ -100,20 +100,42 @@ def test_a_second_phase_ends_between_the_weights_before_and_after_it(tmp_path: P
 
 
 def test_a_second_phase_does_not_wait_for_the_large_gradients_of_the_first_to_be_forgotten(tmp_path: Path) -> None:
-    made = trainer(tmp_path, scores=[0.1, 0.2], epochs=2)
+    made = trainer(tmp_path, scores=[0.1, 0.1, 0.2], epochs=2)
     second = {"reward_epochs": 1, "reward_share": 1.0, "reward_rate": 0.5}
     made.settings = SimpleNamespace(**dataclasses.asdict(made.settings), **second)
     made.reward = lambda x, y: 1e-2 * made.model(x["x"])[:, 0], lambda x, y, seed: (x, y)
     biases, honest = [], made.validate
 
-    def watched() -> dict[str, float]:
+    def watched(thorough: bool) -> dict[str, float]:
         biases.append(float(made.model.get_weights()[1][0]))
-        return honest()
+        return honest(thorough)
 
     made.validate = watched
     made.fit(line_data())
     rates = [0.5 * 0.05 * left for left in (1, 0.75, 0.5, 0.25)]  # falls over the four steps; Adam's step is its rate
-    assert biases[0] - biases[1] == pytest.approx(sum(rates), rel=0.01)
+    assert biases[1] - biases[2] == pytest.approx(sum(rates), rel=0.01)
+
+
+@pytest.mark.parametrize(("rewarded", "kept"), [(0.45, 3), (0.35, 1)])
+def test_rewarded_epochs_are_compared_by_the_search_that_answers(tmp_path: Path, rewarded: float, kept: int) -> None:
+    made = trainer(tmp_path, scores=[0.1], epochs=4, ema=0.5)
+    second = {"reward_epochs": 1, "reward_share": 1.0, "reward_rate": 0.5}
+    made.settings = SimpleNamespace(**dataclasses.asdict(made.settings), **second)
+    made.reward = lambda x, y: (made.model(x["x"])[:, 0] - 3.0) ** 2, lambda x, y, seed: (x, y)
+    given = {False: iter([0.5, 0.6, 0.55]), True: iter([0.4, rewarded])}
+    validated = []
+
+    def validate(thorough: bool) -> dict[str, float]:
+        validated.append(made.model.get_weights())
+        return {"score": next(given[thorough])}
+
+    made.validate = validate
+    progress = made.fit(line_data())
+    assert (progress.best, progress.best_epoch) == (max(rewarded, 0.4), kept)
+    for best, anew in zip(validated[1], validated[3], strict=True):
+        np.testing.assert_array_equal(best, anew)
+    for final, expected in zip(made.model.get_weights(), validated[4 if kept == 3 else 1], strict=True):
+        np.testing.assert_array_equal(final, expected)
 
 
 def test_patience_stops_and_the_best_epoch_is_restored(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def trainer(folder: Path) -> Trainer:
     settings = TrainingConfig(batch_size=3, epochs=2, learning_rate=0.1, ema=0.9, warmup=0.5)
     run = Run(folder)
     run.write_json("config.json", {})
-    return Trainer(model, loss, lambda: {"gap": 0.0}, "gap", False, settings, run)
+    return Trainer(model, loss, lambda thorough: {"gap": 0.0}, "gap", False, settings, run)
 
 
 def test_the_longest_batch_is_found() -> None:

@@ -36,11 +36,16 @@ def numbers(seed: int) -> Any:
     return noise(K, L)({}, {"target": tf.zeros([3, 2])}, tf.constant([seed, 0]))[1]["noise"]
 
 
-@pytest.mark.parametrize("temperature", [1.0, 0.5])
-def test_value_and_gradient_are_those_of_the_definition(temperature: float) -> None:
+def learnt_from(rewards: np.ndarray, kept: int) -> list[int]:
+    ranked = sorted(range(K), key=lambda k: rewards[k])
+    return ranked[: kept // 2] + ranked[K - (kept + 1) // 2 :] if kept else ranked
+
+
+@pytest.mark.parametrize(("temperature", "kept"), [(1.0, 0), (0.5, 0), (1.0, 2), (1.0, 3), (1.0, K)])
+def test_value_and_gradient_are_those_of_the_definition(temperature: float, kept: int) -> None:
     decoder, given = made(), numbers(1)
     with tf.GradientTape() as tape:
-        losses = reward_loss(decoder, see, sentence_bleu, REFERENCES, given, RULES, temperature=temperature)
+        losses = reward_loss(decoder, see, sentence_bleu, REFERENCES, given, RULES, temperature=temperature, kept=kept)
         total = tf.reduce_sum(losses)
     found = tape.gradient(total, decoder.trainable_variables, unconnected_gradients="zero")
     tokens, lengths = drawn(decoder, see(False), given, RULES, None, temperature)
@@ -48,15 +53,17 @@ def test_value_and_gradient_are_those_of_the_definition(temperature: float) -> N
     np.testing.assert_allclose(losses, 1 - rewards.mean(axis=1), rtol=1e-5)
     assert rewards.std() > 0
     expected = [np.zeros(variable.shape) for variable in decoder.trainable_variables]
+    chosen = [learnt_from(row, kept) for row in rewards]
+    mean_length = np.mean([lengths[row * K + k] for row in range(3) for k in chosen[row]])
     for row in range(3):
-        for k in range(K):
+        for k in chosen[row]:
             answer = tokens[row * K + k][None]
             before = tf.concat([[[BOS]], answer[:, :-1]], axis=1)
             with tf.GradientTape() as tape:
                 logits, _ = decoder(before, lengths[row * K + k][None], KEYS[row : row + 1], LENGTHS[row : row + 1])
                 loss = sequence_loss(answer, logits)
-            others = np.delete(rewards[row], k).mean()
-            share = (rewards[row, k] - others) / K / np.mean(lengths)
+            others = np.mean([rewards[row, other] for other in chosen[row] if other != k])
+            share = (rewards[row, k] - others) / len(chosen[row]) / mean_length
             for sum_, part in zip(
                 expected, tape.gradient(loss, decoder.trainable_variables, unconnected_gradients="zero"), strict=True
             ):
@@ -97,6 +104,13 @@ def test_the_last_epochs_of_a_training_draw_answers(tmp_path: Path) -> None:
     losses = [float(line.split(",")[1]) for line in (run / "history.csv").read_text().splitlines()[1:]]
     assert losses[0] > 1.5
     assert 0.5 < losses[1] <= 1.0
+
+
+@pytest.mark.parametrize("kept", [1, 5])
+def test_so_many_answers_cannot_be_kept(tmp_path: Path, kept: int) -> None:
+    with pytest.raises(ValueError, match=f"--reward-kept {kept}: expected 0, or 2 to --reward-samples, which is 4"):
+        train("translation", run=tmp_path / "run", preset="small", reward_kept=kept)
+    assert not (tmp_path / "run").exists()
 
 
 def test_more_rewarded_epochs_than_there_are_is_refused_before_anything_is_made(tmp_path: Path) -> None:
