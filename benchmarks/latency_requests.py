@@ -24,7 +24,10 @@ def write(run: str, home: str, alone: bool, **decoding: Any) -> None:
     loaded = load_run(run, **decoding)
     examples = built_in(loaded)
     for number, example in enumerate(examples):
-        save(unfinished / "raw" / f"{number:02}", loaded.task.serving_inputs([example]))
+        save(
+            unfinished / "raw" / f"{number:02}",
+            loaded.task.serving_inputs([example], loaded.task.describe(loaded.preprocessor)),
+        )
     if alone:
         loaded, network = numeric.load(run)
         encoded = loaded.task.encode(loaded.preprocessor, loaded.config, examples, labelled=False)

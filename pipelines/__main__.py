@@ -5,6 +5,7 @@ progress and warnings to stderr.
 """
 
 import os
+import re
 import signal
 import sys
 import traceback
@@ -23,6 +24,9 @@ if Path(pipelines.__file__ or "").resolve().parent != Path(__file__).resolve().p
     )
 
 from pipelines import command_line
+
+PLACES = re.compile(r"Graph execution |Detected at |<stack traces |Node: |\d+ root error|  File |    |\t|Hint: |\s*$")
+"""Lines of a TensorFlow error that lead to the place in the graph and say nothing of the reason."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,6 +48,21 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except OSError as error:
         return _failed(1, f"{error.filename or 'a file'}: {error.strerror or error}")
+    except Exception as error:
+        if not _of_tensorflow(error):
+            raise
+        return _failed(1, f"TensorFlow: {_reason(str(error))}")
+
+
+def _of_tensorflow(error: Exception) -> bool:
+    """Say whether an error is a ``tf.errors.OpError``, without importing TensorFlow where no command has."""
+    return any(kind.__name__ == "OpError" and kind.__module__.startswith("tensorflow.") for kind in type(error).__mro__)
+
+
+def _reason(message: str) -> str:
+    """Return the first line of TensorFlow's message that says what went wrong, without the names of operations."""
+    lines = [line for line in message.splitlines() if not PLACES.match(line)]
+    return re.sub(r"\{\{.*?\}\} ?|^ *\(0\) | *\[Op:.*", "", lines[0] if lines else message)[:300]
 
 
 def _quiet(event: Any) -> None:

@@ -157,6 +157,17 @@ def reward_loss(
     return rewarding.reward_loss(model.get_layer("decoder"), look, reward, references, **drawing)
 
 
+def settle(loaded: Any, source: Source | None) -> Any:
+    """Open the frozen network before the first picture: without its weights none can be answered.
+
+    Raises:
+        ValueError: there are no such weights.
+    """
+    if loaded.config.encoder != "conv":
+        loaded.preprocessor.network  # noqa: B018
+    return loaded
+
+
 def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str, Any]:
     """Describe pictures by beam search, or draw descriptions.
 
@@ -232,7 +243,7 @@ def raw(inputs: list[Any]) -> list[Example]:
     return [{"id": str(i), "where": f"input {i + 1}", "image": image} for i, image in enumerate(images)]
 
 
-def serving_inputs(examples: list[Example]) -> dict[str, Any]:
+def serving_inputs(examples: list[Example], card: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of ``Serving`` for raw examples: ``image``, string [B], the bytes of the files."""
     return {"image": tf.constant([captioning_cases.contents(example["image"]) for example in examples], tf.string)}
 

@@ -26,7 +26,7 @@ class Config(TrainingConfig):
     encoder_layer: str = Field("", description="layer of the frozen network whose output is the grid; empty: the last")
     picture_size: int = Field(224, ge=16, description="height and width, in pixels, to which pictures are stretched")
     mirrored: bool = Field(
-        False, description="learn half of the pictures in a mirror; not where captions tell left from right"
+        False, description="random horizontal flips in training; not where captions tell left from right"
     )
     captions_per_step: int = Field(
         0, ge=0, description="captions of a picture that are learnt in one step, drawn anew in every epoch; 0: all"
@@ -73,7 +73,7 @@ class Config(TrainingConfig):
         1.0,
         gt=0,
         le=1,
-        description="share of what those epochs learn in the weights; the rest is as it was before them",
+        description="final weights lie between those before (0) and after (1) those epochs",
     )
     reward_rate: float = Field(0.1, gt=0, description="learning rate of those epochs, as a share of --learning-rate")
     beam_width: int = Field(5, ge=1, description="partial captions kept by the search; 1 is greedy")
@@ -84,7 +84,9 @@ class Config(TrainingConfig):
         0.0, ge=0, description="draw answers instead of searching; below 1 sharpens the choice, 0 searches"
     )
     sampling_top_k: int = Field(0, ge=0, description="draw from so many most probable pieces; 0 takes all")
-    sampling_top_p: float = Field(1.0, gt=0, le=1, description="draw from the likeliest pieces of so much probability")
+    sampling_top_p: float = Field(
+        1.0, gt=0, le=1, description="nucleus sampling: draw from the likeliest pieces of so much probability"
+    )
     sampling_seed: int = Field(0, ge=0, description="another one draws other answers")
 
 

@@ -1,6 +1,7 @@
 """Captioned pictures to tensors: what the network sees of a picture, and the pieces of its captions."""
 
 import json
+import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -110,8 +111,16 @@ class Preprocessor(tf.Module):
 
 
 def open_network(config: Config) -> PictureNetwork:
-    """Build the frozen network of ``config``."""
-    return PictureNetwork(config.encoder, config.encoder_weights, config.picture_size, config.encoder_layer)
+    """Build the frozen network of ``config``, without a trace in Python's random numbers.
+
+    Keras draws from them the seed of every layer that has none: a training that opens the network and one that resumes
+    and does not need it shall begin with the same weights.
+    """
+    state = random.getstate()
+    try:
+        return PictureNetwork(config.encoder, config.encoder_weights, config.picture_size, config.encoder_layer)
+    finally:
+        random.setstate(state)
 
 
 def fit_preprocessor(config: Config, examples: Iterable[Example]) -> Preprocessor:

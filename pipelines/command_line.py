@@ -13,14 +13,18 @@ from pipelines.arguments import (
     read_settings,
     unknown_argument,
 )
-from pipelines.config import DECODING, SEARCH
+from pipelines.config import DECODING
 from pipelines.delivery import ngram, serve
 
 FORMATS = ("saved_model", "onnx", "litert", "run")
 OF_A_TASK = ("train", "validate")
 """Commands whose options are the settings of a task too."""
-OF_A_RUN = {"explain": (*SEARCH, "encoder_weights")} | dict.fromkeys(("evaluate", "predict", "export"), DECODING)
+OF_A_RUN = dict.fromkeys(("evaluate", "explain", "predict", "export"), DECODING)
 """Commands whose options are settings of decoding too, and which."""
+DECODES = (
+    "Settings of the run that only decoding reads are options too, such as --beam-width, --length-penalty, "
+    "--sampling-temperature, --encoder-weights, and for speech --lm; pipelines tasks lists them."
+)
 MANY = {"predict": "input", "explain": "input", "serve": "source", "web": "runs"}
 """Commands that take any number of something, and its name."""
 
@@ -86,9 +90,10 @@ def build_parser() -> Parser:
     command = add("evaluate", commands.evaluate, "decode and score a split")
     command.add_argument("run", help="run folder")
     command.add_argument("--data", help="data to evaluate on (default: the run's own)")
-    command.add_argument("--split", default="test", help="split (default: test)")
+    command.add_argument("--split", default="", help="split (default: test; all of other data that has no splits)")
     command.add_argument("--out", help="folder for metrics.json and predictions.jsonl (default: the run)")
     command.add_argument("--against", metavar="RUN2", help="second run, compared by paired bootstrap")
+    command.epilog = DECODES
     _add_predict(add("predict", commands.predict, "raw inputs in, answers out: ANSWER, tab, score, tab, input"))
     _add_explain(add("explain", commands.explain, "say where an answer comes from: a picture and the numbers in it"))
     _add_export(add("export", commands.export, "write a model for servers or devices, compared with the run"))
@@ -121,6 +126,7 @@ def _add_explain(command: Parser) -> None:
     command.add_argument("--data", help="where the sheet's examples come from (default: the run's own data)")
     command.add_argument("--split", default="test", help="split of the sheet's examples (default: test)")
     command.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    command.epilog = DECODES
 
 
 def _add_predict(command: Parser) -> None:
@@ -129,8 +135,9 @@ def _add_predict(command: Parser) -> None:
     command.add_argument("--file", help="file with one input a line")
     command.add_argument("--json", action="store_true", help="JSON lines instead")
     command.add_argument("--csv", action="store_true", help="CSV with a header instead; also for --out FILE.csv")
-    command.add_argument("--out", metavar="FILE", help="write to a file instead, which a stopped job can continue")
+    command.add_argument("--out", metavar="FILE", help="write to a file instead; --resume continues it")
     command.add_argument("--resume", action="store_true", help="continue --out after its last complete line")
+    command.epilog = DECODES
 
 
 def _add_web(command: Parser) -> None:
@@ -138,7 +145,7 @@ def _add_web(command: Parser) -> None:
     command.add_argument("--port", type=int, default=7860, help="port (default: 7860; 0 takes a free one)")
     command.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
     command.add_argument("--encoder-weights", metavar="FILE", help="of the frozen network behind a captioning run")
-    command.epilog = "Needs Gradio: pip install 'gradio>=6.16'. Ctrl-C stops it."
+    command.epilog = "Needs Gradio: pip install 'gradio>=6.16,<7'. Ctrl-C stops it."
 
 
 def _add_export(command: Parser) -> None:
@@ -150,11 +157,16 @@ def _add_export(command: Parser) -> None:
     command.add_argument("--format", default="saved_model", choices=FORMATS, help=formats)
     command.add_argument("--out", help="folder to write (default: RUN/export, RUN/onnx, RUN/litert)")
     command.add_argument("--warmup", action="store_true", help="add requests for TensorFlow Serving: warm-up, examples")
+    command.epilog = DECODES
 
 
 def _add_train(command: Parser) -> None:
     command.add_argument("task", help=f"one of: {', '.join(TASKS)}")
-    command.add_argument("--preset", default="default", help="named settings of the task (see: pipelines tasks)")
+    command.add_argument(
+        "--preset",
+        default="default",
+        help="named settings, e.g. base, for real data (default: default, plain ones)",
+    )
     command.add_argument("--data", default="synthetic", help="synthetic (default), tfds:NAME, or a path")
     command.add_argument("--run", help="run folder; an existing run is resumed (default: runs/TASK-TIME)")
     command.add_argument("--config", metavar="FILE", help="JSON file of settings")

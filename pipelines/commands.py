@@ -10,6 +10,7 @@ from pathlib import Path
 from pipelines import TASKS, load_settings
 from pipelines.arguments import described
 from pipelines.config import nearest, resolve
+from pipelines.data.catalogue import located
 from pipelines.data.sources.tfds_folder import PREFIX, need_prepared
 from pipelines.delivery import demo_folder, formats, staging, warmup
 from pipelines.quiet import import_tensorflow
@@ -52,6 +53,8 @@ def train(arguments: argparse.Namespace) -> int:
         need_trainable(folder)
     if a.run and (folder / CONFIG).exists():
         need_same(folder, a.task, config)
+    elif a.preset == "default" and a.data != "synthetic" and not (a.config or a.init):
+        print("plain default settings; --preset base has those that were measured on real data", file=sys.stderr)
     import_tensorflow()
     from pipelines.training.train import train as run_training  # noqa: PLC0415
 
@@ -222,5 +225,5 @@ def _need_data(spec: str | None) -> None:
     """Refuse data that is not on this machine; None and ``synthetic`` pass."""
     if spec and spec != "synthetic":
         need_prepared(spec)
-        if not spec.startswith(PREFIX) and not Path(spec).expanduser().exists():
+        if not spec.startswith(PREFIX) and not Path(located(spec)).expanduser().exists():
             raise ValueError(f"--data {spec}: there is no such file or folder")

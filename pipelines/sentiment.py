@@ -26,7 +26,7 @@ from pipelines.sentiment_text import adopt as adopt
 from pipelines.sentiment_text import encode as encode
 from pipelines.sentiment_text import facets as facets
 from pipelines.sentiment_text import fit_preprocessor as fit_preprocessor
-from pipelines.sentiment_text import label_name
+from pipelines.sentiment_text import known_name, label_name
 from pipelines.sentiment_text import load_preprocessor as load_preprocessor
 from pipelines.training import metrics
 from pipelines.training.explanation import Explanation
@@ -172,7 +172,8 @@ def answer(
     """Turn one row of ``decode`` into a prediction; ``score`` is the probability of the answer."""
     probabilities = outputs["probabilities"]
     best = int(np.argmax(probabilities))
-    references = [label_name(example["label"], config.labels)] if "label" in example else []
+    known = preprocessor.labels
+    references = [known_name(example["label"], config.labels, known)] if "label" in example else []
     return {
         "id": example["id"],
         "input": example["text"],
@@ -205,7 +206,7 @@ def raw(inputs: list[Any]) -> list[Example]:
     return raw_texts(inputs, RAW)
 
 
-def serving_inputs(examples: list[Example]) -> dict[str, Any]:
+def serving_inputs(examples: list[Example], card: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of ``Serving`` for raw examples: ``text``, string [B]."""
     return {"text": tf.constant([str(example["text"]) for example in examples])}
 

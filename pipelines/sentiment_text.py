@@ -60,13 +60,13 @@ def fit_preprocessor(config: Config, examples: Iterable[Example]) -> Preprocesso
 
     def texts() -> Iterator[str]:
         for example in examples:
-            raw[label_name(example["label"], config.labels)] += 1
+            raw[_given(example["label"], config.labels)] += 1
             yield str(example["text"])
 
     pieces = learn_vocabulary(
         texts(), config.vocabulary_size, config.lowercase, markup=config.markup, kind=config.pieces
     )
-    return Preprocessor(SubwordVocabulary(pieces), _labels(raw), config)
+    return Preprocessor(SubwordVocabulary(pieces), _labels(raw, config.labels), config)
 
 
 def adopt(config: Config, other: Preprocessor, examples: Iterable[Example]) -> Preprocessor:
@@ -77,14 +77,22 @@ def adopt(config: Config, other: Preprocessor, examples: Iterable[Example]) -> P
     Raises:
         ValueError: fewer than two labels.
     """
-    counts = _labels(Counter(label_name(example["label"], config.labels) for example in examples))
+    counts = _labels(Counter(_given(example["label"], config.labels) for example in examples), config.labels)
     same = set(counts) == set(other.labels)
     return Preprocessor(other.vocabulary, {name: counts[name] for name in (other.labels if same else counts)}, config)
 
 
-def _labels(counts: Counter[str]) -> dict[str, int]:
-    """Sort the labels; raise ValueError for fewer than two."""
+def _labels(counts: Counter[str], names: tuple[str, ...]) -> dict[str, int]:
+    """Name and sort the labels; raise ValueError for fewer than two.
+
+    Without ``names``, 0 and 1 have theirs where they are the only numbers: the 1 of one to five stars is not positive.
+    """
     del counts[""]
+    if not names and {label for label in counts if _WHOLE.fullmatch(label)} <= {"0", "1"}:
+        named: Counter[str] = Counter()
+        for label, count in counts.items():
+            named[label_name(label)] += count
+        counts = named
     if len(counts) < 2:
         raise ValueError(f"the training data has the labels {sorted(counts)}: expected at least two")
     return dict(sorted(counts.items()))
@@ -125,6 +133,17 @@ def label_name(label: Any, names: tuple[str, ...] = ()) -> str:
     return "" if names else plain
 
 
+def _given(label: Any, names: tuple[str, ...]) -> str:
+    """Return the name of a label, for which a number stands as it is where there are no ``names``."""
+    return label_name(label, names) if names else _plain(label)
+
+
+def known_name(label: Any, names: tuple[str, ...], known: Iterable[str]) -> str:
+    """Return the name of a label out of those that a run has learned, ``known``; see `label_name` for any other."""
+    plain = _plain(label)
+    return plain if not names and plain in known else label_name(label, names)
+
+
 def encode(
     preprocessor: Preprocessor,
     config: Config,
@@ -147,7 +166,7 @@ def encode(
                 dropped.append(f"{example['where']}: {reason}")
                 continue
             good.append(example)
-            labels += [index[label_name(example["label"], config.labels)]] if labelled else []
+            labels += [index[known_name(example["label"], config.labels, index)]] if labelled else []
         ids += [preprocessor.ids(tf.constant([str(example["text"]) for example in good]))] if good else []
         kept += good if keep_raw else [{"id": e["id"], "where": e["where"]} for e in good]
     tokens = tf.concat(ids, axis=0) if ids else tf.RaggedTensor.from_row_splits(tf.zeros([0], tf.int32), [0])
@@ -162,7 +181,7 @@ def encode(
 def _unusable(example: Example, index: Mapping[str, int], config: Config) -> str:
     if not isinstance(example["text"], str) or not example["text"].strip():
         return f"the text is empty or no text ({example['text']!r})"
-    name = label_name(example["label"], config.labels)
+    name = known_name(example["label"], config.labels, index)
     return "" if name in index else _unknown(example["label"], name, index)
 
 
@@ -172,8 +191,8 @@ def _unknown(label: Any, name: str, names: Iterable[str]) -> str:
 
 
 def facets(config: Config, example: Example) -> Facets:
-    """View an example as validation does: its text, and its label by name."""
+    """View an example as validation does: its text, and its label, a number as it stands unless it is given a name."""
     seen = usual_facets({"text": example["text"]})
-    label = label_name(example["label"], config.labels)
+    label = _given(example["label"], config.labels)
     problem = "" if label else _unknown(example["label"], label, config.labels)
     return replace(seen, label=label, problem=seen.problem or problem)

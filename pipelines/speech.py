@@ -166,21 +166,22 @@ def raw(inputs: list[Any]) -> list[Example]:
     return examples
 
 
-def serving_inputs(examples: list[Example]) -> dict[str, Any]:
+def serving_inputs(examples: list[Example], card: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of ``Serving`` for raw examples: padded ``waveform``, its ``samples`` and their ``rate``.
 
-    An example that cannot be read has no samples, and gets the reason under ``error``.
+    Sounds come at the rate that ``card`` names, as the run would hear them. An example that cannot be read has no
+    samples, and gets the reason under ``error``.
     """
-    sounds = []
+    sounds, rate = [], int(card.get("rate", DEFAULT.rate))  # cards of older exports name none
     for example in examples:
-        sound, problem = heard(example, DEFAULT)
+        sound, problem = heard(example, rate)
         sounds.append(sound)
         if problem:
             example["error"] = problem
     samples = [len(sound) for sound in sounds]
     waveform = tf.RaggedTensor.from_row_lengths(np.concatenate(sounds), samples).to_tensor()
-    rate = tf.fill([len(sounds)], DEFAULT.rate)
-    return {"waveform": waveform, "samples": tf.constant(samples, tf.int32), "rate": rate}
+    rates = tf.fill([len(sounds)], rate)
+    return {"waveform": waveform, "samples": tf.constant(samples, tf.int32), "rate": rates}
 
 
 def hard_cases() -> list[Example]:
@@ -199,8 +200,8 @@ def hard_cases() -> list[Example]:
 
 
 def describe(preprocessor: Preprocessor) -> dict[str, Any]:
-    """Return what a client of the export may want to know: the symbols behind the numbers."""
-    return {"symbols": list(preprocessor.alphabet.symbols)}
+    """Return what a client of the export may want to know: the symbols behind the numbers, and the rate in Hz."""
+    return {"symbols": list(preprocessor.alphabet.symbols), "rate": preprocessor.rate}
 
 
 def serving(model: keras.Model, preprocessor: Preprocessor, config: Config) -> Serving:
@@ -221,7 +222,7 @@ def baseline(train: list[Example], test: list[Example]) -> tuple[str, float]:
     def shapes(examples: list[Example]) -> np.ndarray[Any, Any]:
         rows = []
         for start in range(0, len(examples), 64):
-            sounds = serving_inputs(examples[start : start + 64])
+            sounds = serving_inputs(examples[start : start + 64], {})
             for features, count in zip(*log_mel(sounds["waveform"], sounds["samples"], mel), strict=True):
                 frames = features.numpy()[:count]
                 chosen = np.linspace(0, len(frames) - 1, 40).round().astype(int)

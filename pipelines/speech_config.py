@@ -53,7 +53,8 @@ class Config(TrainingConfig):
     time_width: int = Field(40, ge=0, description="SpecAugment: longest time mask in frames")
     beam_width: int = Field(1, ge=1, description="CTC prefixes kept in decoding; 1 takes the best path")
     lm: str = Field(
-        "", description="language model that takes part in decoding: an ARPA file, or train: one of its transcripts"
+        "",
+        description="language model for decoding: an ARPA file, or train: made from the training transcripts",
     )
     lm_order: int = Field(3, ge=1, description="longest n-gram of --lm train")
     lm_units: Literal["words", "characters"] = Field("words", description="what --lm train is made of; a file says so")

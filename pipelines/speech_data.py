@@ -46,7 +46,13 @@ def open_source(spec: str, config: Config) -> Source:
     given = {"audio": config.audio_column, "text": config.text_column, "speaker": config.speaker_column}
     columns: dict[str, tuple[str, ...]] = {name: (column,) for name, column in given.items() if column}
     source = _named(spec, NAMED | columns) if spec.startswith("tfds:") else open_recordings(spec, columns)
-    return with_cuts(source, lambda example: str(example.get("speaker") or example["id"]), config.validation_share)
+    return with_cuts(source, _speaker, config.validation_share)
+
+
+def _speaker(example: Example) -> str:
+    """Return by what recordings stay together where a split is cut; a speaker may be the number 0."""
+    speaker = example.get("speaker")
+    return str(example["id"] if speaker in (None, "") else speaker)
 
 
 def _named(spec: str, columns: Columns) -> Source:
@@ -72,7 +78,8 @@ def _with_rate(reader: Reader, rate: int) -> Reader:
         for example in reader(on_problem):
             audio = np.asarray(example["audio"])
             wide = np.issubdtype(audio.dtype, np.integer)  # 16 bits, whatever the type they are stored in
-            yield example | {"audio": audio.astype(np.int16) if wide else audio, "rate": rate}
+            known = {"speaker": str(example["speaker"])} if "speaker" in example else {}  # a NumPy number is no JSON
+            yield example | {"audio": audio.astype(np.int16) if wide else audio, "rate": rate} | known
 
     return read
 
@@ -80,15 +87,20 @@ def _with_rate(reader: Reader, rate: int) -> Reader:
 class Preprocessor:
     """The alphabet, and the mean and deviation of each mel band in train (none: each recording is its own measure).
 
-    ``language`` is how a language model takes part in decoding, see ``speech_fusion.settle``; it is not kept.
+    ``rate`` is that of the sound in Hz. ``language`` is how a language model takes part in decoding, see
+    ``speech_fusion.settle``; it is not kept.
     """
 
     FILES = ("alphabet.json", "statistics.json")
 
     def __init__(
-        self, alphabet: Alphabet, statistics: speech_model.Statistics | None, language: Decoding | None = None
+        self,
+        alphabet: Alphabet,
+        statistics: speech_model.Statistics | None,
+        rate: int,
+        language: Decoding | None = None,
     ) -> None:
-        self.alphabet, self.statistics, self.language = alphabet, statistics, language
+        self.alphabet, self.statistics, self.rate, self.language = alphabet, statistics, rate, language
 
     def save(self, folder: Path) -> None:
         """Write ``FILES``."""
@@ -104,11 +116,11 @@ def fit_preprocessor(config: Config, examples: Iterable[Example]) -> Preprocesso
     for example in examples:
         texts.add(transcript(config, str(example["text"])))
         if config.normalisation == "statistics" and len(sounds) < STATISTICS_FROM:
-            sound, problem = heard(example, config)
+            sound, problem = heard(example, config.rate)
             sounds += [] if problem else [sound]
     pieces = config.vocabulary == "subword"
     alphabet = Alphabet.learn_pieces(sorted(texts), config.vocabulary_size) if pieces else Alphabet.learn(sorted(texts))
-    return Preprocessor(alphabet, _statistics(config, sounds) if sounds else None)
+    return Preprocessor(alphabet, _statistics(config, sounds) if sounds else None, config.rate)
 
 
 def _statistics(config: Config, sounds: list[np.ndarray[Any, Any]]) -> speech_model.Statistics:
@@ -122,7 +134,7 @@ def load_preprocessor(config: Config, folder: Path) -> Preprocessor:
     """Read back what ``save`` wrote."""
     values = json.loads((folder / "statistics.json").read_text("utf-8"))
     statistics = tuple(np.array(part, np.float32) for part in values) if values else None
-    return Preprocessor(Alphabet.load(folder / "alphabet.json"), statistics)  # type: ignore[arg-type]
+    return Preprocessor(Alphabet.load(folder / "alphabet.json"), statistics, config.rate)  # type: ignore[arg-type]
 
 
 def transcript(config: Config, text: str) -> str:
@@ -135,13 +147,16 @@ def sentence(config: Config, example: Example) -> str:
     return transcript(config, str(example["text"]))
 
 
-def heard(example: Example, config: Config) -> tuple[np.ndarray[Any, Any], str]:
-    """The sound of an example at the configured rate; an empty one and the reason when there is none."""
+def heard(example: Example, rate: int) -> tuple[np.ndarray[Any, Any], str]:
+    """The sound of an example at ``rate`` Hz; an empty one and the reason when there is none.
+
+    Samples of which nobody says their rate are taken as they are.
+    """
     given = example["audio"]
     try:
         if isinstance(given, str | bytes | Path):
-            return read(given, config.rate, str(example["where"]) if isinstance(given, bytes) else str(given)), ""
-        return mono(given, example.get("rate") or config.rate, config.rate, str(example["where"])), ""
+            return read(given, rate, str(example["where"]) if isinstance(given, bytes) else str(given)), ""
+        return mono(given, example.get("rate") or rate, rate, str(example["where"])), ""
     except (ValueError, OSError) as error:
         return np.zeros(0, np.float32), str(error)
 
@@ -155,8 +170,9 @@ def encode(
 ) -> Encoded:
     """Read the recordings, several at a time, and spell the transcripts.
 
-    With references, a recording that cannot be read or is too short or too long is dropped by name; without, it
-    stays as silence whose example says why under ``error``.
+    With references, a recording that cannot be read or is too short or too long is dropped by name, and to learn from
+    (without ``keep_raw``) also one whose transcript CTC cannot spell in its steps; without references, it stays as
+    silence whose example says why under ``error``.
     """
     sounds: list[np.ndarray[Any, Any]] = []
     texts: list[str] = []
@@ -172,10 +188,17 @@ def encode(
         slim = {key: value for key, value in example.items() if keep_raw or key in ("id", "where")}
         slim["audio"] = str(slim["audio"]) if isinstance(slim.get("audio"), str | Path) else example["where"]
         kept.append(slim | ({"error": reason} if reason else {}))
+    tokens = preprocessor.alphabet.encode_all(texts)
+    if labelled and not keep_raw:
+        reasons = [
+            _impossible(frames_needed(row), len(sound), config) for row, sound in zip(tokens, sounds, strict=True)
+        ]
+        dropped += [f"{one['where']}: {reason}" for one, reason in zip(kept, reasons, strict=True) if reason]
+        good = [number for number, reason in enumerate(reasons) if not reason]
+        sounds, tokens, kept = [sounds[n] for n in good], [tokens[n] for n in good], [kept[n] for n in good]
     samples = np.array([len(sound) for sound in sounds], np.int32)
     joined = np.concatenate(sounds) if sounds else np.zeros(0, np.float32)
     x = {"audio": tf.RaggedTensor.from_row_lengths(joined, samples), "samples": tf.constant(samples)}
-    tokens = preprocessor.alphabet.encode_all(texts)
     count = np.array([len(row) for row in tokens], np.int32)
     flat = np.array([number for row in tokens for number in row], np.int32)
     y = {"tokens": tf.RaggedTensor.from_row_lengths(flat, count), "count": tf.constant(count)} if labelled else {}
@@ -186,7 +209,7 @@ def _read_ahead(examples: Iterable[Example], config: Config) -> Iterator[tuple[E
     source = iter(examples)
     with ThreadPoolExecutor(READERS) as pool:
         while chunk := list(islice(source, 64)):
-            for example, (sound, problem) in zip(chunk, pool.map(lambda e: heard(e, config), chunk), strict=True):
+            for example, (sound, problem) in zip(chunk, pool.map(lambda e: heard(e, config.rate), chunk), strict=True):
                 yield example, sound, problem
 
 
@@ -196,20 +219,27 @@ def unusable(sound: np.ndarray[Any, Any], config: Config) -> str:
     return "; ".join(fault for fault in found if not fault.startswith("clipped"))
 
 
+def _impossible(needed: int, samples: int, config: Config) -> str:
+    """Say why CTC cannot learn a transcript that needs so many steps from so many samples; empty when it can."""
+    steps = speech_model.mel_of(config).frames(samples)
+    for _ in range({"2": 1, "4": 2, "8": 3}[config.subsampling]):
+        steps = -(-steps // 2)
+    if not needed:
+        return "the transcript holds no letters"
+    too_many = f"the transcript needs {needed} steps, the recording has {steps} (a smaller --subsampling may help)"
+    return too_many if needed > steps else ""
+
+
 def facets(config: Config, example: Example) -> Facets:
     """View an example as validation does: its transcript, everything that is wrong with it, and whether it is clipped.
 
     How many steps a transcript of pieces needs is known only once the pieces are learned: never more than of letters.
     """
     text = transcript(config, str(example["text"]))
-    sound, problem = heard(example, config)
+    sound, problem = heard(example, config.rate)
     problem = problem or unusable(sound, config)
     problem = problem or ("" if text else f"the transcript holds no letters ({example['text']!r:.40})")
-    steps = speech_model.mel_of(config).frames(len(sound))
-    for _ in range({"2": 1, "4": 2, "8": 3}[config.subsampling]):
-        steps = -(-steps // 2)
-    needed = frames_needed([ord(character) for character in text]) if config.vocabulary == "characters" else 0
-    if not problem and needed > steps:
-        problem = f"the transcript needs {needed} steps, the recording has {steps} (a smaller --subsampling may help)"
+    letters = frames_needed([ord(character) for character in text]) if config.vocabulary == "characters" else 1
+    problem = problem or _impossible(letters, len(sound), config)
     found = faults(sound, config.rate, config.shortest, config.longest)
     return Facets({"text": text}, problem=problem, notes=tuple(fault for fault in found if fault.startswith("clipped")))

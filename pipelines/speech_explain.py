@@ -9,10 +9,10 @@ import tensorflow as tf
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from models.kernels import portable
+from pipelines import speech
 from pipelines.speech_config import Config
 from pipelines.speech_data import Preprocessor, heard
-from pipelines.speech_model import best_path, mel_of
-from pipelines.speech_scores import words_in_time
+from pipelines.speech_model import mel_of
 from pipelines.training.explanation import Explanation
 from pipelines.training.plots import Picture
 
@@ -23,26 +23,26 @@ SHOWN_SECONDS = 12.0
 def explain(model: Any, preprocessor: Preprocessor, config: Config, audio: Any) -> Explanation:
     """Explain the transcript of one recording (a path, the bytes of a file, or samples at the model's rate).
 
-    The rows of the numbers are the words with their start and end in seconds and their confidence.
+    It is decoded as for ``predict``, with the beam and the language model of the settings. The rows of the numbers are
+    the words with their start and end in seconds and their confidence.
 
     Raises:
         ValueError: the recording cannot be read.
     """
-    sound, problem = heard({"audio": audio, "where": "the recording"}, config)
+    sound, problem = heard({"audio": audio, "where": "the recording"}, config.rate)
     if problem:
         raise ValueError(problem)
     x = {"audio": tf.constant(sound[None]), "samples": tf.constant([len(sound)])}
     with portable():
         features, _ = model.get_layer("frontend")(x["audio"], x["samples"])
         outputs = model(x, training=False)
-    found = {name: value.numpy()[0] for name, value in best_path(outputs["logits"], outputs["steps"]).items()}
-    numbers, first, last, sure = (found[name][: found["count"]] for name in ("tokens", "first", "last", "probability"))
-    mel = mel_of(config)
-    step = mel.hop * int(config.subsampling) / mel.rate
-    symbols = [preprocessor.alphabet.symbols[number] for number in numbers]
-    words = words_in_time(symbols, first, last, sure, step)
+        # The network has heard it: its decoding is handed what it found.
+        found = speech.decode(lambda given, training: outputs, config, x)
+    row = {name: value.numpy()[0] for name, value in found.items()}
+    prediction = speech.answer(preprocessor, config, {"id": "0", "audio": ""}, row)
+    answer, score, words = (prediction[name] for name in ("answer", "score", "words"))
+    mel, step = mel_of(config), speech.seconds_per_step(config)
     posteriors = tf.nn.softmax(outputs["logits"][0]).numpy()
-    answer, score = preprocessor.alphabet.decode(numbers), round(float(found["score"]), 6)
     arrays = {"features": features.numpy()[0], "posteriors": posteriors}
     shown = {"answer": answer, "score": score, "seconds_per_step": step, "rows": words}
     picture = _picture(

@@ -103,7 +103,7 @@ def settle(loaded: Loaded, source: Source | None) -> Loaded:
         lm_bonus=decoding.beta,
     )
     known = loaded.preprocessor
-    ready = Preprocessor(known.alphabet, known.statistics, decoding)
+    ready = Preprocessor(known.alphabet, known.statistics, known.rate, decoding)
     return dataclasses.replace(loaded, config=settings, preprocessor=ready)
 
 

@@ -115,8 +115,8 @@ class Task(Protocol):
     def raw(self, inputs: list[Any]) -> list[Example]:
         """Turn what a user hands to ``predict`` into raw examples without references."""
 
-    def serving_inputs(self, examples: list[Example]) -> dict[str, Any]:
-        """Return the arguments of the export's signature for raw examples."""
+    def serving_inputs(self, examples: list[Example], card: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of the export's signature for raw examples; ``card`` is what ``describe`` returned."""
 
     def hard_cases(self) -> list[Example]:
         """Return raw examples at the edge of what may come: empty, foreign, broken, very long."""

@@ -220,7 +220,7 @@ def raw(inputs: list[Any]) -> list[Example]:
     return raw_texts(inputs, RAW)
 
 
-def serving_inputs(examples: list[Example]) -> dict[str, Any]:
+def serving_inputs(examples: list[Example], card: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of ``Serving`` for raw examples: ``source``, string [B]."""
     return {"source": tf.constant([str(example["source"]) for example in examples])}
 

@@ -149,5 +149,36 @@ def test_the_pages_of_docs_build_without_a_warning(tmp_path: Path) -> None:
     assert "length_penalty" in (tmp_path / "api/search/index.html").read_text("utf-8")
 
 
+def test_the_table_of_an4_is_made_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the page's own program, out of the layout of the data set's repository."""
+    from pipelines.data.sources.recordings import open_recordings
+
+    (script,) = (
+        body for _, body in FENCE.findall((ROOT / "docs/your-data.md").read_text("utf-8")) if "an4" in body[:9]
+    )
+    (tmp_path / "etc").mkdir()
+    for split in ("train", "test"):
+        name = f"an4{'test' if split == 'test' else ''}_clstk/fash/an251-fash-b"
+        (tmp_path / f"etc/an4_{split}.fileids").write_text(f"{name}\n")
+        (tmp_path / f"etc/an4_{split}.transcription").write_text("<s> YES  </s> (an251-fash-b)\n")
+        (tmp_path / "wav" / name).parent.mkdir(parents=True)
+        (tmp_path / "wav" / f"{name}.wav").touch()
+    monkeypatch.chdir(tmp_path)
+    exec(compile(script, "an4_table.py", "exec"), {})
+    for split in ("train", "test"):
+        (example,) = open_recordings(str(tmp_path)).read(split)
+        assert (example["text"], example["speaker"]) == ("YES", "fash") and Path(example["audio"]).is_file()
+
+
+def test_the_page_names_every_column_that_is_recognised() -> None:
+    from pipelines import sentiment, translation
+    from pipelines.data.sources import pictures, recordings
+
+    rows = ROW.findall((ROOT / "docs/your-data.md").read_text("utf-8"))
+    for columns in (sentiment.COLUMNS, translation.COLUMNS, recordings.COLUMNS, pictures.COLUMNS):
+        named = [", ".join(names) for names in columns.values()]
+        assert any(all(names in row for names in named) for row in rows), named
+
+
 def test_pages_are_found() -> None:
     assert len(REAL) > 10 and {"README.md"} <= {c.page for c in COMMANDS} and TASKS

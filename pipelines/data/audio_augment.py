@@ -94,8 +94,9 @@ def augment_batch(waveforms: Any, samples: Any, seed: Any, augment: Augment, ste
 
     M is the next multiple of `step` samples, so that few widths occur.
     """
-    rows = tf.range(tf.shape(waveforms)[0])
-    limit = (tf.shape(waveforms)[1] * 3 // 2 // step + 2) * step if augment.speed > 0 else tf.shape(waveforms)[1]
+    rows, total = tf.range(tf.shape(waveforms)[0]), tf.cast(tf.shape(waveforms)[1], tf.float64)
+    # The slowest draw makes N / (1 - speed) samples; `step` more than covers that it is drawn in single precision.
+    limit = tf.cast(tf.math.ceil(total / (1.0 - augment.speed)), tf.int32) + step
 
     def one(row: Any) -> tuple[Any, Any]:
         mine = tf.random.experimental.stateless_fold_in(seed, row)

@@ -72,16 +72,19 @@ def cached(name: str, parts: Callable[[], Iterable[Encoded]], whole: Callable[[]
     if home is None:
         return whole()
     entry = home / KEPT / name
+    there = entry.exists()
     try:
         found = load(entry)
         os.utime(entry)
         return found
     except (OSError, ValueError, KeyError, TypeError):
-        shutil.rmtree(entry, ignore_errors=True)
+        if there:  # what was not is perhaps by now, put there whole by another process
+            shutil.rmtree(entry, ignore_errors=True)
     temporary = entry.with_name(f".{os.getpid()}.{name}")
     try:
         store(temporary, parts())
-        os.replace(temporary, entry)
+        with suppress(OSError):  # another process has put it there meanwhile
+            os.replace(temporary, entry)
         with suppress(OSError):  # another process may be doing the same
             _forget(entry)
         return load(entry)

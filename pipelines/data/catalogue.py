@@ -11,6 +11,10 @@ _MULTI30K = "https://raw.githubusercontent.com/neychev/small_DL_repo/master/data
 _OPENSLR = "https://www.openslr.org/resources/12"
 
 
+FOLDER = "data"
+"""Where sets are fetched to, and looked for by their names."""
+
+
 @dataclass(frozen=True)
 class Archive:
     """One file to fetch: address, SHA-256, and the size in bytes beyond which it cannot be the right one."""
@@ -96,7 +100,7 @@ SETS: dict[str, DataSet] = {
         what="CMU AN4, spelled names and numbers: 948 recordings of 74 speakers to train, 130 of 10 others to test",
         licence="Carnegie Mellon University, BSD-like",
         size="about 65 MB",
-        where="http://www.speech.cs.cmu.edu/databases/an4/ (raw 16-bit samples: convert to WAV or FLAC)",
+        where="https://github.com/cmusphinx/an4 (docs/your-data.md makes its table)",
         layout="a table with the columns path, text, split (and speaker) beside the recordings",
     ),
     "librispeech": DataSet(
@@ -154,7 +158,7 @@ SETS: dict[str, DataSet] = {
 }
 
 
-def run(name: str = "", out: str | Path = "data") -> int:
+def run(name: str = "", out: str | Path = FOLDER) -> int:
     """Print the catalogue; or fetch one set (``tfds:NAME`` too) and print what to hand to ``--data``.
 
     Raises:
@@ -171,6 +175,21 @@ def run(name: str = "", out: str | Path = "data") -> int:
     else:
         print(get(name, Path(out).expanduser()))
     return 0
+
+
+def located(spec: str) -> str:
+    """Return where the named set ``spec`` lies that ``pipelines data`` fetched here; any other specification as it is.
+
+    Raises:
+        ValueError: the set is not here.
+    """
+    if spec not in SETS or Path(spec).exists():
+        return spec
+    folder = Path(FOLDER, spec, SETS[spec].folder)
+    if not folder.exists():
+        way = f"`pipelines data {spec}` fetches it" if SETS[spec].archives else "`pipelines data` says where it is"
+        raise ValueError(f"--data {spec}: neither {spec} nor {folder} is here; {way}")
+    return str(folder)
 
 
 def get(name: str, out: Path) -> Path:

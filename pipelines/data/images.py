@@ -14,11 +14,12 @@ import tensorflow as tf
 OK, UNREADABLE, TOO_LARGE = 0, 1, 2
 STATUS_NAMES = ("ok", "unreadable", "too large")
 MAX_PIXELS = 40_000_000
-"""Larger pictures are refused by their header: decoded and in float32 this many take about half a gigabyte."""
+"""Larger pictures are refused by their header, and pictures that are decoded at the same time have no more together: as
+one PNG that takes 1.6 GB for a moment, as a JPEG 0.6 GB."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
-_AT_ONCE = 4  # pictures decoded at the same time, so that memory is bounded on machines with many cores
+_AT_ONCE = 4  # pictures decoded at the same time; one of more than their share of the pixels is decoded alone
 _EXIF_BYTES = 4096
 # The orientation entry of an EXIF directory up to its value: tag 0x0112, type 3 (short), count 1, in both byte orders.
 _ORIENTATION = (b"\x01\x12\x00\x03\x00\x00\x00\x01\x00", b"\x12\x01\x03\x00\x01\x00\x00\x00")
@@ -43,20 +44,27 @@ def decode(contents: Any, size: int, max_pixels: int = MAX_PIXELS) -> tuple[Any,
     Args:
         contents: tf.string [B], the bytes of JPEG or PNG files; B may be 0.
         size: height and width of the result, in pixels.
-        max_pixels: height times width from which a picture is refused before it is decoded.
+        max_pixels: height times width from which a picture is refused before it is decoded; those that are decoded at
+            the same time have no more together.
 
     Returns:
         pixels uint8 [B, size, size, 3], zeros where the status is not OK; status int32 [B]: ``OK``, ``UNREADABLE``
         (damaged, cut short, or neither JPEG nor PNG) or ``TOO_LARGE``.
     """
-    count = tf.size(contents)
+    count, plain = tf.size(contents), tf.autograph.experimental.do_not_convert
 
-    @tf.autograph.experimental.do_not_convert
-    def one(number: Any, content: Any) -> tuple[Any, Any, Any]:
-        return number, *_decode_one(content, size, max_pixels)
+    @plain
+    def one(number: Any, content: Any, shown: Any) -> tuple[Any, Any, Any]:
+        return number, *_decode_one(content, shown, size, max_pixels)
 
-    pictures = tf.data.Dataset.from_tensor_slices((tf.range(count), contents))
-    pictures = pictures.map(one, num_parallel_calls=_AT_ONCE).ignore_errors()
+    def some(large: bool, at_once: int) -> Any:
+        # Chosen by their headers, because only what is decoded takes the memory.
+        chosen = headed.filter(plain(lambda number, content, shown: (shown > max_pixels // _AT_ONCE) == large))
+        return chosen.map(one, num_parallel_calls=at_once).ignore_errors()
+
+    files = tf.data.Dataset.from_tensor_slices((tf.range(count), contents))
+    headed = files.map(plain(lambda number, content: (number, content, _pixels_in(content)))).ignore_errors()
+    pictures = some(large=False, at_once=_AT_ONCE).concatenate(some(large=True, at_once=1))
     # One more, never used, because a dataset that yields nothing has no single element.
     last = tf.data.Dataset.from_tensors((count, OK, tf.zeros([size, size, 3], tf.uint8)))
     batch = pictures.concatenate(last).batch(tf.cast(count, tf.int64) + 1)
@@ -66,13 +74,18 @@ def decode(contents: Any, size: int, max_pixels: int = MAX_PIXELS) -> tuple[Any,
     return tf.scatter_nd(where, pixels, [count + 1, size, size, 3])[:count], status[:count]
 
 
-def _decode_one(content: Any, size: int, max_pixels: int) -> tuple[Any, Any]:
-    """Status and uint8 pixels [size, size, 3] of one picture; raises inside the graph what `decode` ignores."""
+def _pixels_in(content: Any) -> Any:
+    """Height times width by the header of one picture, int64; raises inside the graph what `decode` ignores."""
     png = tf.strings.substr(content, 0, len(_PNG)) == _PNG
     jpeg = tf.strings.substr(content, 0, len(_JPEG)) == _JPEG
     with tf.control_dependencies([tf.debugging.Assert(png | jpeg, ["neither JPEG nor PNG"])]):
         height, width = tf.cond(png, lambda: _png_shape(content), lambda: _jpeg_shape(content))
-    fits = height * width <= max_pixels
+    return height * width
+
+
+def _decode_one(content: Any, shown: Any, size: int, max_pixels: int) -> tuple[Any, Any]:
+    """Status and uint8 pixels [size, size, 3] of one picture of `shown` pixels; raises as `_pixels_in` does."""
+    png, fits = tf.strings.substr(content, 0, len(_PNG)) == _PNG, shown <= max_pixels
 
     def decoded() -> Any:
         pixels = tf.cond(png, lambda: _png(content), lambda: _jpeg(content))

@@ -7,6 +7,7 @@ from typing import Any
 from pipelines.data.sources.source import limited
 from pipelines.delivery.cuts import SENTENCE
 from pipelines.delivery.staging import need_file
+from pipelines.training.evaluation import settled
 from pipelines.training.explanation import Explanation, table
 from pipelines.training.fit import say
 from pipelines.training.loading import load_run
@@ -22,10 +23,10 @@ def explain(run: str | Path, raw: Any, **decoding: Any) -> Explanation:
         **decoding: settings out of ``config.DECODING`` that replace the run's own.
 
     Raises:
-        ValueError: no usable run, or its task has no explanation.
+        ValueError: no usable run, what it needs to answer is not there, or its task has no explanation.
         RuntimeError: the explanation failed its own check.
     """
-    loaded = load_run(run, **decoding)
+    loaded = settled(load_run(run, **decoding))
     if not hasattr(loaded.task, "explain"):
         raise ValueError(f"{run}: is a {loaded.task.NAME} run, whose answers cannot be explained yet")
     return loaded.task.explain(loaded.model, loaded.preprocessor, loaded.config, raw)
@@ -72,7 +73,7 @@ def run_sheet(
         RuntimeError: ``out`` cannot be written.
     """
     target = need_file(out)
-    loaded = load_run(folder, **decoding)
+    loaded = settled(load_run(folder, **decoding))
     if not hasattr(loaded.task, "sheet"):
         raise ValueError(f"--sheet: {folder} is a {loaded.task.NAME} run; sheets are drawn of captions")
     source = limited(loaded.open_source(data), count)

@@ -84,7 +84,7 @@ def prove(
     target = Path(out).expanduser() if out is not None else loaded.run.path / "export"
     with replacing(target, *OLDER["saved_model"]) as staging, fresh() as ask:
         examples = _samples(loaded, samples)
-        inputs = dict(loaded.task.serving_inputs(examples))
+        inputs = dict(loaded.task.serving_inputs(examples, loaded.task.describe(loaded.preprocessor)))
         expected = _save(loaded, staging, inputs)
         _refuse_operations(staging)
         answered = ask(staging, inputs)

@@ -94,7 +94,7 @@ class Predictor:
         return (self._many if len(encoded) > SMALL else self._few)(encoded)
 
     def _from_export(self, examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        outputs = {k: v.numpy() for k, v in self._serve(**self.task.serving_inputs(examples)).items()}
+        outputs = {k: v.numpy() for k, v in self._serve(**self.task.serving_inputs(examples, self.card)).items()}
         rows = [{name: values[row] for name, values in outputs.items()} for row in range(len(examples))]
         return [self._worded(example, row) for example, row in zip(examples, rows, strict=True)]
 

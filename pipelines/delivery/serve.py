@@ -121,7 +121,7 @@ def _models(sources: list[tuple[str, Path]], weights: str | None, limits: Limits
 
     models: dict[str, tuple[Any, Any]] = {}
     decodings = [_decoding(folder, weights) for _, folder in sources]
-    if weights and not any(decodings):
+    if weights and not any("encoder_weights" in decoding for decoding in decodings):
         raise ValueError(f"--encoder-weights {weights}: none of the runs has a frozen network")
     for (name, folder), decoding in zip(sources, decodings, strict=True):
         predictor = Predictor(folder, **decoding).traced()
@@ -138,11 +138,16 @@ def _models(sources: list[tuple[str, Path]], weights: str | None, limits: Limits
 
 
 def _decoding(folder: Path, weights: str | None) -> dict[str, Any]:
+    """Settings that replace a run's own; it answers without its language model, which is not in graph, and says so."""
     try:
-        settings = json.loads((folder / "config.json").read_text("utf-8"))["config"]
+        settings = dict(json.loads((folder / "config.json").read_text("utf-8"))["config"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}  # an export, or no run at all; whoever opens it says so
-    return {"encoder_weights": weights} if weights and "encoder_weights" in settings else {}
+    decoding = {"encoder_weights": weights} if weights and "encoder_weights" in settings else {}
+    if settings.get("lm"):
+        print(f"{folder}: answers without its language model ({settings['lm']}): it is not served", file=sys.stderr)
+        decoding["lm"] = ""
+    return decoding
 
 
 def _serve(models: dict[str, tuple[Any, Any]], limits: Limits, listener: socket.socket) -> int:

@@ -82,8 +82,9 @@ class Guard:
         length = headers.get(b"content-length", b"")
         if scope["method"] != "POST":
             return refusal(405, f"expected POST, came {scope['method']}; the page at / shows a request")
-        if not length.isdigit():
-            return refusal(411, "expected a Content-Length header")
+        # The length of a body in chunks is whatever comes, also where a Content-Length says otherwise (RFC 9112, 6.3).
+        if not length.isdigit() or b"transfer-encoding" in headers:
+            return refusal(411, "expected a Content-Length header and no Transfer-Encoding")
         if int(length) > self.limits.bytes:
             return refusal(413, f"the body has {int(length)} bytes, at most {self.limits.bytes} are taken")
         if self.inside[path] >= self.limits.waiting:

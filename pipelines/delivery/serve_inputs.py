@@ -50,11 +50,15 @@ def from_file(raw: str, content: bytes, limits: Limits) -> bytes:
         raise ValueError(f"{raw}: {problem}")
     if raw == "audio":
         try:
-            seconds = soundfile.info(io.BytesIO(content)).duration
+            header = soundfile.info(io.BytesIO(content))
         except (soundfile.LibsndfileError, TypeError):
             return content
-        if seconds > limits.seconds:
-            raise ValueError(f"{raw}: too long: {seconds:.1f} s, at most {limits.seconds:g} s are taken")
+        if header.duration > limits.seconds:
+            raise ValueError(f"{raw}: too long: {header.duration:.1f} s, at most {limits.seconds:g} s are taken")
+        samples = header.frames * header.channels  # a few compressed bytes may stand for gigabytes of them
+        if samples > limits.samples:
+            counted = f"{samples} samples over all channels"
+            raise ValueError(f"{raw}: too large: {counted}, at most {limits.samples} are taken")
     return content
 
 

@@ -8,6 +8,7 @@ OPTIONS = {
     "megabytes": ("max-megabytes", "of one request"),
     "characters": ("max-characters", "of one text"),
     "seconds": ("max-seconds", "of one recording"),
+    "samples": ("max-samples", "of one recording, all its channels together"),
     "instances": ("max-list", "inputs in one list"),
     "waiting": ("max-waiting", "inputs of one model that wait or are being answered; more are refused with 503"),
     "batch": ("max-batch", "inputs that a model answers together"),
@@ -26,6 +27,7 @@ class Limits:
     megabytes: float = 16.0
     characters: int = 20_000
     seconds: float = 60.0
+    samples: int = 30_000_000  # the longest in stereo at 192 kHz has 23 million; read as float32, these are 120 MB
     instances: int = 64
     waiting: int = 128
     batch: int = 32
@@ -49,7 +51,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     for field in fields(Limits):
         option, what = OPTIONS[field.name]
         kind = int if isinstance(field.default, int) else float
-        text = f"{what} (default: {field.default:g})"
+        text = f"{what} (default: {field.default:.12g})"
         command.add_argument(f"--{option}", dest=field.name, type=kind, default=field.default, metavar="N", help=text)
 
 

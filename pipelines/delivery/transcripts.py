@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pipelines import config as configuration
 from pipelines import load_settings, load_task
+from pipelines.data.catalogue import located
 from pipelines.delivery.ngram import characters, estimate, words, write
 from pipelines.training.runs import CONFIG, open_run
 
@@ -21,7 +22,7 @@ def sentences(run: str | Path) -> Iterator[str]:
         raise ValueError(f"{run}: is a {record['task']} run; language models are made for speech")
     settings = load_settings(record["task"])
     config = configuration.from_dict(settings.Config, record["config"], str(folder.path / CONFIG))
-    source = task.open_source(record["data"]["spec"], config)
+    source = task.open_source(located(record["data"]["spec"]), config)
     return (task.sentence(config, example) for example in source.read("train", lambda problem: None))
 
 

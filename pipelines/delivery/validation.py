@@ -9,6 +9,7 @@ from typing import Any
 
 from pipelines import config as configuration
 from pipelines import load_settings, load_task
+from pipelines.data.catalogue import located
 from pipelines.data.sources.source import Problem
 from pipelines.data.validate import View, table, usual_facets, validate
 from pipelines.training.evaluation import MAX_BAD
@@ -33,7 +34,7 @@ def run(task: str, data: str, settings: Mapping[str, Any], config: str | None = 
         line = f"{found.where}: {'note: ' if name == 'note' else ''}{found.reason}"
         print(json.dumps(record, ensure_ascii=False) if as_json else line)
 
-    source = module.open_source(data, chosen)
+    source = module.open_source(located(data), chosen)
     view: View = usual_facets
     if hasattr(module, "viewer"):
         view = module.viewer(chosen, source)

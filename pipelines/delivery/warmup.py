@@ -45,8 +45,8 @@ def add(folder: Path, examples: list[dict[str, Any]]) -> None:
     """
     card = json.loads((folder / EXTRA / "pipelines.json").read_text("utf-8"))
     task = load_task(card["task"])
-    alone = [task.serving_inputs([example]) for example in examples[-ALONE:]]
-    write(folder / WARMUP, [*alone, task.serving_inputs(examples)])
+    alone = [task.serving_inputs([example], card) for example in examples[-ALONE:]]
+    write(folder / WARMUP, [*alone, task.serving_inputs(examples, card)])
     smallest = min(alone, key=lambda inputs: sum(_text(value) for value in inputs.values()))
     _replace(folder / REQUEST, json.dumps({"inputs": {name: rest(value) for name, value in smallest.items()}}) + "\n")
     _replace(folder / PAGE, page(signatures(folder)))

@@ -12,7 +12,7 @@ from pipelines.quiet import import_tensorflow
 from pipelines.training.runs import MANIFEST, open_run
 
 PRETRAINED = Path(__file__).resolve().parents[2] / "pretrained"
-INSTALL = "the web page needs Gradio: pip install 'gradio>=6.16'"
+INSTALL = "the web page needs Gradio: pip install 'gradio>=6.16,<7'"
 
 
 def chosen(runs: Sequence[str], pretrained: Path = PRETRAINED) -> list[Path]:

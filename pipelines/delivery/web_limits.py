@@ -11,6 +11,7 @@ import soundfile
 MOST_CHARACTERS = 3000
 MOST_BYTES = 10_000_000  # of an uploaded file
 MOST_SECONDS = 30.0  # of sound
+MOST_SAMPLES = 15_000_000  # of sound, all channels together; 60 MB as float32
 MOST_PIXELS = 25_000_000
 PATIENCE = 90.0  # seconds that an answer may take, waiting for earlier ones included
 
@@ -56,16 +57,19 @@ def sound_within(content: bytes, most: float = MOST_SECONDS) -> bytes:
     """Return the bytes of a recording, unread but for its header.
 
     Raises:
-        ValueError: no format of libsndfile, or longer than ``most`` seconds.
+        ValueError: no format of libsndfile, longer than ``most`` seconds, or of more than ``MOST_SAMPLES``.
     """
     try:
         header = soundfile.info(io.BytesIO(content))
     except (soundfile.LibsndfileError, TypeError, ValueError):
         raise ValueError("This is no recording that can be read: expected WAV, FLAC, OGG or MP3.") from None
-    seconds = header.frames / header.samplerate
+    seconds, samples = header.frames / header.samplerate, header.frames * header.channels
     if seconds > most:
         length = f"{seconds:,.0f} seconds" if seconds < 1e6 else "no stated end"
         raise ValueError(f"The recording has {length}; at most {most:g} seconds are heard here.")
+    if samples > MOST_SAMPLES:
+        counted = f"{samples:,} samples over all channels"
+        raise ValueError(f"The recording has {counted}; at most {MOST_SAMPLES:,} are read here.")
     return content
 
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from models.kernels import portable
 from models.search import shrinking
 from pipelines.data.inputs import Encoded, batches, sorted_plan
-from pipelines.data.sources.source import Example, Problem, Source
+from pipelines.data.sources.source import ALL, Example, Problem, Source
 from pipelines.training.fit import quiet, say
 from pipelines.training.loading import Loaded, load_run
 from pipelines.training.metrics import bootstrap, paired_bootstrap
@@ -159,7 +159,7 @@ class Decoder:
 def evaluate(
     run: str | Path,
     data: str | None = None,
-    split: str = "test",
+    split: str = "",
     out: str | Path | None = None,
     against: str | Path | None = None,
     **decoding: Any,
@@ -169,7 +169,7 @@ def evaluate(
     Args:
         run: the run folder.
         data: a data specification; the run's own when left out.
-        split: which split.
+        split: which split; the test split when left out, and of other data that has no splits all of it.
         out: folder for ``metrics.json`` and ``predictions.jsonl``; the run itself when left out.
         against: a second run, compared on the same examples by paired bootstrap.
         **decoding: settings out of ``config.DECODING`` that replace the run's own, and those of ``against``, e.g.
@@ -184,6 +184,7 @@ def evaluate(
     """
     loaded = load_run(run, **decoding)
     source = loaded.open_source(data)
+    split = split or _usual_split(loaded, source)
     loaded = settled(loaded, source)
     encoded = encode_split(loaded, source, split)
     begin = time.monotonic()
@@ -198,6 +199,12 @@ def evaluate(
     lines = "".join(json.dumps(p, ensure_ascii=False) + "\n" for p in predictions)
     folder.write(PREDICTIONS, lambda path: path.write_text(lines, "utf-8"))
     return record | {"report": loaded.task.report(predictions)}
+
+
+def _usual_split(loaded: Loaded, source: Source) -> str:
+    """Choose what is scored where nobody says: of what the run was trained on never more than the test split."""
+    known = str(loaded.data["fingerprint"]).startswith(source.fingerprint)
+    return ALL if source.has(ALL) and not known else "test"
 
 
 def measure(loaded: Loaded, source: Source, split: str, predictions: list[dict[str, Any]]) -> dict[str, Any]:
@@ -234,6 +241,7 @@ def table(record: dict[str, Any]) -> str:
     """Lay out the scores of ``metrics.json`` as lines of text."""
     head = f"{record['task']}, {record['split']} split of {record['data']['spec']}: {record['examples']} examples, "
     lines = [head + f"{record['parameters']:,} parameters, decode {record['decode']}"]
+    lines += [f"  {record['data']['cut']}"] if record["data"]["cut"] else []
     for name, score in record["metrics"].items():
         lines.append(f"  {name:<12} {score['value']:9.4f}   95 % {score['low']:.4f} to {score['high']:.4f}")
     for name, gap in record.get("against", {}).get("differences", {}).items():

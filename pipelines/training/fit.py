@@ -4,7 +4,7 @@ import importlib.util
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from pipelines.training.optimizer import make_optimizer
 from pipelines.training.probe import attempt, explained, longest
 from pipelines.training.runs import HISTORY, STATE, TENSORBOARD, WEIGHTS, Run
 from pipelines.training.state import Progress, load_state, save_history, save_state
-from pipelines.training.step import Average, LossFunction, fetching, make_step
+from pipelines.training.step import Average, LossFunction, Mixture, fetching, make_step
 
 
 class TrainingStopped(RuntimeError):
@@ -65,7 +65,10 @@ class Trainer:
         try:
             with deferred() as self.interrupted:
                 if progress.epoch < s.epochs and not progress.finished:
-                    self._probe(train, progress.epoch)
+                    for epoch in sorted({progress.epoch, max(progress.epoch, self.first_epochs)} - {s.epochs}):
+                        self._probe(train, epoch)
+                if not self.first_epochs and not self.run.has(STATE):
+                    self._begin_second(progress)
                 while progress.epoch < s.epochs and not progress.finished:
                     self._stop_if_interrupted(progress)
                     self._epoch(train, progress, steps)
@@ -89,8 +92,7 @@ class Trainer:
         s = self.settings
         second = s.reward_epochs if self.reward else 0
         self.first_epochs = s.epochs - second
-        mixed = second and s.reward_share < 1
-        self.before = [tf.Variable(w, trainable=False) for w in self.model.trainable_variables if mixed]
+        self.mixture = Mixture(self.model.trainable_variables, s.reward_share if second else 1.0)
         self.optimizers = {False: self._optimizer(s.learning_rate, steps * self.first_epochs, s.warmup, s.schedule)}
         if second:  # gradients of rewards are of another size: what the first optimizer knows would hold them back
             self.optimizers[True] = self._optimizer(s.learning_rate * s.reward_rate, steps * second, 0.0, "linear")
@@ -117,7 +119,7 @@ class Trainer:
 
     def _variables(self) -> list[Any]:
         optimizers = [variable for optimizer in self.optimizers.values() for variable in optimizer.variables]
-        return [*self.model.variables, *optimizers, *self.average.shadow, *self.before]
+        return [*self.model.variables, *optimizers, *self.average.shadow, *self.mixture.kept]
 
     def _restored(self) -> Progress:
         if not self.run.has(STATE):
@@ -220,37 +222,26 @@ class Trainer:
 
     @contextmanager
     def _judged(self, progress: Progress) -> Iterator[None]:
-        """Let the model hold the weights that count: their moving average, and once answers are rewarded its mixture.
-
-        Between weights before and after a fine-tuning lie weights better than both (Wortsman et al. 2022,
-        arXiv 2109.01903).
-        """
+        """Let the model hold the weights that count: their average, and once answers are rewarded its mixture."""
         self.average.swap()
-        pairs = self._mixed() if progress.epoch >= self.first_epochs else []
-        kept = [tf.identity(weight) for weight, _ in pairs]
-        for weight, old in pairs:
-            weight.assign(old + self.settings.reward_share * (weight - old))
-        yield
-        for (weight, _), value in zip(pairs, kept, strict=True):
-            weight.assign(value)
+        with self.mixture.applied() if progress.epoch >= self.first_epochs else nullcontext():
+            yield
         self.average.swap()
-
-    def _mixed(self) -> list[tuple[Any, Any]]:
-        """Pair the weights with those before the reward epochs; none where they are not mixed."""
-        return list(zip(self.model.trainable_variables, self.before, strict=True)) if self.before else []
 
     def _begin_second(self, progress: Progress) -> None:
         """Go on from the best weights, scored anew: whole answers are rewarded, and so the search that answers counts.
 
         The simplest search may lose by the rewards what that one wins.
         """
-        if progress.best is not None:
-            self.model.load_weights(self.run.verified(WEIGHTS))
-            progress.best = self._timed(progress, True)[self.metric]
-            say(f"from here on answers are rewarded, and searched as they will be: best {progress.best:.6g}")
+        if progress.best is None:
+            self.run.write(WEIGHTS, self.model.save_weights)
+        self.model.load_weights(self.run.verified(WEIGHTS))
+        progress.best = self._timed(progress, True)[self.metric]
+        say(
+            f"from here on answers are rewarded, and searched as they will be: so far {self.metric} {progress.best:.6g}"
+        )
         self.average.restart()
-        for weight, old in self._mixed():
-            old.assign(weight)
+        self.mixture.keep()
 
     def _timed(self, progress: Progress, thorough: bool) -> dict[str, float]:
         begin = time.monotonic()
@@ -271,16 +262,25 @@ class Trainer:
             "loss": progress.loss_sum / steps,
             "gradient_norm": progress.norm_sum / steps,
         }
+        row |= {"rewarded": float(progress.epoch >= self.first_epochs)} if self.reward else {}
         row |= {f"validation_{name}": value for name, value in scores.items()} | {"seconds": progress.seconds}
         progress.history.append(row)
         say("  ".join(f"{name} {value:.6g}" for name, value in row.items()) + ("  best" if better else ""))
         progress.epoch, progress.step, progress.loss_sum, progress.norm_sum = progress.epoch + 1, 0, 0.0, 0.0
-        patience = self.settings.patience
-        progress.finished = bool(patience) and progress.epoch - 1 - progress.best_epoch >= patience
-        if progress.epoch == self.first_epochs < self.settings.epochs:
-            self._begin_second(progress)
+        self._turn(progress)
         self._write_history(progress)
         self.save(progress)
+
+    def _turn(self, progress: Progress) -> None:
+        """Go on to the reward epochs when their turn has come, or stop: for both, patience may have ended."""
+        patience, first = self.settings.patience, self.first_epochs
+        since = progress.best_epoch if progress.epoch <= first else max(progress.best_epoch, first - 1)
+        tired = bool(patience) and progress.epoch - 1 - since >= patience
+        if first < self.settings.epochs and (progress.epoch == first or (tired and progress.epoch < first)):
+            progress.epoch = first
+            self._begin_second(progress)
+        else:
+            progress.finished = tired
 
     def _write_history(self, progress: Progress) -> None:
         self.run.write(HISTORY, lambda path: save_history(path, progress))

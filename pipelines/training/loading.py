@@ -8,6 +8,7 @@ import keras
 
 from pipelines import config as configuration
 from pipelines import load_settings, load_task
+from pipelines.data.catalogue import located
 from pipelines.data.sources.source import Source
 from pipelines.training.runs import CONFIG, WEIGHTS, Run, open_run
 
@@ -39,9 +40,9 @@ class Loaded:
             ValueError: the data is not there (any more).
         """
         if spec is not None:
-            return self.task.open_source(spec, self.config)
+            return self.task.open_source(located(spec), self.config)
         try:
-            return self.task.open_source(self.data["spec"], self.config)
+            return self.task.open_source(located(self.data["spec"]), self.config)
         except ValueError as error:
             raise ValueError(f"{error} (the run was trained on it; name the data with --data)") from None
 

@@ -39,6 +39,8 @@ def paired_bootstrap(
 
     Returns:
         name -> ``difference``, ``low``, ``high`` and ``p_value``, twice the smaller share of resamples on one side.
+        Resamples in which a difference is undefined (NaN) are left out of its interval and its shares; where all are,
+        the p-value is NaN.
     """
     random = np.random.default_rng(seed)
     differences: dict[str, list[float]] = {}
@@ -51,14 +53,14 @@ def paired_bootstrap(
     a, b = first(everything), second(everything)
     table = {}
     for name, values in differences.items():
-        low, high = np.percentile(values, [2.5, 97.5])
-        side = min(float(np.mean(np.array(values) <= 0)), float(np.mean(np.array(values) >= 0)))
-        table[name] = {
-            "difference": float(a[name] - b[name]),
-            "low": float(low),
-            "high": float(high),
-            "p_value": min(1.0, 2 * side),
-        }
+        sample = np.array(values)
+        sample = sample[np.isfinite(sample)]
+        difference = float(a[name] - b[name])
+        low, high, p_value = difference, difference, float("nan")
+        if len(sample):
+            low, high = np.percentile(sample, [2.5, 97.5])
+            p_value = min(1.0, 2 * float(min(np.mean(sample <= 0), np.mean(sample >= 0))))
+        table[name] = {"difference": difference, "low": float(low), "high": float(high), "p_value": p_value}
     return table
 
 

@@ -58,17 +58,22 @@ def learning_curves(history: list[dict[str, float]], metric: str, path: Path) ->
     """Draw training loss and the validation metric over epochs side by side.
 
     Args:
-        history: one row an epoch with ``epoch``, ``loss`` and ``validation_METRIC``.
+        history: one row an epoch with ``epoch``, ``loss`` and ``validation_METRIC``; from the first one on that is
+            ``rewarded`` both are of another kind, which a line between says.
         metric: which validation metric chose the best epoch.
         path: file to write, PNG whatever its name.
     """
     epochs = [row["epoch"] for row in history]
+    turn = next((row["epoch"] for row in history if row.get("rewarded")), None)
     figure = canvas(9, 3.2)
     panels: Any = figure.subplots(1, 2)
     for panel, name in zip(panels, ("loss", f"validation_{metric}"), strict=True):
         panel.plot(epochs, [row[name] for row in history], marker="o", markersize=3)
         panel.set(title=name.replace("_", " "), xlabel="epoch")
         panel.grid(alpha=0.3)
+        if turn is not None:
+            panel.axvline(turn - 0.5, color="gray", linestyle="--", label="from here on answers rewarded")
+            panel.legend(fontsize="small")
     figure.savefig(path, format="png", dpi=120)
 
 

@@ -49,10 +49,10 @@ class Run:
             writer(temporary)
             digest = sha256(temporary)
             with self._manifest_held():
-                manifest = self.manifest() or {"format": FORMAT, "files": {}}
+                manifest = self._arrived(self.manifest() or {"format": FORMAT, "files": {}})
                 self._write_manifest(manifest | {"pending": {name: digest}})
                 os.replace(temporary, target)
-                self._write_manifest({**manifest, "files": {**manifest["files"], name: digest}, "pending": {}})
+                self._write_manifest({**manifest, "files": {**manifest["files"], name: digest}})
         except OSError as error:
             raise RuntimeError(f"{target}: cannot be written: {error.strerror or error}") from None
         finally:
@@ -117,7 +117,7 @@ class Run:
         Raises:
             ValueError: other files are in it too; nothing was deleted.
         """
-        own = {MANIFEST, TENSORBOARD, *(self.manifest() or {"files": {}})["files"]}
+        own = {MANIFEST, TENSORBOARD, *self._arrived(self.manifest() or {"files": {}})["files"]}
         unfinished = [path for path in self.path.iterdir() if re.match(r"\.\d+\.", path.name)]
         others = sorted({path.name for path in self.path.iterdir()} - own - {path.name for path in unfinished})
         if others:
@@ -140,6 +140,18 @@ class Run:
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+    def _arrived(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Return the manifest with nothing pending: a file that had got its name when a kill came counts as written.
+
+        Otherwise the sum of the next file would take its place, and it would count as changed.
+        """
+        pending = dict(manifest.get("pending", {}))
+        here = {name: digest for name, digest in pending.items() if self._is(name, digest)}
+        return {**manifest, "files": {**manifest["files"], **here}, "pending": {}}
+
+    def _is(self, name: str, digest: str) -> bool:
+        return self.has(name) and sha256(self.path / name) == digest
 
     def _write_manifest(self, manifest: dict[str, Any]) -> None:
         temporary = self.path / f".{os.getpid()}.{MANIFEST}"

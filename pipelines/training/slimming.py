@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 
 from pipelines.config import FILES
+from pipelines.data.sources.tfds_folder import PREFIX
 from pipelines.training.runs import CONFIG, ENVIRONMENT, HISTORY, WEIGHTS, Run
 
 COPIED = (HISTORY, ENVIRONMENT, "learning_curves.png", "metrics.json")
@@ -16,8 +17,8 @@ COPIED = (HISTORY, ENVIRONMENT, "learning_curves.png", "metrics.json")
 def slim(run: str | Path, out: str | Path) -> Path:
     """Copy what is needed to evaluate, predict and export.
 
-    Paths belong to one machine: the data's is reduced to its last part, those in settings (`FILES`) are left out, so
-    that who needs such a file names it. The copy cannot be trained further.
+    Paths belong to one machine: the data's is reduced to its last part (``tfds:NAME`` is no path), those in settings
+    (`FILES`) are left out, so that who needs such a file names it. The copy cannot be trained further.
 
     Raises:
         ValueError: the run cannot be loaded, or ``out`` exists.
@@ -27,7 +28,8 @@ def slim(run: str | Path, out: str | Path) -> Path:
     target = Run(need_new(out))
     loaded = load_run(run)
     record = loaded.run.read_json(CONFIG)
-    record["data"]["spec"] = Path(record["data"]["spec"]).name
+    spec = record["data"]["spec"]
+    record["data"]["spec"] = spec if spec.startswith(PREFIX) else Path(spec).name
     named = {name: value for name, value in record["config"].items() if name in FILES}
     record["config"] |= {name: "" for name, value in named.items() if value not in FILES[name]}
     target.write_json(CONFIG, record)

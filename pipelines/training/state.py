@@ -59,6 +59,6 @@ def load_state(path: Path, variables: Iterable[Any]) -> Progress:
 def save_history(path: Path, progress: Progress) -> None:
     """Write a line of CSV for each epoch, below the names of what was measured."""
     with open(path, "w", newline="") as file:
-        table = csv.DictWriter(file, progress.history[0])
+        table = csv.DictWriter(file, progress.history[-1])
         table.writeheader()
         table.writerows(progress.history)

@@ -1,7 +1,8 @@
 """One training step as a traced function, and the moving average of weights."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
@@ -40,6 +41,34 @@ class Average:
             value = tf.identity(weight)
             weight.assign(average)
             average.assign(value)
+
+
+class Mixture:
+    """Weights between those that were kept and the present ones; share 1 keeps none.
+
+    Between weights before and after a fine-tuning lie weights better than both (Wortsman et al. 2022,
+    arXiv 2109.01903).
+    """
+
+    def __init__(self, weights: list[Any], share: float) -> None:
+        self.share = share
+        self.weights = weights if share < 1 else []
+        self.kept = [tf.Variable(w, trainable=False, dtype=w.dtype) for w in self.weights]
+
+    def keep(self) -> None:
+        """Keep the weights as they are."""
+        for old, weight in zip(self.kept, self.weights, strict=True):
+            old.assign(weight)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Let the weights be kept + share (present - kept) for as long as the context lasts."""
+        present = [tf.identity(weight) for weight in self.weights]
+        for weight, old in zip(self.weights, self.kept, strict=True):
+            weight.assign(old + self.share * (weight - old))
+        yield
+        for weight, value in zip(self.weights, present, strict=True):
+            weight.assign(value)
 
 
 def projected_loss(decoder: Any, readout: Any, target: Any, label_smoothing: float) -> Any:

@@ -15,6 +15,7 @@ import tensorflow as tf
 from pipelines import __version__, load_settings, load_task
 from pipelines import config as configuration
 from pipelines.data.cache import cached, key, stamp
+from pipelines.data.catalogue import located
 from pipelines.data.inputs import Encoded, Transform
 from pipelines.data.sources.source import Source, limited
 from pipelines.training.evaluation import PART, Decoder, encode_parts, encode_split, indices, judge
@@ -114,7 +115,8 @@ def _fit(loaded: Loaded, source: Source, other: Loaded | None) -> None:
     if trainer.busy:
         share = trainer.wait / trainer.busy
         say(f"padding {trainer.padding:.1%} of the steps, waiting for input {share:.1%} of the time")
-    say(f"best epoch {progress.best_epoch + 1}: validation {loaded.task.METRIC} {progress.best:.4f}")
+    best = f"best epoch {progress.best_epoch + 1}" if progress.best_epoch >= 0 else "no epoch improved the beginning"
+    say(f"{best}: validation {loaded.task.METRIC} {progress.best:.4f}")
 
 
 def _training_examples(loaded: Loaded, source: Source) -> Encoded:
@@ -182,7 +184,7 @@ def _prepare(
     task: str, config: Any, data: str, folder: Path, limit: int, other: Loaded | None
 ) -> tuple[Loaded, Source]:
     module = load_task(task)
-    source = module.open_source(data, config)
+    source = module.open_source(located(data), config)
     source = limited(source, limit) if limit else source
     record = {"spec": data, "fingerprint": source.fingerprint, "limit": limit}
     record |= {"init": fingerprint(other)} if other else {}

@@ -77,6 +77,17 @@ def test_a_batch_is_changed_row_by_row():
     np.testing.assert_array_equal(counts, lengths)
 
 
+def test_the_slowest_draws_have_room():
+    batch, lengths = np.tile(tones(16000)[:8000], [24, 1]), np.full(24, 8000)
+    changed, counts = augment_batch(batch, lengths, [5, 6], Augment(speed=0.49), 100)
+    seeds = [tf.random.experimental.stateless_fold_in([5, 6], row) for row in range(24)]
+    factors = [0.51 + 0.98 * float(tf.random.stateless_uniform([4], seed)[0]) for seed in seeds]
+    np.testing.assert_allclose(counts, np.ceil(8000 / np.array(factors)), atol=1)
+    assert counts.numpy().max() > 1.7 * 8000, "the seed draws none that is slow"
+    assert changed.shape[1] == -(-counts.numpy().max() // 100) * 100
+    assert all(changed[row, count - 50 : count].numpy().any() for row, count in enumerate(counts.numpy()))
+
+
 def test_gain_stays_in_its_decibels():
     clean = tones(16000)
     gains = []

@@ -159,3 +159,33 @@ def test_a_file_changed_to_the_same_size_is_noticed(made: Any, tmp_path: Path) -
     assert cache.stamp(source.files()) != before
     file.unlink()
     assert cache.stamp(source.files()) != before
+
+
+def test_what_another_process_keeps_meanwhile_is_taken(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow() -> Iterator[Encoded]:
+        with monkeypatch.context() as other:
+            other.setattr(os, "getpid", lambda: 1)
+            kept("k")  # the other process is sooner
+        yield encoded()
+
+    assert_equal(cache.cached("k", slow, never), encoded())
+    assert [entry.name for entry in home.iterdir()] == ["k"]
+
+
+def test_an_entry_that_has_just_been_put_there_is_not_removed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = cache.load
+
+    def too_early(entry: Path) -> Encoded:
+        monkeypatch.setattr(cache, "load", honest)
+        kept("k")  # the other process puts it there after it was looked for
+        raise FileNotFoundError
+
+    monkeypatch.setattr(cache, "load", too_early)
+    before = []
+
+    def parts() -> Iterator[Encoded]:
+        before.append((home / "k" / "index.json").exists())
+        yield encoded()
+
+    assert_equal(cache.cached("k", parts, never), encoded())
+    assert before == [True]

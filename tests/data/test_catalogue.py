@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.command_line import run
 from pipelines.data import catalogue
-from pipelines.data.catalogue import SETS, Archive, DataSet, get
+from pipelines.data.catalogue import SETS, Archive, DataSet, get, located
 
 
 def test_the_list_names_every_set_with_its_terms(capsys):
@@ -78,3 +78,22 @@ def test_named_sets_of_tensorflow_datasets_are_prepared(monkeypatch, capsys):
     monkeypatch.setattr(tfds, "prepare", asked.append)
     assert catalogue.run("tfds:imdb_reviews") == 0
     assert asked == ["tfds:imdb_reviews"] and capsys.readouterr().out == "tfds:imdb_reviews\n"
+
+
+def test_a_fetched_set_is_found_by_its_name(served, monkeypatch, capsys):
+    monkeypatch.chdir(served.parent)
+    with pytest.raises(ValueError, match=r"--data reviews: neither .* `pipelines data reviews` fetches it"):
+        run(["validate", "sentiment", "--data", "reviews"])
+    assert run(["data", "reviews"]) == 0
+    assert run(["validate", "sentiment", "--data", "reviews"]) == 0
+    assert "train" in capsys.readouterr().out
+    assert located("reviews") == "data/reviews/reviews"
+    assert located("reviews.csv") == "reviews.csv"
+    (served.parent / "reviews").mkdir()
+    assert located("reviews") == "reviews", "what lies here under that name comes first"
+
+
+def test_a_set_without_an_address_is_told_from_a_wrong_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"--data an4: neither an4 nor data/an4 is here; `pipelines data` says where"):
+        run(["train", "speech", "--data", "an4"])

@@ -3,15 +3,19 @@
 import functools
 import io
 import struct
+import threading
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
+from pipelines.data import images
 from pipelines.data.images import MAX_PIXELS, OK, TOO_LARGE, UNREADABLE, decode
 from pipelines.data.images_files import inspect, read
 
@@ -176,6 +180,40 @@ def test_limit_is_on_pixels_and_inclusive() -> None:
     assert decoded([content], max_pixels=599)[1] == [TOO_LARGE] and "20" in inspect(content, max_pixels=599).problem
     large = GOOD["jpeg"]
     assert decoded([large], max_pixels=3999)[1] == [TOO_LARGE]
+
+
+def test_large_and_small_ones_keep_their_places() -> None:
+    sizes = [(20, 30), (40, 60), (30, 80), (10, 10), (41, 60)]
+    good = [file(scene(*size)) for size in sizes]
+    contents = [good[0], b"a dog runs", good[1], good[2][:-40], good[3], good[4], good[2]]
+    pixels, status = decoded(contents, max_pixels=2400)
+    assert status.tolist() == [OK, UNREADABLE, OK, UNREADABLE, OK, TOO_LARGE, OK]
+    for place in (0, 2, 4, 6):
+        assert np.abs(pixels[place] - by_pillow(contents[place], 32)).max() <= 3
+
+
+def test_what_is_decoded_at_once_has_no_more_pixels_together_than_one_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, now, most = threading.Lock(), [], [(0, 0)]
+
+    def busy(content: bytes) -> np.ndarray:
+        width, height = Image.open(io.BytesIO(content)).size
+        with lock:
+            now.append(width * height)
+            most.append((sum(now), len(now)))
+        time.sleep(0.05)
+        with lock:
+            now.remove(width * height)
+        return np.int32(OK)
+
+    def slow(content: tf.Tensor, *settings: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        done = tf.ensure_shape(tf.numpy_function(busy, [content], tf.int32), [])
+        return done, tf.zeros([8, 8, 3], tf.uint8)
+
+    monkeypatch.setattr(images, "_decode_one", slow)
+    contents = [file(scene(20, 30)), file(scene(10, 15))] * 6
+    assert images.decode(tf.constant(contents), 8, 600)[1].numpy().tolist() == [OK] * 12
+    assert max(pixels for pixels, _ in most) <= 600
+    assert max(count for _, count in most) > 1, "small ones are decoded together"
 
 
 def test_no_pictures_and_only_bad_ones() -> None:

@@ -219,3 +219,9 @@ def test_junk() -> None:
     assert list(junk(["a dog", "a cat runs"], "1.jpg")) == []
     assert "twice" in next(junk(["a dog", "A dog"], "x.jpg"))
     assert "61 words" in next(junk(["word " * 61], "x.jpg"))
+
+
+def test_the_captions_of_flickr8k_are_not_their_base_forms(tmp_path: Path) -> None:
+    write(flickr(tmp_path) / "Flickr8k.lemma.token.txt", "a.jpg#0\ta dog run .\nb.jpg#0\tone cat .\n")
+    train, _ = content(open_pictures(str(tmp_path)), "train")
+    assert train["a.jpg"] == ["A dog runs .", "The dog ."]

@@ -84,7 +84,7 @@ def same(ours: Any, theirs: Any, where: str) -> None:
 @pytest.mark.parametrize("name", list(TASKS))
 def test_every_way_to_an_answer_gives_the_same_one(name: str, small_run: Any, small_export: Any) -> None:
     loaded, folder, examples = load_run(small_run(name)), small_export(name), asked(name, 40)
-    task, inputs = loaded.task, dict(loaded.task.serving_inputs(examples))
+    task, inputs = loaded.task, dict(loaded.task.serving_inputs(examples, loaded.task.describe(loaded.preprocessor)))
     fresh, served = run_fresh(folder, inputs)
     eagerly = arrays(task.serving(loaded.model, loaded.preprocessor, loaded.config)(**inputs))
     for ours in (served, eagerly, compiled(loaded, inputs)):
@@ -118,7 +118,8 @@ def test_a_trained_run_gives_every_output_of_its_export(
     (`models.attention.TIE`): 1e-7 of 1e-4 moves a thousandth of it.
     """
     run = ROOT / "pretrained" / name
-    loaded, inputs = load_run(run), dict(load_task(name).serving_inputs(asked(name, count)))
+    loaded = load_run(run)
+    inputs = dict(loaded.task.serving_inputs(asked(name, count), loaded.task.describe(loaded.preprocessor)))
     for exported in run_fresh(export(run, tmp_path / "export"), inputs):
         found = gaps(compiled(loaded, inputs), exported)
         assert set(found) == numbers and max(found.values()) <= TOLERANCE, found

@@ -22,7 +22,7 @@ from pipelines.delivery.serve_batching import Batcher, Overloaded
 from pipelines.delivery.serve_inputs import from_file, from_json, public
 from pipelines.delivery.serve_limits import Limits
 
-LIMITS = Limits(characters=10, seconds=2)
+LIMITS = Limits(characters=10, seconds=2, samples=32_000)
 
 
 class Model:
@@ -142,9 +142,9 @@ def test_an_answer_too_few_is_an_error_and_no_mix_up() -> None:
         asyncio.run(batcher.ask([1, 2]))
 
 
-def sound(seconds: float) -> bytes:
+def sound(seconds: float, channels: int = 1) -> bytes:
     file = io.BytesIO()
-    soundfile.write(file, np.zeros(int(8000 * seconds)), 8000, format="FLAC")
+    soundfile.write(file, np.zeros((int(8000 * seconds), channels)), 8000, format="FLAC")
     return file.getvalue()
 
 
@@ -158,6 +158,8 @@ def test_an_instance_is_taken_as_it_is_or_refused_by_name() -> None:
     assert from_json("text", "0123456789", LIMITS) == "0123456789"
     assert from_json("source", "", LIMITS) == ""
     short, png = sound(2), picture("PNG")
+    for channels in (1, 4):
+        assert from_file("audio", sound(1, channels), LIMITS) == sound(1, channels)
     assert from_json("audio", base64.b64encode(short).decode(), LIMITS) == short
     assert from_json("image", base64.b64encode(png).decode(), LIMITS) == png
     assert from_file("audio", b"no sound", LIMITS) == b"no sound", "the model says what is wrong with it"
@@ -172,6 +174,7 @@ def test_an_instance_is_taken_as_it_is_or_refused_by_name() -> None:
         ("audio", "é", "audio: expected the bytes of a file in base64, this is no base64"),
         ("audio", "", "audio: the file is empty"),
         ("audio", base64.b64encode(sound(2.5)).decode(), "audio: too long: 2.5 s, at most 2 s are taken"),
+        ("audio", base64.b64encode(sound(1, 5)).decode(), "audio: too large: 40000 samples over all channels, at most"),
         ("image", base64.b64encode(picture("GIF")).decode(), "image: is a GIF picture, expected JPEG or PNG"),
         ("image", base64.b64encode(b"words").decode(), "image: is no picture"),
     ):

@@ -75,6 +75,7 @@ def test_a_body_is_refused_by_its_length_before_the_endpoint_sees_it() -> None:
         ([(b"content-length", b"-5")], 411),
         ([], 411),
         ([(b"transfer-encoding", b"chunked")], 411),
+        ([(b"content-length", b"10"), (b"transfer-encoding", b"chunked")], 411),
     ):
         assert asyncio.run(status_of(app, headers=headers))[0] == status
     status, body = asyncio.run(status_of(app, headers=[], method="GET"))

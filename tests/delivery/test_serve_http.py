@@ -130,9 +130,11 @@ def test_a_wrong_request_is_one_sentence_and_never_an_error_of_the_server(served
     assert served.ask("/sentiment", {"text": "one"})[0] == 200
 
 
-def test_a_body_of_unknown_length_is_refused(served: Service) -> None:
+@pytest.mark.parametrize("stated", [b"", b"Content-Length: 10\r\n"])
+def test_a_body_of_unknown_length_is_refused(served: Service, stated: bytes) -> None:
     with socket.create_connection(("127.0.0.1", served.port), timeout=30) as raw:
-        raw.sendall(b"POST /sentiment HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
+        head = b"POST /sentiment HTTP/1.1\r\nHost: x\r\n" + stated + b"Transfer-Encoding: chunked\r\n\r\n"
+        raw.sendall(head + b"1\r\n{\r\n")
         assert b" 411 " in raw.recv(100)
 
 

@@ -51,7 +51,7 @@ def direct(name: str, folder: Path, plan: list[Question]) -> None:
     for question in plan:
         raw = question.body if isinstance(question.body, bytes) else question.body[task.RAW]
         begin = time.monotonic()
-        serve(**task.serving_inputs(task.raw([raw])))
+        serve(**task.serving_inputs(task.raw([raw]), {}))
         seconds.append(time.monotonic() - begin)
     told(f"{name}: SavedModel called directly", seconds[len(plan) // 2 :], sum(seconds[len(plan) // 2 :]))
 

@@ -16,6 +16,7 @@ import tensorflow as tf
 from pipelines import TASKS, load_task
 from pipelines.__main__ import main
 from pipelines.delivery import warmup
+from pipelines.delivery.predictor import CARD
 
 
 def test_a_request_of_rest_holds_text_as_it_is_and_other_bytes_in_base64() -> None:
@@ -53,7 +54,8 @@ def test_every_warm_up_request_is_answered_as_its_examples_are(warm: tuple[str, 
     serve = model.signatures["serving_default"]
     requests = warmup.read(folder / warmup.WARMUP)
     assert len(requests) == warmup.ALONE + 1
-    expected = serve(**task.serving_inputs(examples))[task.ANSWER].numpy().tolist()
+    card = json.loads((folder / CARD).read_text())
+    expected = serve(**task.serving_inputs(examples, card))[task.ANSWER].numpy().tolist()
     assert serve(**{k: tf.constant(v) for k, v in requests[-1].items()})[task.ANSWER].numpy().tolist() == expected
     for request, own in zip(requests[:-1], expected[-warmup.ALONE :], strict=True):
         answer = serve(**{k: tf.constant(v) for k, v in request.items()})[task.ANSWER].numpy().tolist()
@@ -106,7 +108,8 @@ def test_the_python_client_of_the_page_gets_the_answer_over_grpc(
     finally:
         running.stop(None)
     body = json.loads(Path("request.json").read_text())["inputs"]
-    alone = [task.serving_inputs([example]) for example in examples[-warmup.ALONE :]]
+    card = json.loads((folder / CARD).read_text())
+    alone = [task.serving_inputs([example], card) for example in examples[-warmup.ALONE :]]
     inputs = next(one for one in alone if {k: warmup.rest(v) for k, v in one.items()} == body)
     answer = model.signatures["serving_default"](**inputs)[task.ANSWER].numpy()
     assert repr(np.array(answer, object)) in out.getvalue()

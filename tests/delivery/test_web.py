@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from pipelines.delivery import web
+from pipelines.delivery import web, web_limits
 from pipelines.delivery import web_drawing as drawing
 from pipelines.delivery.web_answers import Looks
 from pipelines.delivery.web_limits import Worker, file_within, sound_within, text_within
@@ -69,7 +69,7 @@ def test_runs_are_those_named_or_those_that_come_with_the_project(small_run: Any
     assert web.names(["a", "a"], [Path("x/1"), Path("x/2")]) == ["a: 1", "a: 2"]
 
 
-def test_texts_files_and_sounds_have_limits(tmp_path: Path) -> None:
+def test_texts_files_and_sounds_have_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert text_within("a" * 10, 10) == "a" * 10
     for text, word in (("a" * 11, "at most 10"), ("  \n", "no text"), (None, "no text"), ("\ud83d", "surrogate")):
         with pytest.raises(ValueError, match=word):
@@ -84,6 +84,9 @@ def test_texts_files_and_sounds_have_limits(tmp_path: Path) -> None:
     for content, word in ((wav(2.1), "has 2 seconds; at most 2 "), (b"text", "no recording"), (b"", "no recording")):
         with pytest.raises(ValueError, match=word):
             sound_within(content, 2.0)
+    monkeypatch.setattr(web_limits, "MOST_SAMPLES", 15_999)
+    with pytest.raises(ValueError, match="has 16,000 samples over all channels; at most 15,999 are read"):
+        sound_within(wav(2.0))
 
 
 def test_patience_ends_in_a_sentence_and_the_next_answer_comes() -> None:

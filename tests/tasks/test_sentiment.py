@@ -112,3 +112,26 @@ def test_a_first_embedding_from_neighbours_is_not_the_random_one(tmp_path: Path)
     after = model.get_layer("embedding").embeddings.numpy()
     assert not np.allclose(before, after)
     assert after.std() == pytest.approx(sentiment.EMBEDDING_SCALE, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ([0, 1, 1.0], {"negative": 1, "positive": 2}),
+        (["pos", 1, "0"], {"negative": 1, "pos": 1, "positive": 1}),
+        ([1, 2, 3, 4, 5, 5], {"1": 1, "2": 1, "3": 1, "4": 1, "5": 2}),
+        ([0, 1, 2], {"0": 1, "1": 1, "2": 1}),
+        ([1.5, 0.0, 1], {"1.5": 1, "negative": 1, "positive": 1}),
+    ],
+)
+def test_stars_are_no_opinion_of_two_kinds(labels: list[Any], expected: dict[str, int]) -> None:
+    examples = [{"id": str(n), "text": "a b", "label": label, "where": f"x:{n}"} for n, label in enumerate(labels)]
+    preprocessor = fit_preprocessor(Config(vocabulary_size=300), examples)
+    assert dict(zip(preprocessor.labels, preprocessor.counts, strict=True)) == expected
+    encoded = encode(preprocessor, Config(), examples)
+    assert not encoded.dropped
+    names = [preprocessor.labels[number] for number in encoded.y["label"].numpy()]
+    assert {name: names.count(name) for name in names} == expected
+    zeros = {"probabilities": np.zeros(len(expected)), "weights": np.zeros(2)}
+    answers = [sentiment.answer(preprocessor, Config(), example, zeros) for example in examples]
+    assert [answer["references"] for answer in answers] == [[name] for name in names]

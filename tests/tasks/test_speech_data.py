@@ -6,6 +6,7 @@ import soundfile
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from pipelines import speech
 from pipelines.config import from_dict
 from pipelines.data.sources.synthetic.speech import examples
 from pipelines.speech_config import Config
@@ -62,6 +63,39 @@ def test_transcripts_that_do_not_fit_are_named():
     assert "no letters" in facets(CONFIG, example | {"text": " ?! "}).problem
 
 
+def test_what_ctc_cannot_spell_is_learnt_by_nobody_and_scored_all_the_same():
+    given = [
+        {"id": "0", "where": "x:1", "audio": tone(0.3), "text": "a very long sentence in no time at all"},
+        {"id": "1", "where": "x:2", "audio": tone(1.0), "text": "?!"},
+        {"id": "2", "where": "x:3", "audio": tone(1.0), "text": "a sentence"},
+    ]
+    preprocessor = fit_preprocessor(CONFIG, given)
+    learnt, scored = (encode(preprocessor, CONFIG, given, keep_raw=keep) for keep in (False, True))
+    assert [example["id"] for example in learnt.examples] == ["2"] and len(learnt.x["audio"].to_list()) == 1
+    assert learnt.y["count"].numpy().tolist() == [10] and learnt.lengths.tolist() == [16000]
+    assert "x:1: the transcript needs 39 steps, the recording has 7" in learnt.dropped[0]
+    assert learnt.dropped[1] == "x:2: the transcript holds no letters"
+    assert len(scored) == 3 and not scored.dropped
+
+
+def test_speaker_0_is_a_speaker(tmp_path):
+    rows = [f'{{"path": "{n}.wav", "text": "yes", "speaker": {n % 2}}}' for n in range(40)]
+    (tmp_path / "all.jsonl").write_text("\n".join(rows))
+    source = open_source(str(tmp_path / "all.jsonl"), dataclasses.replace(CONFIG, validation_share=0.4))
+    for split in ("train", "validation", "test"):
+        assert len(list(source.read(split))) in (0, 20, 40), "a speaker is on one side only"
+
+
+def test_an_export_hears_what_its_run_does():
+    sound = np.random.default_rng(0).normal(size=4000)
+    (example,) = speech.raw([sound])
+    inputs = speech.serving_inputs([example], {"rate": 22050})
+    np.testing.assert_allclose(inputs["waveform"][0], sound, rtol=1e-6)
+    assert inputs["rate"].numpy().tolist() == [22050]
+    preprocessor = fit_preprocessor(dataclasses.replace(CONFIG, rate=8000), examples("train", 2))
+    assert speech.describe(preprocessor)["rate"] == 8000
+
+
 def test_statistics_are_those_of_the_training_features(tmp_path):
     config = dataclasses.replace(CONFIG, normalisation="statistics")
     given = [example | {"where": "x"} for example in examples("train", 6)]
@@ -114,7 +148,7 @@ def test_named_data_sets_are_opened(tmp_path, monkeypatch):
     source = open_source("tfds:our_speech", CONFIG)
     given = list(source.read("train"))
     assert len(given) == 2 and len(list(source.read("validation"))) == 1
-    assert given[0]["rate"] == 16000 and (given[0]["text"], int(given[0]["speaker"])) == ("YES", 19)
+    assert given[0]["rate"] == 16000 and (given[0]["text"], given[0]["speaker"]) == ("YES", "19")
     encoded = encode(fit_preprocessor(CONFIG, given), CONFIG, given)
     np.testing.assert_allclose(encoded.x["audio"][0], tone(1.0), atol=1e-4)
     stored(tmp_path, "of_no_rate", ["train"])

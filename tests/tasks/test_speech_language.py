@@ -1,16 +1,22 @@
+import asyncio
 import json
+import shutil
 
 import numpy as np
 import pytest
+import soundfile
 
 from pipelines import Predictor, evaluate, load_settings, speech_fusion
 from pipelines.__main__ import main
 from pipelines.data.sources.source import limited
+from pipelines.data.sources.synthetic.speech import examples
+from pipelines.delivery import serve
 from pipelines.delivery.fusion import WordFusion, prefix_beam
 from pipelines.delivery.ngram import characters, estimate, load, save, words
+from pipelines.delivery.serve_limits import Limits
 from pipelines.training.evaluation import encode_split
 from pipelines.training.loading import Loaded, load_run
-from pipelines.training.runs import create
+from pipelines.training.runs import CONFIG, Run, create
 
 
 @pytest.fixture
@@ -105,3 +111,52 @@ def test_wrong_requests_are_one_sentence(small_run, tmp_path, capsys):
     assert main(["predict", run, "x.wav", "--lm", str(tmp_path / "noise.arpa")]) == 2
     assert main(["export", run, "--lm", "train", "--out", str(tmp_path / "export")]) == 2
     assert "decodes without a language model" in capsys.readouterr().err
+
+
+@pytest.fixture
+def wav(tmp_path):
+    soundfile.write(tmp_path / "said.wav", next(examples("test", 1))["audio"], 16000)
+    return tmp_path / "said.wav"
+
+
+def test_an_explanation_is_of_the_transcript_that_is_predicted(small_run, wav, tmp_path, capsys):
+    run = small_run("speech")
+    path = tmp_path / "letters.arpa"
+    save(estimate([characters("one two"), characters("three")], 3), path)
+    fused = {"lm": str(path), "lm_weight": 0.3, "lm_bonus": 4.0}
+    answers = []
+    for chosen in ({}, {"beam_width": 8}, fused):
+        flags = [word for name, value in chosen.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+        assert main(["explain", str(run), str(wav), "--out", str(tmp_path / "why.png"), "--json", *flags]) == 0
+        drawn = json.loads(capsys.readouterr().out)
+        (predicted,) = Predictor(run, **chosen)([wav])
+        assert drawn["answer"] == predicted["answer"]
+        assert drawn["score"] == pytest.approx(predicted["score"], abs=1e-4)
+        assert [row["word"] for row in drawn["rows"]] == [word["word"] for word in predicted["words"]]
+        answers.append(drawn["answer"])
+    assert answers[2] and answers[2] != answers[0], "the bonus of each letter makes it write more"
+
+
+def test_a_run_with_a_language_model_is_served_without_it(small_run, wav, tmp_path, capsys):
+    run = Run(shutil.copytree(small_run("speech"), tmp_path / "fused"))
+    record = run.read_json(CONFIG)
+    run.write_json(CONFIG, record | {"config": record["config"] | {"lm": "train"}})
+    models = serve._models([("", run.path)], None, Limits())
+    assert f"{run.path}: answers without its language model (train)" in capsys.readouterr().err
+    _, batcher = models["speech"]
+    (answer,) = asyncio.run(batcher.ask([wav.read_bytes()]))
+    (expected,) = Predictor(small_run("speech"))([wav])
+    assert answer["answer"] == expected["answer"] and answer["score"] == pytest.approx(expected["score"], abs=1e-4)
+    batcher.close()
+    with pytest.raises(ValueError, match="--encoder-weights x: none of the runs has a frozen network"):
+        serve._models([("", run.path)], "x", Limits())
+
+
+def test_a_model_is_made_from_a_fetched_set_that_the_run_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data" / "an4").mkdir(parents=True)
+    rows = [f"{number}.wav,{text}\n" for number, text in enumerate(["one two", "two two", "three"] * 20)]
+    (tmp_path / "data" / "an4" / "train.csv").write_text("path,text\n" + "".join(rows))
+    create(tmp_path / "run", "speech", load_settings("speech").Config(), {"spec": "an4"})
+    assert main(["lm", "run", "--order", "1", "--out", "lm.arpa"]) == 0
+    assert "\ttwo" in (tmp_path / "lm.arpa").read_text()

@@ -92,7 +92,7 @@ def test_validation_does_not_count_letters_of_pieces():
 
 def test_the_export_words_them_as_the_run():
     config = from_dict(Config, tiny() | {"rate": 8000, "vocabulary": "subword"}, "test")
-    preprocessor = Preprocessor(PIECES, None)
+    preprocessor = Preprocessor(PIECES, None, 16000)
     model = speech.build(config, preprocessor)
     random = np.random.default_rng(3)
     for weight in model.trainable_variables:

@@ -1,5 +1,7 @@
+import dataclasses
 import io
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from pipelines import Predictor, speech
 from pipelines.config import from_dict
 from pipelines.data.sources.synthetic.speech import examples
 from pipelines.delivery.export import operations
+from pipelines.delivery.fusion import prefix_beam
 from pipelines.speech_config import Config, streaming
 from pipelines.speech_data import Preprocessor, encode
 from pipelines.speech_streaming import Streamer
@@ -25,7 +28,7 @@ def made():
     alphabet = Alphabet(["", " ", *"abcde"])
     config = from_dict(Config, streaming() | SMALL, "test")
     statistics = np.full(20, -8, np.float32), np.full(20, 4, np.float32)
-    preprocessor = Preprocessor(alphabet, statistics)
+    preprocessor = Preprocessor(alphabet, statistics, config.rate)
     model = speech.build(config, preprocessor)
     random = np.random.default_rng(1)
     for weight in model.trainable_variables:
@@ -133,3 +136,18 @@ def test_a_broken_recording_is_answered_by_its_reason(small_run, small_export, t
         assert (one["answer"], one.get("error")) == (other["answer"], other.get("error"))
     with pytest.raises(ValueError, match="input 1: expected a path, bytes, or an array"):
         predictor([3])
+
+
+def test_an_explanation_is_of_what_the_beam_finds(made):
+    model, preprocessor, config, _ = made
+    wide, differ = dataclasses.replace(config, beam_width=8), 0
+    for sound in recordings()[:4]:
+        outputs = model({"audio": sound[None], "samples": np.array([len(sound)], np.int32)})
+        steps = int(outputs["steps"][0])
+        best = prefix_beam(tf.nn.log_softmax(outputs["logits"])[0, :steps].numpy(), width=8, unlikely=-math.inf)[0]
+        found = speech.explain(model, preprocessor, wide, sound)
+        assert found.answer == preprocessor.alphabet.decode(best.tokens)
+        assert found.score == pytest.approx(math.exp(best.acoustic / steps), rel=1e-3)
+        assert " ".join(row["word"] for row in found.numbers["rows"]) == " ".join(found.answer.split())
+        differ += found.answer != speech.explain(model, preprocessor, config, sound).answer
+    assert differ, "the best path finds the same here"

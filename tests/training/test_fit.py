@@ -116,26 +116,61 @@ def test_a_second_phase_does_not_wait_for_the_large_gradients_of_the_first_to_be
     assert biases[1] - biases[2] == pytest.approx(sum(rates), rel=0.01)
 
 
-@pytest.mark.parametrize(("rewarded", "kept"), [(0.45, 3), (0.35, 1)])
-def test_rewarded_epochs_are_compared_by_the_search_that_answers(tmp_path: Path, rewarded: float, kept: int) -> None:
-    made = trainer(tmp_path, scores=[0.1], epochs=4, ema=0.5)
-    second = {"reward_epochs": 1, "reward_share": 1.0, "reward_rate": 0.5}
+def rewarded(made: Trainer, epochs: int, given: dict[bool, list[float]]) -> list[list[np.ndarray]]:
+    """Let the last ``epochs`` be rewarded, and scores be ``given``; return the weights that each of them is of."""
+    second = {"reward_epochs": epochs, "reward_share": 1.0, "reward_rate": 0.5}
     made.settings = SimpleNamespace(**dataclasses.asdict(made.settings), **second)
     made.reward = lambda x, y: (made.model(x["x"])[:, 0] - 3.0) ** 2, lambda x, y, seed: (x, y)
-    given = {False: iter([0.5, 0.6, 0.55]), True: iter([0.4, rewarded])}
-    validated = []
+    scores = {thorough: iter(values) for thorough, values in given.items()}
+    validated: list[list[np.ndarray]] = []
 
     def validate(thorough: bool) -> dict[str, float]:
         validated.append(made.model.get_weights())
-        return {"score": next(given[thorough])}
+        return {"score": next(scores[thorough])}
 
     made.validate = validate
+    return validated
+
+
+@pytest.mark.parametrize(("score", "kept"), [(0.45, 3), (0.35, 1)])
+def test_rewarded_epochs_are_compared_by_the_search_that_answers(tmp_path: Path, score: float, kept: int) -> None:
+    made = trainer(tmp_path, scores=[0.1], epochs=4, ema=0.5)
+    validated = rewarded(made, 1, {False: [0.5, 0.6, 0.55], True: [0.4, score]})
     progress = made.fit(line_data())
-    assert (progress.best, progress.best_epoch) == (max(rewarded, 0.4), kept)
+    assert (progress.best, progress.best_epoch) == (max(score, 0.4), kept)
     for best, anew in zip(validated[1], validated[3], strict=True):
         np.testing.assert_array_equal(best, anew)
     for final, expected in zip(made.model.get_weights(), validated[4 if kept == 3 else 1], strict=True):
         np.testing.assert_array_equal(final, expected)
+
+
+def test_patience_ends_the_first_phase_and_not_the_training(tmp_path: Path) -> None:
+    made = trainer(tmp_path, scores=[0.1], epochs=8, patience=2)
+    rewarded(made, 3, {False: [0.5, 0.4, 0.4], True: [0.6, 0.5, 0.5, 0.9]})
+    progress = made.fit(line_data())
+    assert [row["epoch"] for row in progress.history] == [1, 2, 3, 6, 7]
+    assert [row["rewarded"] for row in progress.history] == [0, 0, 0, 1, 1]
+    assert (progress.best, progress.best_epoch, progress.finished) == (0.6, 0, True)
+    assert (tmp_path / "history.csv").read_text().startswith("epoch,loss,gradient_norm,rewarded,validation_score")
+
+
+def test_rewarded_epochs_from_the_first_on_can_leave_all_as_it_was(tmp_path: Path) -> None:
+    made = trainer(tmp_path, scores=[0.1], epochs=2, ema=0.5)
+    before = made.model.get_weights()
+    rewarded(made, 2, {True: [0.6, 0.5, 0.55]})
+    progress = made.fit(line_data())
+    assert (progress.best, progress.best_epoch) == (0.6, -1)
+    for final, first in zip(made.model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(final, first)
+
+
+def test_both_phases_are_tried_before_the_first_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = trainer(tmp_path, scores=[0.1], epochs=3)
+    rewarded(made, 1, {False: [0.5, 0.6], True: [0.6, 0.7]})
+    tried: list[int] = []
+    monkeypatch.setattr(made, "_probe", lambda train, epoch: tried.append(epoch))
+    made.fit(line_data())
+    assert tried == [0, 2]
 
 
 def test_patience_stops_and_the_best_epoch_is_restored(tmp_path: Path) -> None:

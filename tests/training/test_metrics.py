@@ -98,6 +98,24 @@ def test_paired_bootstrap_sees_what_intervals_cannot() -> None:
     assert paired_bootstrap(first, first, 300, 50)["m"]["p_value"] == 1
 
 
+def test_paired_bootstrap_leaves_out_resamples_in_which_a_score_is_undefined() -> None:
+    values = np.array([4, -1, -1, 2, -3, 1, -2, 3]) / 8  # so that sums are exact
+
+    def needs_the_first(indices: np.ndarray) -> dict[str, float]:
+        return {"m": float(values[indices].mean()) if 0 in indices else float("nan")}
+
+    gap = paired_bootstrap(needs_the_first, lambda i: {"m": 0.0}, 8, 400)["m"]
+    random = np.random.default_rng(0)
+    drawn = [random.integers(0, 8, 8) for _ in range(400)]
+    sample = np.array([values[indices].mean() for indices in drawn if 0 in indices])
+    share = min(np.mean(sample <= 0), np.mean(sample >= 0))
+    assert 200 < len(sample) < 300 and 0.1 < share < 0.5
+    assert [gap["low"], gap["high"]] == pytest.approx(list(np.percentile(sample, [2.5, 97.5])))
+    assert gap["p_value"] == pytest.approx(2 * share)
+    nothing = paired_bootstrap(lambda i: {"m": float("nan")}, lambda i: {"m": 1.0}, 5, 9)["m"]
+    assert np.isnan(list(nothing.values())).all()
+
+
 def test_report_counts_and_names_the_worst() -> None:
     report = classification_report(predictions(ROWS))
     lines = report.splitlines()

@@ -48,27 +48,48 @@ def test_what_is_written_is_read_and_verified(tmp_path: Path) -> None:
         run.read_json("y.json")
 
 
-@pytest.mark.parametrize("killed_at", [1, 2, 3])
-def test_a_kill_between_any_two_renames_leaves_a_run_that_verifies(
-    killed_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = made(tmp_path)
-    run.write_json("x.json", "old")
+def killed(run: Run, name: str, content: str, at: int) -> None:
+    """Write a file and die instead of doing the rename of this number (from 1): manifest, file, manifest."""
     replace, calls = os.replace, iter(range(1, 10))
 
     def dying(source: Any, target: Any) -> None:
-        if next(calls) == killed_at:
+        if next(calls) == at:
             raise KeyboardInterrupt
         replace(source, target)
 
-    monkeypatch.setattr(os, "replace", dying)
-    with pytest.raises(KeyboardInterrupt):
-        run.write_json("x.json", "new")
-    monkeypatch.undo()
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", dying)
+        run.write_json(name, content)
+
+
+@pytest.mark.parametrize("killed_at", [1, 2, 3])
+def test_a_kill_between_any_two_renames_leaves_a_run_that_verifies(killed_at: int, tmp_path: Path) -> None:
+    run = made(tmp_path)
+    run.write_json("x.json", "old")
+    killed(run, "x.json", "new", killed_at)
     assert run.read_json("x.json") == ("old" if killed_at < 3 else "new")
     run.write_json("x.json", "newer")
     assert run.read_json("x.json") == "newer"
     assert not [path for path in run.path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("first", [1, 2, 3])
+@pytest.mark.parametrize("second", [1, 2, 3])
+@pytest.mark.parametrize("name", ["x.json", "y.json"])
+def test_kills_one_after_the_other_leave_a_run_that_verifies(
+    first: int, second: int, name: str, tmp_path: Path
+) -> None:
+    run = made(tmp_path)
+    run.write_json("x.json", "old")
+    killed(run, "x.json", "new", first)
+    killed(run, name, "second", second)
+    expected = "new" if first == 3 else "old"
+    assert run.read_json("x.json") == ("second" if second == 3 and name == "x.json" else expected)
+    assert name == "x.json" or second < 3 or run.read_json("y.json") == "second"
+    run.write_json("z.json", "later")
+    run.read_json("x.json")
+    run.discard()
+    assert not list(run.path.iterdir())
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:

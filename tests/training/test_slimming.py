@@ -1,13 +1,17 @@
 """Float16 copies of weight files."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import keras
 import numpy as np
 import pytest
 
-from pipelines.training.slimming import halve
+from pipelines.sentiment_config import Config
+from pipelines.training import loading
+from pipelines.training.runs import CONFIG, WEIGHTS, Run, create
+from pipelines.training.slimming import halve, slim
 
 
 def model(scale: float = 1.0) -> keras.Model:
@@ -36,3 +40,22 @@ def test_a_weight_beyond_float16_is_refused(tmp_path: Path) -> None:
     model(1e8).save_weights(tmp_path / "a.weights.h5")
     with pytest.raises(ValueError, match="holds a value that float16 cannot"):
         halve(tmp_path / "a.weights.h5", tmp_path / "b.weights.h5")
+
+
+@pytest.mark.parametrize(
+    ("spec", "kept"),
+    [
+        ("tfds:wmt14_translate/de-en", "tfds:wmt14_translate/de-en"),
+        ("/home/me/reviews.csv", "reviews.csv"),
+        ("synthetic", "synthetic"),
+    ],
+)
+def test_the_data_keeps_its_name_but_not_its_path(
+    spec: str, kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = create(tmp_path / "run", "sentiment", Config(), {"spec": spec, "fingerprint": "x", "limit": 0})
+    run.write(WEIGHTS, lambda path: model().save_weights(path))
+    task = SimpleNamespace(Preprocessor=SimpleNamespace(FILES=()))
+    monkeypatch.setattr(loading, "load_run", lambda path: SimpleNamespace(run=Run(path), task=task))
+    slim(run.path, tmp_path / "slim")
+    assert Run(tmp_path / "slim").read_json(CONFIG)["data"]["spec"] == kept

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from pipelines.config import nearest
-from pipelines.data.sources.source import SPLIT_NAMES, Example, OnProblem, Problem, Reader, Source
+from pipelines.data.sources.source import ALL, SPLIT_NAMES, Example, OnProblem, Problem, Reader, Source
 
 TABLES = (".csv", ".tsv", ".jsonl")
 PACKED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
@@ -124,8 +124,8 @@ def open_tables(spec: str, columns: Columns, optional: tuple[str, ...] = ()) -> 
 def _one_file(path: Path, columns: Columns, optional: tuple[str, ...]) -> dict[str, Reader]:
     names = sorted({_split(row) for _, row in rows(path, lambda problem: None)} - {""})
     if not names:
-        known = stem(path) if stem(path) in ("train", "test", "validation") else "all"
-        return {known: table_reader(path, columns, optional)}
+        usual = {name for synonyms in SPLIT_NAMES.values() for name in synonyms}
+        return {stem(path) if stem(path) in usual else ALL: table_reader(path, columns, optional)}
     telling = next((name for name in SPLIT_NAMES["train"] if name in names), names[0])
     return {name: table_reader(path, columns, optional, name, strays=name == telling) for name in names}
 

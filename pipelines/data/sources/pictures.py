@@ -53,7 +53,8 @@ def open_pictures(spec: str, columns: files.Columns = COLUMNS) -> Source:
     notations = _json_files(path)
     if notations:
         return _source(spec, path, notations, _coco(notations, spec))
-    tokens = sorted([*path.glob("*.token.txt"), *path.glob("*.token"), *path.glob("captions.txt")])
+    captions = [*path.glob("*.token.txt"), *path.glob("*.token"), *path.glob("captions.txt")]
+    tokens = sorted(file for file in captions if ".lemma." not in file.name)  # Flickr8k.lemma.token.txt has base forms
     if tokens:
         return _flickr(spec, path, tokens[0])
     tables = files.open_tables(spec, columns)

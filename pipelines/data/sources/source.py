@@ -29,6 +29,10 @@ SPLIT_NAMES = {
 }
 
 
+ALL = "all"
+"""The only split of data that has none."""
+
+
 def refuse(problem: Problem) -> None:
     """Stop at the first bad row.
 
@@ -49,6 +53,7 @@ class Source:
         cuts: split name -> sentence that says from where it was cut, for splits the data did not have.
         files: lists the files that examples name or are, such as recordings, of which ``fingerprint`` does not know the
             content.
+        whole: of data without splits, that were cut: the reader of all of it, which answers to the split ``all``.
     """
 
     spec: str
@@ -56,6 +61,7 @@ class Source:
     fingerprint: str
     cuts: Mapping[str, str] = field(default_factory=dict)
     files: Callable[[], Iterable[Path]] = tuple
+    whole: Reader | None = None
 
     def read(self, split: str, on_problem: OnProblem = refuse) -> Iterator[Example]:
         """Stream the examples of ``split`` in the order of the data.
@@ -63,7 +69,9 @@ class Source:
         Raises:
             ValueError: no such split, or (with the default callback) a bad row.
         """
-        return self.readers[self.find(split)](on_problem)
+        found = self.find(split)
+        reader = self.whole if self.whole and found == ALL else self.readers[found]
+        return reader(on_problem)
 
     def find(self, split: str) -> str:
         """Return the name of the split that ``split`` means: itself, a usual synonym, or the only one beginning so.
@@ -71,6 +79,8 @@ class Source:
         Raises:
             ValueError: no split, or several, answer to the name; lists them.
         """
+        if split == ALL and self.whole:
+            return ALL
         names = [name for name in (split, *SPLIT_NAMES.get(split, ())) if name in self.readers]
         if not names:
             names = sorted(name for name in self.readers if name.startswith(split))
@@ -102,8 +112,8 @@ def with_cuts(source: Source, group: Callable[[Example], str], share: float) -> 
     A source that is one unsplit file (its only split is called ``all``) also gets a test split of the same share.
     Equal groups stay together, so no text stands on both sides.
     """
-    if set(source.readers) == {"all"}:
-        every = source.readers["all"]
+    if set(source.readers) == {ALL}:
+        every = source.readers[ALL]
         parts = {"train": (2 * share, 1.0), "validation": (share, 2 * share), "test": (0.0, share)}
         whole, cut = f"the only file of {source.spec}", ["train", "validation", "test"]
     elif source.has("train") and not source.has("validation"):
@@ -112,10 +122,10 @@ def with_cuts(source: Source, group: Callable[[Example], str], share: float) -> 
         whole, cut = "train", ["validation"]
     else:
         return source
-    readers = dict(source.readers) if "all" not in source.readers else {}
+    readers = dict(source.readers) if ALL not in source.readers else {}
     readers |= {name: _between(every, group, low, high) for name, (low, high) in parts.items()}
     notes = {name: f"{name} is cut from {whole} by a hash of each example's group" for name in cut}
-    return replace(source, readers=readers, cuts=notes)
+    return replace(source, readers=readers, cuts=notes, whole=source.readers.get(ALL))
 
 
 def _between(reader: Reader, group: Callable[[Example], str], low: float, high: float) -> Reader:
@@ -145,4 +155,5 @@ def limited(source: Source, limit: int) -> Source:
         return read
 
     readers = {name: cut(reader) for name, reader in source.readers.items()}
-    return replace(source, readers=readers, fingerprint=f"{source.fingerprint}-limit-{limit}")
+    whole = cut(source.whole) if source.whole else None
+    return replace(source, readers=readers, whole=whole, fingerprint=f"{source.fingerprint}-limit-{limit}")

@@ -118,7 +118,7 @@ def _features(spec: str, features: Any, columns: Columns, optional: tuple[str, .
 def _converter(feature: Any) -> Callable[[Any], Any]:
     if isinstance(feature, tfds.features.ClassLabel):
         names = feature.names
-        if all(name.isdecimal() for name in names):
+        if len(names) == 2 and all(name.isdecimal() for name in names):
             return int
         return lambda value: CLASS_NAMES.get(names[value], names[value]) if value >= 0 else HIDDEN
     if isinstance(feature, tfds.features.Text):
