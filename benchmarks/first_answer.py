@@ -2,7 +2,7 @@
 
     python benchmarks/first_answer.py [RUN] [INPUT]
 
-One start is not counted; then three are, and their median is printed beside the processor time, which other work on
+One start is not counted; then three are, and their median is printed beside the CPU time, which other work on
 the machine changes less.
 """
 

@@ -134,7 +134,7 @@ def base() -> dict[str, object]:
     - Command: ``pipelines train speech --data an4 --preset base``
     - Data: 948 recordings of AN4, 42 minutes, tested on the official 130 of other speakers
     - Score: WER 0.092, with a language model 0.078 (``benchmarks/speech.md``)
-    - Time: 36 minutes of processor time, 51 on one shared core, 2.1 GB
+    - Time: 36 minutes of CPU time, 51 on one shared core, 2.1 GB
     """
     return _LARGE | {
         "units": 256,

@@ -139,7 +139,7 @@ def base() -> dict[str, object]:
     - Command: ``pipelines train translation --data multi30k --source en --target de --preset base``
     - Data: 29,000 pairs of Multi30k, English to German, tested on the 1,000 of 2016
     - Score: BLEU 38.8, lower-cased 39.2 (``benchmarks/translation.md``)
-    - Time: 44 minutes on two cores, 2.2 GB
+    - Time: 44 minutes on two cores, 3.0 GB
     """
     return {
         "vocabulary_size": 4000,
