@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from models.losses import unattended_penalty, word_detection_loss
 from pipelines import Predictor, captioning, config, evaluate, train
 from pipelines.captioning_cases import files
 from pipelines.captioning_config import Config
-from pipelines.captioning_data import Preprocessor
+from pipelines.captioning_data import Preprocessor, open_network
 from pipelines.captioning_explain import by_word
 from pipelines.data.inputs import batches
 from pipelines.data.sources.synthetic import captioning as synthetic
@@ -273,6 +274,18 @@ def test_weights_may_lie_elsewhere_by_now(frozen_run: tuple[Path, Path], tmp_pat
     assert load_run(run, encoder_weights=str(file)).preprocessor.network.sha256 == network.sha256
     with pytest.raises(ValueError, match=r"--encoder-weights .*gone\.h5: there is no such file"):
         evaluate(run, out=tmp_path, encoder_weights=str(tmp_path / "gone.h5"))
+
+
+def test_weights_that_are_gone_are_told_before_the_first_picture(frozen_run: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"--encoder-weights .*gone\.h5: there is no such file"):
+        Predictor(frozen_run[0], encoder_weights=str(tmp_path / "gone.h5"))
+
+
+def test_an_opened_network_leaves_no_trace_in_random_numbers() -> None:
+    settings = TINY | {"encoder": "MobileNet", "encoder_weights": "none", "picture_size": 64}
+    state = random.getstate()
+    open_network(config.resolve(Config, {}, overrides=settings))
+    assert random.getstate() == state
 
 
 def test_other_weights_are_noticed(frozen_run: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:

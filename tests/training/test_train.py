@@ -1,10 +1,14 @@
 """What training says about its data."""
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipelines.sentiment_config import PRESETS, Config
+from pipelines.training import evaluation
+from pipelines.training.loading import load_run
 from pipelines.training.train import _prepare, _training_examples
 
 
@@ -23,3 +27,17 @@ def test_what_is_skipped_is_named_out_of_the_cache_too(
         told.append([line for line in capsys.readouterr().err.splitlines() if "skipped" in line])
     assert told[0] == told[1]
     assert "train.csv:42: the text is empty" in told[0][0]
+
+
+def test_other_data_without_splits_is_scored_as_a_whole(small_run: Any, tmp_path: Path) -> None:
+    run, table = small_run("sentiment"), tmp_path / "more.csv"
+    rows = [f"a film number {n},{'positive' if n % 2 else 'negative'}\n" for n in range(40)]
+    table.write_text("text,label\n" + "".join(rows))
+    whole = evaluation.evaluate(run, data=str(table), out=tmp_path / "whole")
+    assert (whole["split"], whole["examples"], whole["data"]["cut"]) == ("all", 40, "")
+    part = evaluation.evaluate(run, data=str(table), split="test", out=tmp_path / "part")
+    assert 0 < part["examples"] < 20 and "test is cut from the only file of" in evaluation.table(part)
+    loaded = load_run(run)
+    source = loaded.open_source(str(table))
+    learnt = dataclasses.replace(loaded, data={"fingerprint": f"{source.fingerprint}-limit-9"})
+    assert evaluation._usual_split(learnt, source) == "test", "what it was trained on is no test"
