@@ -152,8 +152,12 @@ def reward_loss(
     def look(training: bool) -> tuple[Any, Any, None]:
         return *see(model, x["picture"], training), None
 
-    drawing = {"noise": y["noise"], "rules": rules, "temperature": config.reward_temperature}
-    drawing |= {"kept": config.reward_kept}
+    drawing = {
+        "noise": y["noise"],
+        "rules": rules,
+        "temperature": config.reward_temperature,
+        "kept": config.reward_kept,
+    }
     return rewarding.reward_loss(model.get_layer("decoder"), look, reward, references, **drawing)
 
 
