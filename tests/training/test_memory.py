@@ -11,13 +11,21 @@ import numpy as np
 import pytest
 
 PROGRAM = """
-import json, resource, sys
+import json, sys, threading, time
+peak = 0
+def watch():  # what the process holds itself: pages of files are the kernel's, and it takes them back
+    global peak
+    while True:
+        held = next(line for line in open("/proc/self/status") if line.startswith("RssAnon"))
+        peak = max(peak, int(held.split()[1]) // 1024)
+        time.sleep(0.05)
+threading.Thread(target=watch, daemon=True).start()
 from pipelines.data import storage
 storage.load.__defaults__ = (4 * 2**20,)  # with 256 MiB even the large table's numbers would be held
 from pipelines import train
 settings = {"batch_size": 256, "validation_share": 0.002, "max_tokens": 200, "units": 4, "embedding_size": 4}
 train("sentiment", data=sys.argv[1], run=sys.argv[2], preset="tiny", **settings)
-print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024))
+print(json.dumps(peak))
 """
 
 
@@ -43,5 +51,5 @@ def test_ten_times_the_data_takes_hardly_more_memory(tmp_path: Path) -> None:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
         peaks.append(json.loads(done.stdout.splitlines()[-1]))
-    # The texts are 180 MB more, their pieces as numbers 100 MB, of which the pages that are mapped count as held.
-    assert peaks[1] - peaks[0] < 100, f"{peaks} MiB"
+    # The texts are 180 MB more, their pieces as numbers about 100 MB.
+    assert peaks[1] - peaks[0] < 60, f"{peaks} MiB"
