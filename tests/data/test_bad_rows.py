@@ -93,7 +93,7 @@ def test_a_row_of_no_split_is_told_once(name: str, tmp_path: Path) -> None:
     else:
         content = "\n" + "".join(json.dumps({"text": t, "label": 1, "split": s or None}) + "\n" for t, s in rows)
     source = table(tmp_path, content, name)
-    assert told(source) == (["a", "e"], dict.fromkeys((3, 5), "the split is empty"))
+    assert told(source) == (["a", "e"], dict.fromkeys((3, 5), "the split is empty, or no text"))
     assert told(source, "validation") == (["c"], {})
     assert set(source.readers) == {"train", "dev"}
 

@@ -89,3 +89,14 @@ def test_what_is_no_parallel_folder_is_left_to_others(tmp_path):
     (tmp_path / "train.csv").unlink(), (tmp_path / "test.csv").unlink()
     with pytest.raises(ValueError, match=r"--source a: expected files SPLIT\.a; .* has files in md, txt"):
         open_parallel(beside, "a", "b")
+
+
+def test_a_packed_twin_is_named(tmp_path):
+    (tmp_path / "train.en").write_text("new\n")
+    (tmp_path / "train.de").write_text("neu\n")
+    (tmp_path / "train.en.gz").write_bytes(gzip.compress(b"old\n"))
+    with pytest.raises(ValueError, match=r"train\.en and train\.en\.gz hold the same split"):
+        open_parallel(str(tmp_path), "en", "de")
+    (tmp_path / "train.en.gz").rename(tmp_path / "train.fr.gz")
+    (tmp_path / "train.fr").write_text("une\n")
+    assert open_parallel(str(tmp_path), "en", "de") is not None, "of another language"

@@ -110,6 +110,9 @@ def test_a_file_with_a_split_column(tmp_path: Path) -> None:
         ("train.jsonl", b'[1, 2]\n{"text": "a", "label": 1}\n', 1, "expected a JSON object, came list"),
         ("train.csv", b"text,label\na,1\nb,1,2\n", 3, "has 3 columns, the header has 2"),
         ("train.csv", b"text,label\nb\xff\xfe,1\n", 2, "not valid UTF-8"),
+        ("train.jsonl", b'{"text": "b\xff", "label": 1}\n', 1, "not valid UTF-8"),
+        ("train.jsonl", b'{"text": "a", "label": ' + b"1" * 5000 + b"}\n", 1, "is no JSON that can be read: Exceeds"),
+        ("train.jsonl", b'{"text": ' + b"[" * 100_000 + b"\n", 1, "is no JSON that can be read: maximum recursion"),
     ],
 )
 def test_bad_rows_are_named_and_the_rest_is_read(
@@ -125,6 +128,11 @@ def test_bad_rows_are_named_and_the_rest_is_read(
     assert len(good) == content.count(b"\n") - 1 - (name == "train.csv")
     with pytest.raises(ValueError, match=f":{line}: "):
         list(source.read("train"))
+
+
+def test_a_replacement_character_is_text_like_any_other(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text('{"text": "caf\\ufffd", "label": 1}\n{"text": "caf\ufffd", "label": 1}\n')
+    assert [e["text"] for e in files.open_tables(str(tmp_path), COLUMNS).read("train")] == ["caf\ufffd"] * 2
 
 
 def test_missing_things_are_named(tmp_path: Path) -> None:
@@ -191,6 +199,8 @@ def test_validation_is_cut_by_group_and_only_when_missing() -> None:
     assert 25 <= len(validation) <= 75
     whole = make_source(train=texts, dev=["d"])
     assert with_cuts(whole, lambda e: e["text"], 0.1) is whole
+    with pytest.raises(ValueError, match="several splits begin so: validation_a, validation_b; name one"):
+        with_cuts(make_source(train=texts, validation_a=["a"], validation_b=["b"]), lambda e: e["text"], 0.1)
 
 
 def test_one_unsplit_file_gets_all_three_splits() -> None:

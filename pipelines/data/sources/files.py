@@ -22,6 +22,7 @@ PACKED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".b
 Columns = Mapping[str, tuple[str, ...]]
 """Field of the example -> the column names under which it is usually found, or the one the user gave."""
 _HALF = re.compile(r"[\ud800-\udfff]")
+_INVALID = re.compile(r"[\udc80-\udcff]")  # bytes that are no UTF-8, as `open_text` escapes them
 
 
 def stem(path: Path) -> str:
@@ -41,10 +42,10 @@ def kind(path: Path) -> str:
 
 
 def open_text(path: Path) -> TextIO:
-    """Open a plain or compressed file as UTF-8 text; invalid bytes become U+FFFD, which readers report by line."""
+    """Open a plain or compressed file as UTF-8 text; of invalid bytes, each stays as `broken` finds it."""
     opener = PACKED.get(path.suffix.lower(), open)
     raw = opener(path, "rb")
-    return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline="")
+    return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
 @contextmanager
@@ -74,7 +75,7 @@ def broken(text: str) -> str:
     """Say why a text cannot be used, or nothing: its bytes were no UTF-8, or it could not be written as UTF-8."""
     if text.isascii():
         return ""
-    if "�" in text:
+    if _INVALID.search(text):
         return "is not valid UTF-8"
     return "holds half of a surrogate pair, which is no character" if _HALF.search(text) else ""
 
@@ -132,7 +133,8 @@ def _one_file(path: Path, columns: Columns, optional: tuple[str, ...]) -> dict[s
 
 def _split(row: Mapping[str, Any]) -> str:
     value = row.get("split")
-    return "" if value is None else str(value).strip()
+    text = "" if value is None else str(value).strip()
+    return "" if broken(text) else text
 
 
 def table_reader(
@@ -150,7 +152,7 @@ def table_reader(
             where = f"{path}:{line}"
             if split is not None and (own := _split(row)) != split:
                 if strays and not own:
-                    on_problem(Problem(where, "the split is empty"))
+                    on_problem(Problem(where, "the split is empty, or no text"))
                 continue
             found = {name: _column(row, candidates) for name, candidates in columns.items()}
             lacking = next((name for name, column in found.items() if column is None and name not in optional), "")
@@ -209,6 +211,9 @@ def _json_rows(path: Path, on_problem: OnProblem) -> Iterator[tuple[int, dict[st
             row = json.loads(line)
         except json.JSONDecodeError as error:
             on_problem(Problem(f"{path}:{number}", f"is no JSON: {error.msg} at column {error.colno}"))
+            continue
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets in brackets
+            on_problem(Problem(f"{path}:{number}", f"is no JSON that can be read: {error}"))
             continue
         if isinstance(row, dict):
             yield number, row

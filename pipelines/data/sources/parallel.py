@@ -20,10 +20,11 @@ def open_parallel(spec: str, source: str, target: str) -> Source | None:
         The source with the fields ``source`` and ``target``; ``None`` when ``spec`` is no folder of parallel files.
 
     Raises:
-        ValueError: source and target are the same, a language is not there, or a split has one side only.
+        ValueError: source and target are the same, a language is not there, a split has one side only, or a file stands
+            there twice, packed and plain.
     """
     path = Path(spec).expanduser()
-    found = _by_language(path) if path.is_dir() else {}
+    found = _by_language(path, {source, target}) if path.is_dir() else {}
     if not {source, target} & found.keys() and (len(found) < 2 or any(map(kind, path.iterdir()))):
         return None
     if source == target:
@@ -41,8 +42,8 @@ def open_parallel(spec: str, source: str, target: str) -> Source | None:
     return Source(spec, readers, fingerprint([file for files in pairs.values() for file in files]))
 
 
-def _by_language(folder: Path) -> dict[str, dict[str, Path]]:
-    """Sort files by the part of their name behind the last dot: language -> split -> file."""
+def _by_language(folder: Path, wanted: set[str]) -> dict[str, dict[str, Path]]:
+    """Sort files by the part of their name behind the last dot: language -> split -> file, one of each ``wanted``."""
     found: dict[str, dict[str, Path]] = {}
     for path in sorted(folder.iterdir()):
         name = path.name
@@ -50,7 +51,12 @@ def _by_language(folder: Path) -> dict[str, dict[str, Path]]:
             name = name.removesuffix(ending)
         split, dot, language = name.rpartition(".")
         if path.is_file() and dot and split and not name.startswith(".") and f".{language}" not in TABLES:
-            found.setdefault(language, {})[split] = path
+            files = found.setdefault(language, {})
+            if split in files and language in wanted:
+                raise ValueError(
+                    f"--data {folder}: {files[split].name} and {path.name} hold the same split; remove one"
+                )
+            files[split] = path
     return found
 
 
