@@ -79,13 +79,7 @@ class Source:
         Raises:
             ValueError: no split, or several, answer to the name; lists them.
         """
-        if split == ALL and self.whole:
-            return ALL
-        names = [name for name in (split, *SPLIT_NAMES.get(split, ())) if name in self.readers]
-        if not names:
-            names = sorted(name for name in self.readers if name.startswith(split))
-        if len(names) > 1 and split not in self.readers and not set(names) <= set(SPLIT_NAMES.get(split, ())):
-            raise ValueError(f"--split {split}: several splits begin so: {', '.join(names)}; name one")
+        names = self._named(split)
         if not names:
             raise ValueError(
                 f"--split {split}: {self.spec} has no such split; it has: {', '.join(self.readers) or 'none'}"
@@ -93,12 +87,22 @@ class Source:
         return names[0]
 
     def has(self, split: str) -> bool:
-        """Say whether ``find`` would succeed."""
-        try:
-            self.find(split)
-        except ValueError:
-            return False
-        return True
+        """Say whether ``find`` would find one.
+
+        Raises:
+            ValueError: several splits answer to the name; lists them.
+        """
+        return bool(self._named(split))
+
+    def _named(self, split: str) -> list[str]:
+        """Return the splits that ``split`` means, the first of which counts."""
+        if split == ALL and self.whole:
+            return [ALL]
+        names = [name for name in (split, *SPLIT_NAMES.get(split, ())) if name in self.readers]
+        names = names or sorted(name for name in self.readers if name.startswith(split))
+        if len(names) > 1 and split not in self.readers and not set(names) <= set(SPLIT_NAMES.get(split, ())):
+            raise ValueError(f"--split {split}: several splits begin so: {', '.join(names)}; name one")
+        return names
 
 
 def fraction(group: str) -> float:
