@@ -60,13 +60,17 @@ def encode_parts(
     if hasattr(loaded.task, "refused"):
         examples = _sifted(examples, loaded.task.refused, problems if training else odd, training)
     examples = iter(tqdm(examples, desc=f"encoding {split}", unit=" examples", disable=quiet(), leave=False))
+    held = None  # until it is known whether it is the last one, which names what was skipped behind it too
     while chunk := list(islice(examples, size)):
         encoded = loaded.task.encode(loaded.preprocessor, loaded.config, chunk, keep_raw=not training)
         problems += encoded.dropped
         count += len(encoded)
         if len(encoded):
-            yield dataclasses.replace(encoded, dropped=problems[told:])
-            told = len(problems)
+            if held:
+                yield held
+            held, told = dataclasses.replace(encoded, dropped=problems[told:]), len(problems)
+    if held:
+        yield dataclasses.replace(held, dropped=held.dropped + problems[told:])
     judge(source, split, count, problems, odd)
 
 
@@ -202,14 +206,19 @@ def evaluate(
 
 
 def _usual_split(loaded: Loaded, source: Source) -> str:
-    """Choose what is scored where nobody says: of what the run was trained on never more than the test split."""
-    known = str(loaded.data["fingerprint"]).startswith(source.fingerprint)
+    """Choose what is scored where nobody says: of what the run was trained on never more than the test split.
+
+    Data of the same name is taken for the same, though rows may have been added since.
+    """
+    spec, fingerprint = str(loaded.data["spec"]), str(loaded.data["fingerprint"])
+    known = fingerprint.startswith(source.fingerprint) or Path(source.spec).resolve() == Path(spec).resolve()
     return ALL if source.has(ALL) and not known else "test"
 
 
 def measure(loaded: Loaded, source: Source, split: str, predictions: list[dict[str, Any]]) -> dict[str, Any]:
     """Score predictions; the result is the content of ``metrics.json``."""
     resamples = 1000 if len(predictions) <= 2000 else 200
+    signatures = getattr(loaded.task, "signatures", None)  # where they depend on what is scored
     return {
         "task": loaded.task.NAME,
         "split": source.find(split),
@@ -218,7 +227,7 @@ def measure(loaded: Loaded, source: Source, split: str, predictions: list[dict[s
         "parameters": int(loaded.model.count_params()),
         "decode": loaded.task.decode_name(loaded.config),
         "metrics": bootstrap(loaded.task.scorer(predictions), len(predictions), resamples),
-        "signatures": dict(loaded.task.SIGNATURES),
+        "signatures": signatures(predictions) if signatures else dict(loaded.task.SIGNATURES),
         "interval": f"95 %, percentile bootstrap over examples, {resamples} resamples, seed 0",
     }
 

@@ -39,5 +39,9 @@ def test_other_data_without_splits_is_scored_as_a_whole(small_run: Any, tmp_path
     assert 0 < part["examples"] < 20 and "test is cut from the only file of" in evaluation.table(part)
     loaded = load_run(run)
     source = loaded.open_source(str(table))
-    learnt = dataclasses.replace(loaded, data={"fingerprint": f"{source.fingerprint}-limit-9"})
-    assert evaluation._usual_split(learnt, source) == "test", "what it was trained on is no test"
+    for data in (
+        {"spec": "", "fingerprint": f"{source.fingerprint}-limit-9"},
+        {"spec": str(table), "fingerprint": "old"},
+    ):
+        learnt = dataclasses.replace(loaded, data=data)
+        assert evaluation._usual_split(learnt, source) == "test", "what it was trained on is no test"
