@@ -80,7 +80,7 @@ def sample(
         top_k: draw from this many most probable tokens; 0 takes all.
         top_p: draw from the fewest most probable tokens that together have this probability (Holtzman et al.
             2020, arXiv 1904.09751); 1 takes all.
-        seed: the same seed gives the same answers; each row of the batch draws its own numbers.
+        seed: the same seed gives an example the same answer, whatever else is in its batch: all draw the same numbers.
         noise: float32 [B, L] in [0, 1), the numbers that choose the tokens; made from `seed` when left out.
         limits: as for `greedy`.
         memory: as for `greedy`.
@@ -97,7 +97,7 @@ def sample(
             f"temperature={temperature}, top_k={top_k}, top_p={top_p}"
         )
     if noise is None:  # drawn before the loop: a seed cannot advance inside one on every backend
-        noise = keras.random.uniform((rows(state), rules.max_length), seed=seed)
+        noise = ops.repeat(keras.random.uniform((1, rules.max_length), seed=seed), rows(state), axis=0)
 
     def draw(logits: Any, t: Any, given: Any) -> Any:
         values, ids = logits / temperature, None
