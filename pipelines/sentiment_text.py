@@ -52,19 +52,16 @@ def fit_preprocessor(config: Config, examples: Iterable[Example]) -> Preprocesso
     """Learn the subword pieces and the set of labels from the training examples.
 
     Raises:
-        ValueError: fewer than two labels, or the file of word vectors is not there.
+        ValueError: fewer than two labels.
     """
-    if config.embeddings and not Path(config.embeddings).expanduser().is_file():
-        raise ValueError(f"--embeddings {config.embeddings}: there is no such file")
     raw: Counter[str] = Counter()
 
-    def texts() -> Iterator[str]:
-        for example in examples:
-            raw[_given(example["label"], config.labels)] += 1
-            yield str(example["text"])
-
     pieces = learn_vocabulary(
-        texts(), config.vocabulary_size, config.lowercase, markup=config.markup, kind=config.pieces
+        _counted(examples, raw, config),
+        config.vocabulary_size,
+        config.lowercase,
+        markup=config.markup,
+        kind=config.pieces,
     )
     return Preprocessor(SubwordVocabulary(pieces), _labels(raw, config.labels), config)
 
@@ -77,9 +74,20 @@ def adopt(config: Config, other: Preprocessor, examples: Iterable[Example]) -> P
     Raises:
         ValueError: fewer than two labels.
     """
-    counts = _labels(Counter(_given(example["label"], config.labels) for example in examples), config.labels)
+    raw: Counter[str] = Counter()
+    for _ in _counted(examples, raw, config):
+        pass
+    counts = _labels(raw, config.labels)
     same = set(counts) == set(other.labels)
     return Preprocessor(other.vocabulary, {name: counts[name] for name in (other.labels if same else counts)}, config)
+
+
+def _counted(examples: Iterable[Example], raw: Counter[str], config: Config) -> Iterator[str]:
+    """Stream the texts of the examples that can be used, and count their labels: what is skipped makes no class."""
+    for example in examples:
+        if not _textless(example):
+            raw[_given(example["label"], config.labels)] += 1
+            yield example["text"]
 
 
 def _labels(counts: Counter[str], names: tuple[str, ...]) -> dict[str, int]:
@@ -178,9 +186,14 @@ def encode(
     return Encoded({"tokens": tokens, "lengths": lengths}, y, lengths.numpy(), kept, dropped)
 
 
+def _textless(example: Example) -> str:
+    text = example["text"]
+    return "" if isinstance(text, str) and text.strip() else f"the text is empty or no text ({text!r})"
+
+
 def _unusable(example: Example, index: Mapping[str, int], config: Config) -> str:
-    if not isinstance(example["text"], str) or not example["text"].strip():
-        return f"the text is empty or no text ({example['text']!r})"
+    if reason := _textless(example):
+        return reason
     name = known_name(example["label"], config.labels, index)
     return "" if name in index else _unknown(example["label"], name, index)
 
