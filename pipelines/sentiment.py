@@ -140,17 +140,20 @@ def loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Mapping[st
     with tf.GradientTape() as tape:
         tape.watch(embedded)
         clean = cross_entropy(embedded)
-    return clean + cross_entropy(embedded + _worst_direction(tape.gradient(clean, embedded), embedded, config))
+    step = _worst_direction(tape.gradient(clean, embedded), embedded, x["lengths"], config)
+    return clean + cross_entropy(embedded + step)
 
 
-def _worst_direction(gradient: Any, embedded: Any, config: Config) -> Any:
+def _worst_direction(gradient: Any, embedded: Any, lengths: Any, config: Config) -> Any:
     """Return the step [B, T, D] that raises the loss fastest, r = epsilon g / |g| (Miyato et al. 2017, equation 5).
 
-    Its norm is ``adversarial`` times the mean norm of an embedded piece, so that large embeddings cannot shrink it.
+    Its norm is ``adversarial`` times the mean norm of the text's own embedded pieces, so that large embeddings cannot
+    shrink it and neither padding nor the rest of the batch changes it.
     """
-    scale = tf.reduce_mean(tf.norm(embedded, axis=-1))
+    norms = tf.norm(embedded, axis=-1) * tf.sequence_mask(lengths, tf.shape(embedded)[1], embedded.dtype)
+    scale = tf.reduce_sum(norms, axis=1) / tf.cast(lengths, embedded.dtype)
     size = tf.sqrt(tf.reduce_sum(gradient**2, axis=[1, 2], keepdims=True) + 1e-20)
-    return tf.stop_gradient(config.adversarial * scale * gradient / size)
+    return tf.stop_gradient(config.adversarial * scale[:, None, None] * gradient / size)
 
 
 def augmentation(config: Config, preprocessor: Preprocessor) -> None:
