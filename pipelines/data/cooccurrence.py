@@ -11,6 +11,8 @@ from sklearn.utils.extmath import randomized_svd
 
 SMOOTHING = 0.75
 """Power of the context frequencies, which keeps rare contexts from dominating."""
+BLOCK = 2**21
+"""Pieces that are counted together, which bounds the memory that takes."""
 
 
 def cooccurrence_vectors(
@@ -42,8 +44,26 @@ def cooccurrence_vectors(
     return vectors / max(float(vectors.std()), 1e-8)
 
 
-def neighbour_counts(ids: np.ndarray, row_splits: np.ndarray, vocabulary_size: int, window: int) -> sparse.csr_matrix:
-    """Count pairs of pieces within ``window`` in the same text, weighted by 1 / distance: symmetric [V, V]."""
+def neighbour_counts(
+    ids: np.ndarray, row_splits: np.ndarray, vocabulary_size: int, window: int, block: int = BLOCK
+) -> sparse.csr_matrix:
+    """Count pairs of pieces within ``window`` in the same text, weighted by 1 / distance: symmetric [V, V].
+
+    ``ids`` may be mapped from a file: texts of some ``block`` pieces together are in memory at a time.
+    """
+    total = sparse.csr_matrix((vocabulary_size, vocabulary_size), dtype=np.float32)
+    first = 0
+    while first < len(row_splits) - 1:
+        last = max(first + 1, int(np.searchsorted(row_splits, row_splits[first] + block, side="right")) - 1)
+        splits = np.asarray(row_splits[first : last + 1])
+        pieces = np.asarray(ids[splits[0] : splits[-1]])
+        total = total + _pairs(pieces, splits - splits[0], vocabulary_size, window)
+        first = last
+    return (total + total.T).tocsr()
+
+
+def _pairs(ids: np.ndarray, row_splits: np.ndarray, vocabulary_size: int, window: int) -> sparse.csr_matrix:
+    """Count the pairs of one block, each with the earlier piece first: [V, V]."""
     owner = np.repeat(np.arange(len(row_splits) - 1), np.diff(row_splits))
     total = sparse.csr_matrix((vocabulary_size, vocabulary_size), dtype=np.float32)
     for distance in range(1, min(window, len(ids) - 1) + 1):
@@ -51,7 +71,7 @@ def neighbour_counts(ids: np.ndarray, row_splits: np.ndarray, vocabulary_size: i
         first, second = ids[:-distance][same], ids[distance:][same]
         weights = np.full(len(first), 1.0 / distance, np.float32)
         total = total + sparse.csr_matrix((weights, (first, second)), shape=total.shape)
-    return (total + total.T).tocsr()
+    return total
 
 
 def positive_information(counts: sparse.csr_matrix) -> sparse.csr_matrix:

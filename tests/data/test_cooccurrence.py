@@ -23,8 +23,9 @@ def brute_counts(texts: list[list[int]], size: int, window: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("window", [1, 2, 5])
-def test_counts_stay_inside_a_text(window: int) -> None:
-    counts = neighbour_counts(*flat(TEXTS), vocabulary_size=6, window=window).toarray()
+@pytest.mark.parametrize("block", [1, 3, 5, 100])
+def test_counts_stay_inside_a_text(window: int, block: int) -> None:
+    counts = neighbour_counts(*flat(TEXTS), vocabulary_size=6, window=window, block=block).toarray()
     np.testing.assert_allclose(counts, brute_counts(TEXTS, 6, window), rtol=1e-6)
 
 
