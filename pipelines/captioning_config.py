@@ -36,7 +36,7 @@ class Config(TrainingConfig):
     max_tokens: int = Field(40, ge=2, description="longest caption in pieces; more is cut")
     embedding_size: int = Field(256, ge=1, description="width of the embedding")
     grid_units: int = Field(512, ge=1, description="width of a projected cell of the grid")
-    cell: Literal["lstm", "gru", "rnn"] = Field("lstm", description="kind of recurrent layer")
+    cell: Literal["lstm", "gru", "simple"] = Field("lstm", description="kind of recurrent layer")
     units: int = Field(512, ge=1, description="width of each decoder layer")
     layers: int = Field(1, ge=1, description="decoder layers below the attention")
     attention: Literal["additive", "general", "scaled_dot"] = Field(
@@ -57,6 +57,9 @@ class Config(TrainingConfig):
     )
     dropout: float = Field(
         0.3, ge=0, lt=1, description="dropout on the grid, after the embedding and before the output"
+    )
+    best_by: Literal["bleu4", "rouge_l", "cider_d"] = Field(
+        "bleu4", description="score of validation that chooses the best epoch"
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="probability mass moved to all pieces")
     reward_epochs: int = Field(

@@ -28,7 +28,7 @@ class Config(TrainingConfig):
         "random", description="first embedding: random, or from which pieces are neighbours in the training text"
     )
     embeddings: str = Field("", description="file of word vectors (word2vec or GloVe text) to begin the embedding with")
-    cell: Literal["lstm", "gru", "rnn"] = Field("lstm", description="kind of recurrent layer")
+    cell: Literal["lstm", "gru", "simple"] = Field("lstm", description="kind of recurrent layer")
     units: int = Field(64, ge=1, description="width of each recurrent layer and direction")
     layers: int = Field(1, ge=1, description="recurrent layers")
     bidirectional: bool = Field(True, description="read the text in both directions")
@@ -40,6 +40,9 @@ class Config(TrainingConfig):
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="probability mass moved to all classes")
     adversarial: float = Field(
         0.0, ge=0, description="norm of the adversarial step on normalised embeddings (Miyato et al. 2017)"
+    )
+    best_by: Literal["accuracy", "macro_f1"] = Field(
+        "accuracy", description="score of validation that chooses the best epoch"
     )
     class_weights: bool = Field(False, description="weigh classes inversely to their frequency")
 

@@ -51,7 +51,11 @@ class Preprocessor(Protocol):
 
 
 class Task(Protocol):
-    """The eight arrows from raw data to a server, for one task."""
+    """The eight arrows from raw data to a server, for one task.
+
+    ``SIGNATURES`` says of each score what computes it; a task for which that depends on what is scored has a function
+    ``signatures(predictions)`` instead.
+    """
 
     NAME: str
     METRIC: str

@@ -43,7 +43,6 @@ NAME = "translation"
 METRIC = "bleu"
 BETTER = "higher"
 RAW, ANSWER = "source", "translation"
-SIGNATURES: dict[str, str]  # `__getattr__` below brings them
 THRESHOLD, MARGIN = 80.0, 40.0  # demonstration: least BLEU, and least lead over the baseline
 SLACK = 10  # pieces that a translation may always have beyond its share of the source's
 COLUMNS = {"source": ("source", "src"), "target": ("target", "tgt", "translation")}
@@ -193,7 +192,7 @@ decode_name = searching.name
 
 
 def scorer(predictions: list[dict[str, Any]]) -> Scorer:
-    """Prepare BLEU, chrF and the rest of ``SIGNATURES``."""
+    """Prepare BLEU, chrF and the rest of `signatures`."""
     from pipelines.training import translation_metrics  # noqa: PLC0415  # sacrebleu: an answer needs no score
 
     return translation_metrics.scorer([p["answer"] for p in predictions], [p["references"][0] for p in predictions])
@@ -206,13 +205,11 @@ def report(predictions: list[dict[str, Any]]) -> str:
     return translation_metrics.report(predictions)
 
 
-def __getattr__(name: str) -> Any:
-    """Return ``SIGNATURES`` when they are asked for: sacrebleu writes them."""
-    if name != "SIGNATURES":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def signatures(predictions: list[dict[str, Any]]) -> dict[str, str]:
+    """Say of each score what computes it, which depends on the script of the references."""
     from pipelines.training import translation_metrics  # noqa: PLC0415
 
-    return translation_metrics.SIGNATURES
+    return translation_metrics.signatures([p["references"][0] for p in predictions])
 
 
 def raw(inputs: list[Any]) -> list[Example]:

@@ -21,7 +21,7 @@ class Config(TrainingConfig):
     embedding_size: int = Field(256, ge=1, description="width of the embeddings")
     share_embeddings: bool = Field(True, description="one embedding for both sides, when the vocabulary is joint")
     tied: bool = Field(True, description="the target embedding is also the output matrix")
-    cell: Literal["lstm", "gru", "rnn"] = Field("gru", description="kind of recurrent layer")
+    cell: Literal["lstm", "gru", "simple"] = Field("gru", description="kind of recurrent layer")
     units: int = Field(256, ge=1, description="width of each encoder layer and direction")
     layers: int = Field(1, ge=1, description="encoder layers, each in both directions")
     decoder_units: int = Field(512, ge=1, description="width of each decoder layer")
@@ -45,6 +45,9 @@ class Config(TrainingConfig):
         0.0, ge=0, lt=1, description="share of pieces hidden from encoder and decoder in training"
     )
     dropout: float = Field(0.3, ge=0, lt=1, description="dropout after embeddings, encoder, and before the output")
+    best_by: Literal["bleu", "bleu_lc", "chrf"] = Field(
+        "bleu", description="score of validation that chooses the best epoch"
+    )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability mass moved to all pieces")
     reward_epochs: int = Field(
         0, ge=0, description="last epochs, in which drawn answers are scored and the better ones made likelier"

@@ -128,7 +128,9 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15)
 
 
 def classification_report(predictions: Predictions) -> str:
-    """Return the confusion matrix (rows: reference, columns: answer) and the most confident mistakes."""
+    """Return the confusion matrix (rows: reference, columns: answer), the scores of each class, and the most confident
+    mistakes.
+    """
     names = sorted({name for p in predictions for name in p["probabilities"]})
     counts = {(p["references"][0], p["answer"]): 0 for p in predictions}
     for p in predictions:
@@ -137,9 +139,22 @@ def classification_report(predictions: Predictions) -> str:
     lines = ["reference \\ answer".ljust(20) + " ".join(name.rjust(width) for name in names)]
     for row in names:
         lines.append(row.ljust(20) + " ".join(str(counts.get((row, name), 0)).rjust(width) for name in names))
+    lines += ["", *_classes(predictions, names)]
     wrong = sorted((p for p in predictions if p["answer"] != p["references"][0]), key=lambda p: -p["score"])
     lines += ["", "most confident mistakes" if wrong else "no mistakes"]
     for p in wrong[:5]:
         text = " ".join(p["input"].split())
         lines.append(f"  {p['id']}: {p['answer']} {p['score']:.3f}, is {p['references'][0]}: {text[:90]}")
     return "\n".join(lines)
+
+
+def _classes(predictions: Predictions, names: list[str]) -> list[str]:
+    """Lay out precision, recall, F1 and the number of examples of each class."""
+    from sklearn.metrics import precision_recall_fscore_support  # noqa: PLC0415  # slow to import, and seldom needed
+
+    pairs = [(p["references"][0], p["answer"]) for p in predictions]
+    scores = precision_recall_fscore_support(*zip(*pairs, strict=True), labels=names, zero_division=0)
+    lines = ["class".ljust(20) + "precision    recall        F1  examples"]
+    for name, precision, recall, f1, count in zip(names, *scores, strict=True):
+        lines.append(f"{name:<20}{precision:9.4f} {recall:9.4f} {f1:9.4f} {count:9d}")
+    return lines

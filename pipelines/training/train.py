@@ -37,6 +37,8 @@ from pipelines.training.runs import (
 from pipelines.training.step import LossFunction
 from pipelines.training.warm_start import adopt_preprocessor, fingerprint, settings_of, take_weights
 
+FEW = 200
+"""Updates below which a network has hardly begun to learn."""
 SIMPLEST = {"beam_width": 1, "lm": "", "sampling_temperature": 0.0}
 """Settings of the search that compares epochs."""
 
@@ -90,6 +92,9 @@ def _fit(loaded: Loaded, source: Source, other: Loaded | None) -> None:
     for sentence in source.cuts.values():
         say(sentence)
     say(f"{len(training)} training and {len(validation)} validation examples; run {loaded.run.path}")
+    updates = chosen.epochs * -(-len(training) // chosen.batch_size)
+    if updates < FEW and not chosen.batch_tokens:
+        say(f"{updates} updates in all are few: more --epochs or a smaller --batch-size learn more from these examples")
     if not loaded.run.has(STATE):
         _begin(loaded, training, other)
     second = getattr(chosen, "reward_epochs", 0)
@@ -99,11 +104,12 @@ def _fit(loaded: Loaded, source: Source, other: Loaded | None) -> None:
         predictions = decoders[thorough](validation)
         return dict(loaded.task.scorer(predictions)(indices(len(predictions))))
 
+    metric = getattr(chosen, "best_by", loaded.task.METRIC)
     trainer = Trainer(
         loaded.model,
         lambda x, y: loaded.task.loss(loaded.model, chosen, x, y),
         validate,
-        loaded.task.METRIC,
+        metric,
         loaded.task.BETTER == "higher",
         chosen,
         loaded.run,
@@ -116,7 +122,7 @@ def _fit(loaded: Loaded, source: Source, other: Loaded | None) -> None:
         share = trainer.wait / trainer.busy
         say(f"padding {trainer.padding:.1%} of the steps, waiting for input {share:.1%} of the time")
     best = f"best epoch {progress.best_epoch + 1}" if progress.best_epoch >= 0 else "no epoch improved the beginning"
-    say(f"{best}: validation {loaded.task.METRIC} {progress.best:.4f}")
+    say(f"{best}: validation {metric} {progress.best:.4f}")
 
 
 def _training_examples(loaded: Loaded, source: Source) -> Encoded:
@@ -169,11 +175,6 @@ def _begin(loaded: Loaded, training: Encoded, other: Loaded | None) -> None:
 
 
 def _set_up(config: Any) -> None:
-    if getattr(config, "reward_epochs", 0) > config.epochs:
-        raise ValueError(f"--reward-epochs {config.reward_epochs}: there are {config.epochs} epochs in all")
-    kept, samples = getattr(config, "reward_kept", 0), getattr(config, "reward_samples", 0)
-    if kept == 1 or kept > samples:
-        raise ValueError(f"--reward-kept {kept}: expected 0, or 2 to --reward-samples, which is {samples}")
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
     if config.deterministic:

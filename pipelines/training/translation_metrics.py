@@ -5,7 +5,8 @@ resample costs one addition of rows.
 """
 
 import itertools
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,37 @@ def _signature(metric: Any) -> str:
     return str(metric.get_signature())
 
 
-SIGNATURES = {
-    "bleu": f"sacrebleu {_signature(BLEU())}",
-    "bleu_lc": f"sacrebleu {_signature(BLEU(lowercase=True))}",
-    "chrf": f"sacrebleu {_signature(CHRF())}",
-    "exact_match": "share of answers equal to the reference, 0 to 100",
-    "length_ratio": "13a tokens of the answers over those of the references",
-    "repetition_rate": "share of word pairs in an answer that stood in it before",
-}
+HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff]")
+"""Letters of Thai, Lao, Burmese, Khmer and Japanese, which write no spaces between words."""
+
+
+def tokeniser(references: Sequence[str]) -> str:
+    """Name sacrebleu's way of cutting text into words that fits the references' script.
+
+    ``13a`` cuts at spaces. For text that has few, a sentence would be one word, and BLEU 0 or 100: Chinese is cut into
+    its characters beside words of other scripts (``zh``), and what else is written without spaces into characters
+    (``char``).
+    """
+    text = "".join(references)
+    han, others = len(HAN.findall(text)), len(UNSPACED.findall(text))
+    if 2 * (han + others) < sum(map(str.isalpha, text)):
+        return "13a"
+    return "char" if 20 * others > han else "zh"
+
+
+def _metrics(references: Sequence[str]) -> dict[str, Any]:
+    cut = tokeniser(references)
+    return {"bleu": BLEU(tokenize=cut), "bleu_lc": BLEU(lowercase=True, tokenize=cut), "chrf": CHRF()}
+
+
+def signatures(references: Sequence[str]) -> dict[str, str]:
+    """Say of each score what computes it; for BLEU and chrF the signature of sacrebleu."""
+    return {name: f"sacrebleu {_signature(metric)}" for name, metric in _metrics(references).items()} | {
+        "exact_match": "share of answers equal to the reference, 0 to 100",
+        "length_ratio": f"{tokeniser(references)} tokens of the answers over those of the references",
+        "repetition_rate": "share of word pairs in an answer that stood in it before",
+    }
 
 
 def scorer(answers: list[str], references: list[str]) -> Scorer:
@@ -38,9 +62,9 @@ def scorer(answers: list[str], references: list[str]) -> Scorer:
         references: plain text, in the same order.
 
     Returns:
-        Function from example numbers int64 [M] to the scores named in ``SIGNATURES``.
+        Function from example numbers int64 [M] to the scores named in `signatures`.
     """
-    metrics = {"bleu": BLEU(), "bleu_lc": BLEU(lowercase=True), "chrf": CHRF()}
+    metrics = _metrics(references)
     for metric in metrics.values():
         metric._force = True  # toy data may well end in a spaced full stop; the warning would be noise
     rows = {

@@ -121,4 +121,10 @@ def test_report_counts_and_names_the_worst() -> None:
     lines = report.splitlines()
     assert lines[1].split() == ["a", "1", "1"]
     assert lines[2].split() == ["b", "1", "2"]
-    assert [line.split(":")[0].strip() for line in lines[5:]] == ["1", "4"]
+    # of a: one of the two right and one of the two given; of b: two of three
+    assert [line.split() for line in lines[4:7]] == [
+        ["class", "precision", "recall", "F1", "examples"],
+        ["a", "0.5000", "0.5000", "0.5000", "2"],
+        ["b", "0.6667", "0.6667", "0.6667", "3"],
+    ]
+    assert [line.split(":")[0].strip() for line in lines[9:]] == ["1", "4"]

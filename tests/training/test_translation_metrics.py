@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import sacrebleu
 
-from pipelines.training.translation_metrics import SIGNATURES, report, scorer
+from pipelines.training.translation_metrics import report, scorer, signatures, tokeniser
 
 ANSWERS = ["Der Hund sieht die Katze.", "Ein Mann läuft , schnell .", "ganz anders", "", "a b a b a b"]
 REFERENCES = ["Der Hund sieht die Katze.", "ein Mann läuft sehr schnell.", "Das ist es nicht", "Nichts.", "a b c d e f"]
@@ -33,8 +33,36 @@ def test_repetition_counts_word_pairs_that_were_there_before():
 
 
 def test_signatures_name_tokeniser_case_and_version():
-    assert "case:mixed" in SIGNATURES["bleu"] and "tok:13a" in SIGNATURES["bleu"]
-    assert "case:lc" in SIGNATURES["bleu_lc"] and sacrebleu.__version__ in SIGNATURES["chrf"]
+    named = signatures(REFERENCES)
+    assert "case:mixed" in named["bleu"] and "tok:13a" in named["bleu"] and list(named) == list(scored(REFERENCES))
+    assert "case:lc" in named["bleu_lc"] and sacrebleu.__version__ in named["chrf"]
+
+
+def scored(references):
+    return scorer(references, references)(np.arange(len(references)))
+
+
+@pytest.mark.parametrize(
+    ("way", "references", "answers"),
+    [
+        (
+            "13a",
+            ["Der Hund bellt laut.", "Собака громко лает.", "개가 크게 짖는다"],
+            ["Der Hund", "Собака громко", "개가"],
+        ),
+        ("zh", ["一只狗在草地上奔跑。", "两个 NBA 球员在打球。"], ["一只狗在草地上跑。", "两个球员在打 NBA 球。"]),
+        ("char", ["犬が草の上を走っている。", "二人の男の子"], ["犬が草の上を走る。", "二人の子"]),
+        ("char", ["สุนัขวิ่งบนหญ้า"], ["สุนัขวิ่งบนหญ้าสด"]),
+    ],
+)
+def test_text_without_spaces_is_cut_by_its_script(way, references, answers):
+    assert tokeniser(references) == way
+    assert f"tok:{way}" in signatures(references)["bleu"]
+    scores = scorer(answers, references)(np.arange(len(references)))
+    expected = sacrebleu.corpus_bleu(answers, [references], tokenize=way, force=True)
+    assert scores["bleu"] == pytest.approx(expected.score)
+    assert way == "13a" or scores["bleu"] > 5, "a sentence is no word"
+    assert scores["length_ratio"] == pytest.approx(expected.sys_len / expected.ref_len)
 
 
 def test_report_begins_with_the_worst():
