@@ -154,14 +154,21 @@ def sorted_plan(lengths: np.ndarray, batch_size: int, most: int = 0) -> Plan:
 
 
 def padding_share(encoded: Encoded, plan: Plan, growth: float = GROWTH) -> float:
-    """Return the share of steps in the plan's padded batches that are padding, by ``lengths``; a scalar in [0, 1)."""
-    limits = widths(int(encoded.lengths.max()), growth)
-    real = sum(int(encoded.lengths[indices].sum()) for indices in plan)
-    longest = [encoded.lengths[indices].max() for indices in plan]
-    padded = sum(
-        len(indices) * int(limits[np.searchsorted(limits, n)]) for indices, n in zip(plan, longest, strict=True)
-    )
-    return 1 - real / padded
+    """Return the share of steps in the plan's padded batches that are padding, of all ragged features; in [0, 1)."""
+    real = padded = 0
+    for feature in (*encoded.x.values(), *encoded.y.values()):
+        if isinstance(feature, tf.RaggedTensor | Rows):
+            lengths = np.asarray(feature.row_lengths())
+            limits = widths(int(lengths.max()), growth)
+            longest = np.array([lengths[indices].max() for indices in plan])
+            real += sum(int(lengths[indices].sum()) for indices in plan)
+            padded += int(np.dot(limits[np.searchsorted(limits, longest)], [len(indices) for indices in plan]))
+    return 1 - real / padded if padded else 0.0
+
+
+def cores() -> int:
+    """Return how many cores this process may use: in a container often fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def batches(
@@ -196,7 +203,7 @@ def batches(
     left = [list(map(int, indices)) for indices in plan[start:]]
     rows = tf.ragged.constant(left, dtype=tf.int64, ragged_rank=1)  # said, because there may be none left
     numbered = tf.data.Dataset.from_tensor_slices((tf.range(start, len(plan)), rows))
-    dataset = numbered.map(gather, num_parallel_calls=os.cpu_count() or 1, deterministic=True)
+    dataset = numbered.map(gather, num_parallel_calls=cores(), deterministic=True)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(plan) - start)).prefetch(4)
     options = tf.data.Options()
     # The thread that tunes sleeps 10 ms, twice as long each time, and may sleep on when an epoch is over: its end then

@@ -168,9 +168,8 @@ class Trainer:
         step = self._compiled(dataset, progress.epoch)
         data = iter(dataset)
         saved = time.monotonic()
-        with tqdm(
-            total=steps, initial=progress.step, desc=f"epoch {progress.epoch + 1}/{s.epochs}", disable=quiet()
-        ) as bar:
+        label = f"epoch {progress.epoch + 1}/{s.epochs}"
+        with tqdm(total=steps, initial=progress.step, desc=label, disable=quiet()) as bar:
             for indices in plan[progress.step :]:
                 self._batch(step, data, train, indices, progress)
                 bar.update()
@@ -215,10 +214,13 @@ class Trainer:
         return {"loss": loss} if scaled else {"loss": loss, "norm of the gradient": norm}
 
     def _estimate(self, progress: Progress, steps: int) -> None:
-        if progress.epoch == 0 and progress.step == min(20, steps):
+        """Say after the first steps, of a resumed training too, how long the others of their kind will take."""
+        if len(self.step_seconds) == min(20, steps):
+            last = self.first_epochs if progress.epoch < self.first_epochs else self.settings.epochs
+            count = steps * (last - progress.epoch) - progress.step
             # The median, because the first batch of every width waits for a compilation.
-            left = float(np.median(self.step_seconds)) * steps * self.settings.epochs
-            say(f"{self.model.count_params():,} parameters; about {left / 60:.1f} minutes for all epochs")
+            left = float(np.median(self.step_seconds)) * count / 60
+            say(f"{self.model.count_params():,} parameters; about {left:.1f} minutes for {count:,} more updates")
 
     @contextmanager
     def _judged(self, progress: Progress) -> Iterator[None]:
@@ -257,11 +259,8 @@ class Trainer:
             if better:
                 progress.best, progress.best_epoch = score, progress.epoch
                 self.run.write(WEIGHTS, self.model.save_weights)
-        row = {
-            "epoch": progress.epoch + 1,
-            "loss": progress.loss_sum / steps,
-            "gradient_norm": progress.norm_sum / steps,
-        }
+        means = {"loss": progress.loss_sum / steps, "gradient_norm": progress.norm_sum / steps}
+        row = {"epoch": progress.epoch + 1} | means
         row |= {"rewarded": float(progress.epoch >= self.first_epochs)} if self.reward else {}
         row |= {f"validation_{name}": value for name, value in scores.items()} | {"seconds": progress.seconds}
         progress.history.append(row)

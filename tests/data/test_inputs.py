@@ -1,5 +1,7 @@
 """The input pipeline: complete epochs, known order, fixed shapes, little padding."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -37,9 +39,12 @@ def test_an_epoch_by_tokens_holds_every_example_in_one_shape_a_width(
     assert len(plan) == len(token_plan(sizes, tokens, 1, epoch + 1))
     assert set(np.concatenate(plan)) == set(range(len(lengths)))
     limits = widths(max(lengths))
-    shapes = {(len(batch), int(limits[np.searchsorted(limits, sizes[batch].max())])) for batch in plan}
-    assert len({width for _, width in shapes}) == len(shapes)
-    assert all(size * width <= max(tokens, width) for size, width in shapes)
+    padded = limits[np.searchsorted(limits, sizes)]
+    for width in set(padded.tolist()):
+        alike = [batch for batch in plan if (padded[batch] == width).any()]
+        size, members = max(1, tokens // width), np.concatenate(alike)
+        assert {len(batch) for batch in alike} == {size} and set(padded[members]) == {width}
+        assert len(members) < (padded == width).sum() + size, "a batch of nothing but repeats"
 
 
 def test_the_order_is_a_function_of_seed_and_epoch() -> None:
@@ -102,6 +107,15 @@ def test_padding_share_is_what_the_batches_hold(growth: float) -> None:
     ]
     padded, real = np.sum(cells, axis=0)
     assert padding_share(data, plan, growth) == pytest.approx(1 - real / padded)
+    other = np.random.default_rng(3).integers(1, 90, 300)
+    data = dataclasses.replace(data, y={"target": tf.RaggedTensor.from_row_lengths(tf.ones([other.sum()]), other)})
+    cells += [
+        (y["target"].shape.num_elements(), int(tf.math.count_nonzero(y["target"])))
+        for _, y in batches(data, plan, growth=growth)
+    ]
+    padded, real = np.sum(cells, axis=0)
+    assert padding_share(data, plan, growth) == pytest.approx(1 - real / padded), "of both sides together"
+    data = encoded(data.lengths)
     shuffled = np.array_split(np.random.default_rng(2).permutation(300), 19)
     assert padding_share(data, plan) < 0.5 * padding_share(data, shuffled)
 

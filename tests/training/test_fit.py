@@ -57,7 +57,9 @@ def test_it_learns_a_line_and_keeps_the_best(tmp_path: Path, capsys: Any) -> Non
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 13
     assert (tmp_path / "learning_curves.png").read_bytes().startswith(b"\x89PNG")
     assert all(row["gradient_norm"] > 0 for row in progress.history)
-    assert re.search(r"^2 parameters; about \d+\.\d minutes for all epochs$", capsys.readouterr().err, re.MULTILINE)
+    steps = len(made._plan(line_data(), 0))
+    said = rf"^2 parameters; about \d+\.\d minutes for {12 * steps - min(20, steps)} more updates$"
+    assert re.search(said, capsys.readouterr().err, re.MULTILINE)
 
 
 def test_a_loss_that_is_not_finite_names_epoch_batch_and_examples(tmp_path: Path) -> None:
@@ -114,6 +116,27 @@ def test_a_second_phase_does_not_wait_for_the_large_gradients_of_the_first_to_be
     made.fit(line_data())
     rates = [0.5 * 0.05 * left for left in (1, 0.75, 0.5, 0.25)]  # falls over the four steps; Adam's step is its rate
     assert biases[1] - biases[2] == pytest.approx(sum(rates), rel=0.01)
+
+
+def test_every_epoch_has_an_order_and_an_augmentation_of_its_own(tmp_path: Path, monkeypatch: Any) -> None:
+    made, data = trainer(tmp_path, epochs=2), line_data()
+    seen: dict[tuple[int, int], list[float]] = {}
+
+    def note(rows: np.ndarray, seed: np.ndarray) -> np.ndarray:
+        seen[int(seed[0]), int(seed[1])] = rows[:, 0].tolist()
+        return rows
+
+    def transform(x: dict, y: dict, seed: Any) -> tuple[dict, dict]:
+        return {"x": tf.ensure_shape(tf.numpy_function(note, [x["x"], seed], tf.float32), x["x"].shape)}, y
+
+    made.transform = transform
+    monkeypatch.setattr(made, "_probe", lambda train, epoch: None)  # it would transform a batch too
+    made.fit(data)
+    seeds = sorted(seen)
+    assert [number for _, number in seeds] == [0, 1, 2, 3] * 2, "a seed came twice"
+    first, second = ([x for seed in part for x in seen[seed]] for part in (seeds[:4], seeds[4:]))
+    assert first != second
+    assert sorted(first) == sorted(second) == data.x["x"][:, 0].numpy().tolist()
 
 
 def rewarded(made: Trainer, epochs: int, given: dict[bool, list[float]]) -> list[list[np.ndarray]]:
