@@ -46,7 +46,7 @@ class AttentionDecoder(keras.layers.Layer):
         vocabulary_size: V.
         embedding_size: E, also the width of the readout r.
         units: H of every recurrent layer, and the width A of additive attention.
-        cell: "lstm", "gru" or "rnn".
+        cell: "lstm", "gru" or "simple".
         layers: recurrent layers below the attention.
         attention: "additive", "general" or "scaled_dot".
         tied: the embedding is also the output matrix (Press and Wolf 2017, E17-2025).

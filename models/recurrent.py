@@ -16,7 +16,7 @@ from models.recurrent_layers import LSTM as LSTM
 from models.recurrent_layers import Bidirectional as Bidirectional
 from models.recurrent_layers import SimpleRNN as SimpleRNN
 
-CELLS = {"lstm": LSTM, "gru": GRU, "rnn": SimpleRNN}
+CELLS = {"lstm": LSTM, "gru": GRU, "simple": SimpleRNN}
 
 
 @keras.saving.register_keras_serializable(package="recurrent_pipelines")
@@ -28,7 +28,7 @@ class RecurrentStack(keras.layers.Layer):
     Outputs at padded steps are zero, and padding never changes the outputs at real steps.
 
     Args:
-        cell: ``"lstm"``, ``"gru"`` or ``"rnn"``.
+        cell: ``"lstm"``, ``"gru"`` or ``"simple"``.
         units: H, the width of one direction of every layer.
         layers: how many layers.
         bidirectional: run each layer in both directions; outputs are concatenated, [B, T, 2H].
@@ -120,7 +120,8 @@ class RecurrentStack(keras.layers.Layer):
 
         Args:
             inputs: [B, T, D], right-padded.
-            lengths: int32 [B], the real steps of each row; 0 gives zero outputs and the initial state.
+            lengths: int32 [B], the real steps of each row; 0 gives zero outputs and the initial state, but on a GPU
+                in a graph an error: there Keras takes cuDNN, which has no empty rows.
             initial_state: what this layer returned as states, or None for zeros.
             training: apply dropout.
 

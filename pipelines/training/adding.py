@@ -48,7 +48,7 @@ def learn_adding(
     the training ends when it is below ``SOLVED``.
 
     Args:
-        cell: ``"lstm"``, ``"gru"`` or ``"rnn"``.
+        cell: ``"lstm"``, ``"gru"`` or ``"simple"``.
         steps: T, the length of the sequences.
         updates: how many at most.
         units: H.

@@ -24,7 +24,7 @@ def fresh_layer(
     """Build a recurrent layer as training would begin with it.
 
     Args:
-        cell: ``"lstm"``, ``"gru"`` or ``"rnn"``.
+        cell: ``"lstm"``, ``"gru"`` or ``"simple"``.
         units: H.
         width: D.
         gain: factor of the recurrent weights, which begin orthogonal.

@@ -76,7 +76,7 @@ def test_shadows(monkeypatch, tmp_path):
 
 def test_the_path_of_recurrent_layers_is_told_and_wrong_arithmetic_found(monkeypatch):
     assert doctor._path_gap("gru") < 2e-3
-    monkeypatch.setattr(doctor, "_path_gap", lambda cell: 0.1 * (cell == "rnn"))
+    monkeypatch.setattr(doctor, "_path_gap", lambda cell: 0.1 * (cell == "simple"))
     findings = {f.subject: f for f in doctor.arithmetic()}
     assert {name: f.state for name, f in findings.items()} == {
         "lstm layer": "ok",

@@ -130,7 +130,7 @@ def test_the_export_answers_a_padded_batch_as_the_compiled_run(task: str, small_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("settings", [{"cell": "gru"}, {"cell": "rnn", "layers": 2}, {"bidirectional": False}])
+@pytest.mark.parametrize("settings", [{"cell": "gru"}, {"cell": "simple", "layers": 2}, {"bidirectional": False}])
 @pytest.mark.parametrize("pooling", ["attention", "last"])
 def test_every_kind_of_network_converts(settings: dict[str, Any], pooling: str, small_run: Any, tmp_path: Path) -> None:
     pytest.importorskip("tf2onnx")

@@ -97,7 +97,7 @@ POOLING = {f"{kind} pooling": Block(Pooling, {"kind": kind}, SEQUENCE, ("B.", "B
 BLOCKS = POOLING | {
     "lstm": Block(recurrent.LSTM, {"units": 4, **KEPT}, MASKED, ("BT.", "B.", "B."), _masked),
     "gru": Block(recurrent.GRU, {"units": 4, **KEPT}, MASKED, ("BT.", "B."), _masked),
-    "rnn": Block(recurrent.SimpleRNN, {"units": 4, **KEPT}, MASKED, ("BT.", "B."), _masked),
+    "simple": Block(recurrent.SimpleRNN, {"units": 4, **KEPT}, MASKED, ("BT.", "B."), _masked),
     "bidirectional": Block(
         recurrent.Bidirectional,
         {"layer": recurrent.GRU(4, return_sequences=True)},
@@ -145,3 +145,17 @@ BLOCKS = POOLING | {
         AttentionDecoder, {**DECODER, "embedding_size": 2, "context_recurrence": True, "lexical": True}, TARGET, READ
     ),
 }
+DROPPED = {
+    "stack": 1,
+    "stack, both directions": 1,
+    "text encoder": 2,
+    "text encoder with words": 2,
+    "grid encoder": 1,
+    "decoder": 2,
+    "decoder, two layers, gate": 3,
+    "decoder, untied": 2,
+    "decoder, context recurrence": 3,
+    "decoder, context recurrence over two layers": 4,
+    "decoder, lexical": 3,
+}
+"""Tensors of each block that lose units in training, counted in what its docstring promises for ``dropout``."""

@@ -8,7 +8,7 @@ TOKENS = np.array([[3, 1, 4, 1, 5], [2, 6, 0, 0, 0]], "int32")
 LENGTHS = np.array([5, 2], "int32")
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["gru", "lstm", "simple"])
 @pytest.mark.parametrize("bidirectional", [True, False])
 def test_summary_is_what_each_direction_of_the_top_layer_ended_with(cell, bidirectional):
     encoder = TextEncoder(9, 4, 6, cell=cell, layers=2, bidirectional=bidirectional)

@@ -15,7 +15,7 @@ def inputs(batch=3, time=5, width=4):
     return np.random.default_rng(0).normal(size=(batch, time, width)).astype("float32")
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "simple"])
 def test_steps_equal_the_sequence(cell):
     stack, x = RecurrentStack(cell, 4, **FULL), inputs()
     outputs, states = stack(x, np.array([5, 5, 5]))
@@ -25,6 +25,28 @@ def test_steps_equal_the_sequence(cell):
         np.testing.assert_allclose(y, outputs[:, t], atol=1e-5)
     for a, b in zip(tf.nest.flatten(states), tf.nest.flatten(step_states), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def normalised(y, norm):
+    """Layer normalisation by the definition (Ba et al. 2016), with the epsilon that Keras documents."""
+    centred = y - y.mean(-1, keepdims=True)
+    return centred / np.sqrt(y.var(-1, keepdims=True) + 1e-3) * norm.gamma.numpy() + norm.beta.numpy()
+
+
+@pytest.mark.parametrize("layer_norm", [False, True])
+@pytest.mark.parametrize("residual", [False, True])
+def test_a_layer_is_normalised_first_and_then_what_it_read_is_added(residual, layer_norm):
+    stack, x = RecurrentStack("gru", 4, 2, residual=residual, layer_norm=layer_norm), inputs(width=3)
+    stack(x, np.array([5, 5, 5]))
+    random = np.random.default_rng(3)
+    for weight in stack.trainable_weights:
+        weight.assign(random.normal(size=weight.shape))
+    expected = x
+    for n, rnn in enumerate(stack.rnns):
+        y = np.array(rnn(expected)[0])
+        y = normalised(y, stack.norms[n]) if layer_norm else y
+        expected = expected + y if residual and n else y  # the first layer reads 3 numbers and returns 4
+    np.testing.assert_allclose(stack(x, np.array([5, 5, 5]))[0], expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -43,7 +65,7 @@ def test_padding_and_neighbours_change_nothing(bidirectional):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "simple"])
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_loops_without_a_mask_give_the_same(cell, bidirectional):
     stack, x = RecurrentStack(cell, 4, bidirectional=bidirectional, **FULL), inputs()

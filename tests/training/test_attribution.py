@@ -47,7 +47,7 @@ def test_gap_and_completeness():
     assert Attribution(np.zeros(2), 1.0, 1.0, 32).complete(0.01)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "simple"])
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_states_are_what_the_stack_gives(cell, bidirectional):
     stack = RecurrentStack(cell, 4, 2, bidirectional=bidirectional, dropout=0.5, seed=1)
@@ -57,7 +57,7 @@ def test_states_are_what_the_stack_gives(cell, bidirectional):
     maps = recurrent_maps(stack, x)
     names = ["forward states", "backward states"] if bidirectional else ["states"]
     np.testing.assert_allclose(np.concatenate([maps[n] for n in names], -1), outputs[0], atol=1e-5)
-    count = {"lstm": 4, "gru": 3, "rnn": 1}[cell] * (2 if bidirectional else 1)
+    count = {"lstm": 4, "gru": 3, "simple": 1}[cell] * (2 if bidirectional else 1)
     assert len(maps) == count and all(values.shape == (6, 4) for values in maps.values())
 
 

@@ -15,7 +15,7 @@ def built(cell, **changes):
 @pytest.mark.parametrize("gain", [0.8, 1.3])
 def test_an_orthogonal_network_at_rest_scales_by_its_gain(gain):
     # Without input every state is 0, where tanh has slope 1: each step multiplies by gain times an orthogonal matrix.
-    found = state_gradients(built("rnn", gain=gain), np.zeros([2, STEPS, 3], np.float32))
+    found = state_gradients(built("simple", gain=gain), np.zeros([2, STEPS, 3], np.float32))
     np.testing.assert_allclose(found, gain ** np.arange(STEPS), rtol=1e-4)
 
 
@@ -36,7 +36,7 @@ def test_gates_that_see_nothing_scale_by_themselves(bias):
 
 
 def test_a_gradient_that_is_gone_is_the_smallest_number():
-    found = state_gradients(built("rnn", gain=0.0), np.zeros([1, 3, 3], np.float32))
+    found = state_gradients(built("simple", gain=0.0), np.zeros([1, 3, 3], np.float32))
     assert found[0] == pytest.approx(1)
     np.testing.assert_allclose(found[1:], SMALLEST)
 
@@ -46,7 +46,7 @@ def test_a_fresh_layer_repeats_and_takes_its_forget_bias():
     np.testing.assert_array_equal(one.cell.kernel, same.cell.kernel)
     assert (one.cell.kernel.numpy() != other.cell.kernel.numpy()).all()
     np.testing.assert_array_equal(same.cell.bias, np.repeat([0, 3, 0, 0], UNITS))
-    assert np.linalg.norm(built("rnn", gain=2.0).cell.recurrent_kernel, 2) == pytest.approx(2, rel=1e-5)
+    assert np.linalg.norm(built("simple", gain=2.0).cell.recurrent_kernel, 2) == pytest.approx(2, rel=1e-5)
 
 
 def test_the_cliff_has_the_slope_of_its_differences():
