@@ -5,10 +5,14 @@ set; imports no keras, so that help and usage errors are instant) and ``pipeline
 """
 
 import importlib
+import os
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # or the first process takes all memory of every GPU
+os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")  # spectra and the proof of an export need more than its 10 bits
 
 TASKS: dict[str, str] = {
     "sentiment": "a sentence or a text -> an opinion or another class",

@@ -119,7 +119,8 @@ def predict(arguments: argparse.Namespace) -> int:
 
 def _inputs(arguments: argparse.Namespace) -> Iterator[str]:
     def lines(file: Iterable[bytes]) -> Iterator[str]:
-        return (line.rstrip(b"\r\n").decode("utf-8", "replace") for line in file)
+        for number, line in enumerate(file):
+            yield line.rstrip(b"\r\n").decode("utf-8" if number else "utf-8-sig", "replace")
 
     if arguments.file:
         with open(arguments.file, "rb") as file:
@@ -223,6 +224,8 @@ def _need_run(path: str) -> None:
 
 def _need_data(spec: str | None) -> None:
     """Refuse data that is not on this machine; None and ``synthetic`` pass."""
+    if spec == "":
+        raise ValueError("--data: expected synthetic, tfds:NAME, a file or a folder, came nothing")
     if spec and spec != "synthetic":
         need_prepared(spec)
         if not spec.startswith(PREFIX) and not Path(located(spec)).expanduser().exists():

@@ -86,7 +86,7 @@ def resolve(
 
     Raises:
         ValueError: an unknown preset or field (with the nearest name), a value of the wrong kind or range, or two that
-            contradict each other.
+            contradict each other, or a named file that is not there.
     """
     if preset != "default" and preset not in presets:
         known = ["default", *presets]
@@ -95,6 +95,9 @@ def resolve(
     if file is not None:
         values |= read_file(config_class, file)
     given = dict(overrides or {})
+    vectors = str(given.get("embeddings", ""))
+    if vectors and not Path(vectors).expanduser().is_file():
+        raise ValueError(f"--embeddings {vectors}: there is no such file")
     return _consistent(_validated(config_class, values | given, "command line" if given else f"preset {preset}"))
 
 
@@ -106,13 +109,13 @@ def read_file(config_class: type, file: Path) -> dict[str, Any]:
     """
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"--config {file}: cannot be read as JSON: {error}") from None
     if isinstance(values, dict):
         values = values.get("config", values)  # a run's own config.json is accepted as it is
     if not isinstance(values, dict):
         raise ValueError(f"--config {file}: expected a JSON object of settings, came {type(values).__name__}")
-    _validated(config_class, values, str(file))
+    _validated(config_class, values, f"--config {file}")
     return values
 
 
@@ -155,14 +158,21 @@ def _validated(config_class: type[C], values: Mapping[str, Any], origin: str) ->
         name = ".".join(str(part) for part in first["loc"])
         message = first["msg"][:1].lower() + first["msg"][1:]
         flag = "--" + name.replace("_", "-") if name in known else origin
+        flag = f"{origin}: {name}" if name in known and origin.startswith("--config") else flag
         choices = get_args(known.get(name)) if first["type"] == "literal_error" else ()
         hint = nearest(str(first["input"]), list(choices))
         raise ValueError(f"{flag}: {message}, came {first['input']!r}{hint}") from None
 
 
 def _consistent(config: C) -> C:
-    """Refuse settings that contradict each other: an answer of ``min_tokens`` and its end needs a place more."""
+    """Refuse settings that contradict each other."""
     least, most = getattr(config, "min_tokens", 0), getattr(config, "max_tokens", 1)
-    if least >= most:
+    if least >= most:  # the end of an answer needs a place too
         raise ValueError(f"--min-tokens {least}: expected fewer than --max-tokens, which is {most}")
+    rewarded, epochs = getattr(config, "reward_epochs", 0), getattr(config, "epochs", 1)
+    if rewarded > epochs:
+        raise ValueError(f"--reward-epochs {rewarded}: there are {epochs} epochs in all")
+    kept, samples = getattr(config, "reward_kept", 0), getattr(config, "reward_samples", 0)
+    if kept == 1 or kept > samples:
+        raise ValueError(f"--reward-kept {kept}: expected 0, or 2 to --reward-samples, which is {samples}")
     return config
