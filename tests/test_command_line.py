@@ -153,6 +153,22 @@ def test_a_file_of_settings_that_holds_none_is_one_sentence(content: str, capsys
     assert "settings.json: expected a JSON object of settings, came " in err
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ('{"epochs": "many"}', "settings.json: epochs: input should be a valid integer"),
+        ('{"epoch": 3}', "settings.json: there is no setting 'epoch' (did you mean epochs?)"),
+        ('{"epochs": ' + "1" * 5000 + "}", "settings.json: cannot be read as JSON: Exceeds the limit"),
+        ('{"epochs": ' + "[" * 100_000, "settings.json: cannot be read as JSON: maximum recursion"),
+    ],
+    ids=["value", "name", "digits", "brackets"],
+)
+def test_a_wrong_setting_of_a_file_is_told_with_the_file(content: str, told: str, capsys: Any, tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text(content)
+    status, _, err = call(capsys, "train", "sentiment", "--config", tmp_path / "settings.json")
+    assert (status, err.count("\n")) == (2, 1) and told in err
+
+
 def test_settings_of_a_file_need_only_agree_with_the_others(tmp_path: Path) -> None:
     (tmp_path / "settings.json").write_text('{"min_tokens": 50}')
     module = load_settings("captioning")
@@ -189,7 +205,7 @@ def test_answers_are_tab_separated_or_json(small_run: Any, capsys: pytest.Captur
 def test_lines_come_from_files_and_standard_input(
     small_run: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines = "first\n\nÜber \xff\n".encode("latin-1")
+    lines = b"\xef\xbb\xbf" + "first\n\nÜber \xff\n".encode("latin-1")  # as Windows begins a file
     (tmp_path / "in.txt").write_bytes(lines)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines)))
     run = small_run("sentiment")

@@ -162,7 +162,7 @@ def test_class_folders_are_read_as_the_movie_reviews_are_laid_out(tmp_path: Path
     for split in ("train", "test"):
         for label in ("pos", "neg", "unsup"):
             (tmp_path / split / label).mkdir(parents=True)
-            (tmp_path / split / label / "0_1.txt").write_text(f"{split} {label}")
+            (tmp_path / split / label / "0_1.txt").write_text(f"{split} {label}", "utf-8-sig")
     source = folders.open_classes(str(tmp_path))
     assert source is not None
     assert {(e["text"], e["label"]) for e in source.read("test")} == {

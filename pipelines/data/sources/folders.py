@@ -43,7 +43,7 @@ def _reader(classes: list[Path]) -> Reader:
             label = CLASS_NAMES.get(folder.name, folder.name)
             for file in sorted(folder.glob("*.txt")):
                 try:
-                    text = file.read_text("utf-8")
+                    text = file.read_text("utf-8-sig")
                 except (OSError, UnicodeDecodeError) as error:
                     on_problem(Problem(f"{file}:1", f"cannot be read as UTF-8 text: {error}"))
                     continue
