@@ -4,6 +4,7 @@ samples -> log-mel -> convolutional subsampling -> recurrent stack -> CTC over c
 transcripts will do; nobody needs to say when a word was spoken.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -161,7 +162,7 @@ def raw(inputs: list[Any]) -> list[Example]:
         if not isinstance(given, str | Path | bytes) and not hasattr(given, "__array__"):
             kind = type(given).__name__
             raise ValueError(f"input {number + 1}: expected a path, bytes, or an array of samples, came {kind}")
-        audio = str(Path(given).expanduser()) if isinstance(given, str | Path) else given
+        audio = str(Path(os.path.expanduser(given))) if isinstance(given, str | Path) else given
         examples.append({"id": str(number), "where": f"input {number + 1}", "audio": audio})
     return examples
 

@@ -1,6 +1,7 @@
 """Pictures outside the graph: reading files, and saying in words what is wrong with one."""
 
 import io
+import os
 import struct
 import warnings
 from pathlib import Path
@@ -36,15 +37,15 @@ def read(picture: bytes | str | Path) -> bytes:
     """
     if isinstance(picture, bytes):
         return picture
-    path = Path(picture).expanduser()
-    if path.is_dir():
+    path = Path(os.path.expanduser(picture))  # that of `Path` raises for a file called ~tmp.jpg
+    if os.path.isdir(path):
         raise ValueError(f"{path}: expected a picture, found a folder")
     try:
         return path.read_bytes()
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such picture") from None
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # a name with a zero byte is no OSError
+        raise ValueError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def pictures_in(path: str | Path) -> list[str]:
@@ -53,12 +54,15 @@ def pictures_in(path: str | Path) -> list[str]:
     A file counts by its first bytes, whatever it is called, or by its ending, so that broken ones are not passed over.
 
     Raises:
-        ValueError: a folder without pictures.
+        ValueError: a folder without pictures, or one that cannot be read.
     """
-    path = Path(path).expanduser()
-    if not path.is_dir():
+    path = Path(os.path.expanduser(path))
+    if not os.path.isdir(path):  # that of `Path` raises where a name is longer than names can be
         return [str(path)]
-    files = [p for p in sorted(path.iterdir()) if p.is_file() and not p.name.startswith(".")]
+    try:
+        files = [p for p in sorted(path.iterdir()) if p.is_file() and not p.name.startswith(".")]
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from None
     found = [str(p) for p in files if p.suffix.lower() in ENDINGS or _begins_a_picture(p)]
     if not found:
         raise ValueError(f"{path}: expected a folder with JPEG or PNG pictures, found none among {len(files)} files")
@@ -66,8 +70,11 @@ def pictures_in(path: str | Path) -> list[str]:
 
 
 def _begins_a_picture(path: Path) -> bool:
-    with open(path, "rb") as file:
-        return file.read(8).startswith((b"\xff\xd8\xff", b"\x89PNG"))
+    try:
+        with open(path, "rb") as file:
+            return file.read(8).startswith((b"\xff\xd8\xff", b"\x89PNG"))
+    except OSError:
+        return False
 
 
 def inspect(content: bytes, whole: bool = True, max_pixels: int = MAX_PIXELS) -> Finding:
