@@ -1,0 +1,57 @@
+"""What a job may continue: nothing that it did not write is lost."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pipelines.delivery import batch
+
+
+class Shouter:
+    """Answers a text in capitals."""
+
+    task = SimpleNamespace(RAW="text", raw=lambda inputs: [{"text": one} for one in inputs])
+
+    def __call__(self, inputs: list[str]) -> list[dict[str, Any]]:
+        return [{"id": "0", "input": one, "answer": one.upper(), "score": 0.5} for one in inputs]
+
+
+def work(file: Path, kind: batch.Kind, inputs: list[str]) -> bytes:
+    with batch.opened(str(file), True, kind) as out:
+        batch.run(Shouter(), inputs, out, kind)
+    return file.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["json", "lines", "csv"])
+@pytest.mark.parametrize("content", ["my only copy", '{"id": "1"', "input,answer,scores", "ONE\t0.5001", "O\0"])
+def test_a_file_of_one_line_without_an_end_is_refused_and_kept(tmp_path: Path, kind: Any, content: str) -> None:
+    file = tmp_path / "notes"
+    file.write_text(content)
+    with pytest.raises(ValueError, match=r"notes:1: is cut short, and is not the beginning .* name another file"):
+        work(file, kind, ["one", "two"])
+    assert file.read_text() == content
+
+
+@pytest.mark.parametrize("kind", ["json", "lines", "csv"])
+def test_an_own_file_is_continued_wherever_it_was_cut(tmp_path: Path, kind: Any) -> None:
+    inputs = ["one", "two"]
+    whole = work(tmp_path / "whole", kind, inputs)
+    for cut in range(len(whole)):
+        (tmp_path / "part").write_bytes(whole[:cut])
+        assert work(tmp_path / "part", kind, inputs) == whole, cut
+
+
+def test_a_refused_file_keeps_its_last_line_without_an_end(tmp_path: Path) -> None:
+    file, content = tmp_path / "answers.tsv", "SEVEN\t0.5000\tseven\nthe rest of a table"
+    file.write_text(content)
+    for inputs in (["one", "two"], []):
+        with pytest.raises(ValueError, match="--resume"):
+            work(file, "lines", inputs)
+        assert file.read_text() == content
+
+
+def test_an_empty_file_is_begun(tmp_path: Path) -> None:
+    (tmp_path / "new").touch()
+    assert work(tmp_path / "new", "lines", ["one"]) == b"ONE\t0.5000\tone\n"
