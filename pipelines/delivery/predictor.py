@@ -15,6 +15,8 @@ from pipelines.training.evaluation import COMPILED_FROM, Decoder, settled
 from pipelines.training.loading import Loaded, load_run
 
 CARD = Path("assets.extra") / "pipelines.json"
+NUMBERS = "biufc"
+"""Kinds of NumPy types that hold numbers."""
 SMALL = 32
 """More inputs at once are taken as a sign that many follow, for which layers are worth compiling."""
 
@@ -77,7 +79,8 @@ class Predictor:
         """Answer one input or many; always a list, in the order given.
 
         Args:
-            inputs: one raw input (text, bytes or path), or a list, tuple, NumPy array or pandas Series of them.
+            inputs: one raw input (text, bytes, path, or an array of samples [N]), or a list, tuple, NumPy array or
+                pandas Series of them, see `as_list`.
 
         Returns:
             One prediction an input, with at least ``id``, ``input``, ``answer`` and ``score``.
@@ -116,9 +119,20 @@ class Predictor:
 
 
 def as_list(inputs: Any) -> list[Any]:
-    """Return one input, a sequence, a NumPy array or a pandas Series as a list; NumPy strings become ``str``."""
+    """Return one input, a sequence, an array or a pandas Series as a list; NumPy strings become ``str``.
+
+    Args:
+        inputs: one input or many. Of what is an array of numbers, or can be seen as one, a single axis [N] is one
+            input, such as the samples of a recording, and more axes [B, N] are B of them.
+    """
     if isinstance(inputs, str | bytes | Path):
         return [inputs]
-    values = inputs.tolist() if isinstance(inputs, np.ndarray) or hasattr(inputs, "to_numpy") else list(inputs)
+    if hasattr(inputs, "__array__") and not hasattr(inputs, "to_numpy"):
+        array = np.asarray(inputs)
+        if array.dtype.kind in NUMBERS:
+            return [inputs] if array.ndim < 2 else list(array)
+        values = array.tolist()
+    else:
+        values = inputs.tolist() if hasattr(inputs, "to_numpy") else list(inputs)
     values = values if isinstance(values, list) else [values]
     return [str(value) if isinstance(value, np.str_) else value for value in values]
