@@ -1,6 +1,7 @@
 """What every test shares: a quiet TensorFlow, no network, and one small trained run a task."""
 
 import fcntl
+import functools
 import gc
 import os
 import shutil
@@ -12,6 +13,8 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +94,31 @@ def small_export(shared: Any, small_run: Any) -> Any:
     return exported
 
 
+def beginning(source: Any, count: int) -> Any:
+    """Cut every split of a source after ``count`` examples; it passes for the same data."""
+
+    def cut(reader: Any) -> Any:
+        return lambda on_problem: islice(reader(on_problem), count)
+
+    return replace(source, readers={name: cut(reader) for name, reader in source.readers.items()})
+
+
+@pytest.fixture
+def first(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Return ``first(count)``, after which runs open no more than that many examples of each split.
+
+    What holds for a few holds for all: to decode whole splits takes minutes, and finds nothing else.
+    """
+    from pipelines.training.loading import Loaded
+
+    opened = Loaded.open_source
+
+    def few(count: int) -> None:
+        monkeypatch.setattr(Loaded, "open_source", lambda self, spec=None: beginning(opened(self, spec), count))
+
+    return few
+
+
 def run_here(folder: Path, inputs: dict[str, Any]) -> Callable[[], list[dict[str, Any]]]:
     """Ask a SavedModel for answers as `pipelines.delivery.export.fresh` does, but in this process."""
     import tensorflow as tf
@@ -111,3 +139,11 @@ def small_run(shared: Any) -> Any:
         return Path(shared(f"{task}-run", lambda folder: train(task, run=folder, preset="tiny", limit=32)))
 
     return run
+
+
+@pytest.fixture(scope="session")
+def small_predictor(small_run: Any) -> Any:
+    """Return ``predictor(task)`` of the small run, loaded and traced once a process; no test changes it."""
+    from pipelines import Predictor
+
+    return functools.cache(lambda task: Predictor(small_run(task)))
