@@ -9,7 +9,8 @@ import numpy as np
 
 from pipelines.config import FILES
 from pipelines.data.sources.tfds_folder import PREFIX
-from pipelines.training.runs import CONFIG, ENVIRONMENT, HISTORY, WEIGHTS, Run
+from pipelines.training.replacing import replacing
+from pipelines.training.runs import CONFIG, ENVIRONMENT, HISTORY, MANIFEST, WEIGHTS, Run
 
 COPIED = (HISTORY, ENVIRONMENT, "learning_curves.png", "metrics.json")
 
@@ -21,22 +22,25 @@ def slim(run: str | Path, out: str | Path) -> Path:
     (`FILES`) are left out, so that who needs such a file names it. The copy cannot be trained further.
 
     Raises:
-        ValueError: the run cannot be loaded, or ``out`` exists.
+        ValueError: the run cannot be loaded, a weight is too large for float16, or ``out`` exists.
+        RuntimeError: the disk refused. Either way nothing is left behind.
     """
     from pipelines.training.loading import load_run  # noqa: PLC0415  # Keras: a taken folder is told without
 
-    target = Run(need_new(out))
+    target = need_new(out)
     loaded = load_run(run)
     record = loaded.run.read_json(CONFIG)
     spec = record["data"]["spec"]
     record["data"]["spec"] = spec if spec.startswith(PREFIX) else Path(spec).name
     named = {name: value for name, value in record["config"].items() if name in FILES}
     record["config"] |= {name: "" for name, value in named.items() if value not in FILES[name]}
-    target.write_json(CONFIG, record)
-    target.write(WEIGHTS, lambda path: halve(loaded.run.verified(WEIGHTS), path))
-    for name in (*loaded.task.Preprocessor.FILES, *(name for name in COPIED if loaded.run.has(name))):
-        target.write(name, partial(shutil.copyfile, loaded.run.verified(name)))
-    return target.path
+    with replacing(target, MANIFEST, "run") as folder:
+        copy = Run(folder)
+        copy.write_json(CONFIG, record)
+        copy.write(WEIGHTS, lambda path: halve(loaded.run.verified(WEIGHTS), path))
+        for name in (*loaded.task.Preprocessor.FILES, *(name for name in COPIED if loaded.run.has(name))):
+            copy.write(name, partial(shutil.copyfile, loaded.run.verified(name)))
+    return target
 
 
 def need_new(out: str | Path) -> Path:
