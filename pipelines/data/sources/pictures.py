@@ -6,6 +6,7 @@ path), ``captions`` and ``where``. A picture is also the group by which missing 
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -45,7 +46,8 @@ def open_pictures(spec: str, columns: files.Columns = COLUMNS) -> Source:
     and caption. Pictures are looked for beside the file that names them, and in folders in and next to its folder.
 
     Raises:
-        ValueError: no such path, nothing of the above in it, or none of the pictures is there.
+        ValueError: no such path, nothing of the above in it, two caption files of one split, or none of the pictures is
+            there.
     """
     path = Path(spec).expanduser()
     if not path.exists():
@@ -68,6 +70,7 @@ def _source(spec: str, path: Path, read_from: list[Path], readers: dict[str, Row
 
 def _with_pictures(spec: str, folder: Path, rows: Mapping[str, Rows], fingerprint: str) -> Source:
     find = Finder(folder)
+    rows = {name: partial(_named, reader) for name, reader in rows.items()}
     first = [row for reader in rows.values() for row, _ in zip(reader(lambda _: None), range(50), strict=False)]
     if first and not any(find(row.name) for row in first):
         raise ValueError(f"--data {spec}: names pictures such as {first[0].name}, but none is in {folder} or near it")
@@ -90,10 +93,18 @@ class Finder:
     def __call__(self, name: str) -> Path | None:
         """Return the picture's path, or None where it is nowhere."""
         for i, folder in enumerate(self.folders):
-            if (folder / name).is_file():
+            if os.path.isfile(folder / name):  # that of `Path` raises where a name is longer than names can be
                 self.folders.insert(0, self.folders.pop(i))  # the others are most likely in the same folder
                 return folder / name
         return None
+
+
+def _named(rows: Rows, on_problem: OnProblem) -> Iterator[Row]:
+    for row in rows(on_problem):
+        if reason := files.broken(row.name):
+            on_problem(Problem(row.where, f"the name of the picture {reason}"))
+        else:
+            yield row
 
 
 def _reader(rows: Rows, find: Finder, folder: Path) -> Reader:
@@ -176,23 +187,32 @@ def _json_files(path: Path) -> list[Path]:
 
 def _coco(paths: Sequence[Path], spec: str) -> dict[str, Rows]:
     readers: dict[str, Rows] = {}
+    held: dict[str, Path] = {}
     for path in paths:
-        content = _load(path, spec)
-        if "annotations" in content:
-            word = re.search("train|val|test", path.name)
-            split = {"train": "train", "val": "validation", "test": "test"}[word[0]] if word else "all"
-            readers[split] = partial(_coco_rows, content, path)
-            continue
-        splits = {str(image.get("split", "all")) for image in content["images"]}
-        for split in sorted({"train" if name == "restval" else name for name in splits}):
-            readers[split] = partial(_karpathy_rows, content, path, split)
+        for split, rows in _splits(path, _load(path, spec)).items():
+            if split in held:
+                raise ValueError(
+                    f"--data {spec}: {held[split].name} and {path.name} hold the same split, {split}; name one of "
+                    "the two, or put the other elsewhere"
+                )
+            readers[split], held[split] = rows, path
     return readers
+
+
+def _splits(path: Path, content: dict[str, Any]) -> dict[str, Rows]:
+    if "annotations" in content:
+        word = re.search("train|val|test", path.name)
+        split = {"train": "train", "val": "validation", "test": "test"}[word[0]] if word else "all"
+        return {split: partial(_coco_rows, content, path)}
+    names = {str(image.get("split", "all")) for image in content["images"]}
+    names = {"train" if name == "restval" else name for name in names}
+    return {name: partial(_karpathy_rows, content, path, name) for name in sorted(names)}
 
 
 def _load(path: Path, spec: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text("utf-8-sig"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"--data {spec}: {path} cannot be read as JSON: {error}") from None
     coco = isinstance(content, dict) and isinstance(content.get("images"), list)
     sentences = coco and content["images"] and all(isinstance(i, dict) and "sentences" in i for i in content["images"])
