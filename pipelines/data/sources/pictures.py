@@ -1,7 +1,8 @@
 """Captioned pictures from the layouts that the community uses: Flickr8k, COCO, and tables of picture and caption.
 
 An example is one picture with all its captions: ``id`` (the file's name as the data writes it), ``image`` (its
-path), ``captions`` and ``where``. A picture is also the group by which missing splits are cut.
+path), ``captions`` and ``where``. A picture is also the group by which missing splits are cut. ``notes`` of the first
+example names captions that cannot be used, where in all the split they are fewer than half of what a picture has.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 
 from pipelines.data.images_files import inspect, read
 from pipelines.data.sources import files
+from pipelines.data.sources.pictures_lost import Lost
 from pipelines.data.sources.source import Example, OnProblem, Problem, Reader, Source
 
 COLUMNS = {
@@ -27,7 +29,7 @@ LONGEST_CAPTION = 60
 
 
 class Row(NamedTuple):
-    """One line of the data: a picture's name, one or more captions, and the file and line they come from."""
+    """One line of the data: a picture's name, its captions (none: it is listed without), and their file and line."""
 
     name: str
     captions: tuple[str, ...]
@@ -74,7 +76,7 @@ def _with_pictures(spec: str, folder: Path, rows: Mapping[str, Rows], fingerprin
     first = [row for reader in rows.values() for row, _ in zip(reader(lambda _: None), range(50), strict=False)]
     if first and not any(find(row.name) for row in first):
         raise ValueError(f"--data {spec}: names pictures such as {first[0].name}, but none is in {folder} or near it")
-    names = sorted({row.name for reader in rows.values() for row in reader(lambda _: None)})
+    names = sorted({row.name for reader in rows.values() for row in reader(lambda _: None) if row.captions})
     total = hashlib.sha256(fingerprint.encode())
     for name in names:  # captions alone would not tell that a picture was replaced
         path = find(name)
@@ -112,15 +114,27 @@ def _reader(rows: Rows, find: Finder, folder: Path) -> Reader:
 
     def examples(on_problem: OnProblem) -> Iterator[Example]:
         groups: dict[str, Example] = {}
-        for name, captions, where in rows(on_problem):
-            good = [" ".join(caption.split()) for caption in captions if usable(caption, where, on_problem)]
+        lost, used = Lost(), 0
+        for name, captions, where in rows(lost.row):
+            if not captions:
+                on_problem(Problem(where, f"{name} has no caption"))
+                continue
+            good = [" ".join(caption.split()) for caption in captions if usable(caption, where, lost.caption)]
+            used += bool(good)
             if name not in groups:
                 path = find(name)
                 if path is None:
                     on_problem(Problem(where, f"there is no picture {name} in {folder} or near it"))
                 groups[name] = {"id": name, "image": path and str(path), "captions": [], "where": where}
             groups[name]["captions"] += good
-        return (group for group in groups.values() if group["image"] and group["captions"])
+        described = [group for group in groups.values() if group["captions"]]
+        problems, notes = lost.told(len(described), used, sum(len(group["captions"]) for group in described))
+        for problem in problems:
+            on_problem(problem)
+        kept = [group for group in described if group["image"]]
+        if kept and notes:
+            kept[0]["notes"] = notes
+        return iter(kept)
 
     return examples
 
@@ -173,9 +187,7 @@ def _listed(rows: Rows, path: Path, on_problem: OnProblem) -> Iterator[Row]:
         if row.name in found:
             found[row.name].append(row)
     for name, group in found.items():
-        if not group:
-            on_problem(Problem(f"{path}:{wanted[name]}", f"{name} has no caption"))
-        yield from group
+        yield from group or [Row(name, (), f"{path}:{wanted[name]}")]
 
 
 def _json_files(path: Path) -> list[Path]:
@@ -257,7 +269,7 @@ def review(example: Example) -> tuple[str, list[str]]:
     except ValueError as error:
         return str(error), []
     name = example["id"]
-    notes = [f"{name} {note}" for note in finding.notes]
+    notes = [*example.get("notes", ()), *(f"{name} {note}" for note in finding.notes)]
     notes += [f"{name}: {reason}" for reason in junk(example["captions"], str(name))]
     return f"{name} {finding.problem}" if finding.problem else "", notes
 
