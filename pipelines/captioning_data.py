@@ -160,6 +160,8 @@ def encode(
         side, PAD where there is none.
     """
     every = list(examples)
+    for note in (note for example in every for note in example.get("notes", ())):
+        say(f"left out: {note}")
     found, status = preprocessor.see([example["image"] for example in every], keep=labelled)
     texts = [[c for c in e["captions"] if tokenise(c)] if labelled else [] for e in every]
     reasons = [_unusable(e, int(code), group, labelled) for e, code, group in zip(every, status, texts, strict=True)]
