@@ -169,13 +169,15 @@ def encode(
     usable = np.array([not (reason and labelled) for reason in reasons], bool)
     picture = _rows(found, status, usable)
     kept = [_slim(e, reason, keep_raw) for e, reason, ok in zip(every, reasons, usable, strict=True) if ok]
-    x = {"picture": tf.constant(picture), "status": tf.constant(status[usable])}
+    arrays = {"picture": picture, "status": status[usable]}
     if config.mirrored and config.encoder != "conv" and not keep_raw:
-        mirrored, _ = preprocessor.see([e["image"] for e, ok in zip(every, usable, strict=True) if ok], True, True)
-        x["mirrored"] = tf.constant(mirrored)
-    if not labelled:
-        return Encoded(x, {}, np.ones(len(kept), np.int32), kept, dropped)
-    captions = _captions(preprocessor, [group for group, ok in zip(texts, usable, strict=True) if ok])
+        images = [e["image"] for e, ok in zip(every, usable, strict=True) if ok]
+        arrays["mirrored"], _ = preprocessor.see(images, True, True)
+    with tf.device("CPU:0"):  # the memory of a GPU is for batches
+        x = {name: tf.constant(array) for name, array in arrays.items()}
+        if not labelled:
+            return Encoded(x, {}, np.ones(len(kept), np.int32), kept, dropped)
+        captions = _captions(preprocessor, [group for group, ok in zip(texts, usable, strict=True) if ok])
     lengths = captions.row_lengths().numpy().astype(np.int32)
     return Encoded(x, {"captions": captions}, lengths, kept, dropped)
 

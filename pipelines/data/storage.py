@@ -136,9 +136,10 @@ def _rows(values: np.ndarray, counts: np.ndarray) -> Rows:
 
 
 def _tensor(feature: np.ndarray | Rows) -> Any:
-    if isinstance(feature, Rows):
-        return tf.RaggedTensor.from_row_splits(np.array(feature.values), feature.row_splits)
-    return tf.constant(np.array(feature))
+    with tf.device("CPU:0"):  # the memory of a GPU is for batches
+        if isinstance(feature, Rows):
+            return tf.RaggedTensor.from_row_splits(np.array(feature.values), feature.row_splits)
+        return tf.constant(np.array(feature))
 
 
 def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
