@@ -40,8 +40,10 @@ def key(**parts: Any) -> str:
     """Return the name of an entry: SHA-256 of ``parts`` as JSON, of this project's code and of libraries' versions."""
     parts = parts | {"versions": [version(name) for name in LIBRARIES]}
     total = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
-    package = Path(__file__).parent.parent  # captions are encoded as their metrics cut them into words
-    for file in sorted([*package.glob("*.py"), *package.glob("data/**/*.py"), *package.glob("training/*metrics.py")]):
+    package = Path(__file__).parent.parent
+    # The metrics cut captions into words, by which they are encoded; the evaluation decides what is left out.
+    patterns = ("*.py", "data/**/*.py", "training/*metrics.py", "training/evaluation.py")
+    for file in sorted(file for pattern in patterns for file in package.glob(pattern)):
         total.update(file.read_bytes())
     return total.hexdigest()
 
