@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -17,12 +18,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from pipelines.data.inputs import Encoded
 from pipelines.data.storage import load, store
 
 KEPT = "encoded"
 LARGEST = 8 * 2**30
-"""Bytes that the entries may take; those longest unused go first, the newest stays whatever its size."""
+"""Bytes that the entries may take; those longest unused go first, the newest stays whatever its size. The features of
+pictures beside them are dear to compute, and stay."""
 ABANDONED = 24 * 3600
 """Seconds after which an unfinished entry is taken for that of a process that is no more."""
 LIBRARIES = ("tensorflow", "keras", "numpy", "librosa", "soundfile", "soxr", "Pillow")
@@ -63,7 +67,8 @@ def stamp(files: Iterable[Path]) -> str:
 def cached(name: str, parts: Callable[[], Iterable[Encoded]], whole: Callable[[], Encoded]) -> Encoded:
     """Return the entry ``name``, of which only what is needed comes into memory, or make and keep it.
 
-    An entry that is damaged or cannot be written costs time, nothing else.
+    An entry that is damaged costs time, nothing else; one that cannot be written is said on standard error, because it
+    costs memory too.
 
     Args:
         name: what ``key`` returned.
@@ -74,7 +79,7 @@ def cached(name: str, parts: Callable[[], Iterable[Encoded]], whole: Callable[[]
     if home is None:
         return whole()
     entry = home / KEPT / name
-    there = entry.exists()
+    there = os.path.exists(entry)  # that of `Path` raises where a folder above it cannot be looked into
     try:
         found = load(entry)
         os.utime(entry)
@@ -90,7 +95,11 @@ def cached(name: str, parts: Callable[[], Iterable[Encoded]], whole: Callable[[]
         with suppress(OSError):  # another process may be doing the same
             _forget(entry)
         return load(entry)
-    except (OSError, TypeError):  # no room, or an example that is no JSON
+    except (OSError, TypeError) as error:  # no room, or an example that is no JSON
+        reason = getattr(error, "strerror", None) or error
+        hint = "; PIPELINES_CACHE=FOLDER keeps them elsewhere" if isinstance(error, OSError) else ""
+        kept = f"{entry.parent}: encoded examples cannot be kept ({reason}), and are held in memory{hint}"
+        tqdm.write(kept, file=sys.stderr)
         return whole()
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

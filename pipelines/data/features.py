@@ -100,15 +100,18 @@ def load(
         return rows[found == OK], found
     folder = folder_of(network, root, mirrored)
     digests = [_digest(picture) for picture in pictures]
-    known = _index(folder, network)
-    missing = {d: p for d, p in zip(digests, pictures, strict=True) if d and d not in known}
     refused = {"": UNREADABLE}
     try:
+        known = _index(folder, network)
+        missing = {d: p for d, p in zip(digests, pictures, strict=True) if d and d not in known}
         for part, status in _compute_parts(network, missing, folder, mirrored):
             refused |= {digest: code for digest, code in status.items() if code != OK}
             known |= _read_index(part, network)
     except OSError as error:
-        raise RuntimeError(f"{folder}: picture features cannot be kept: {error.strerror or error}") from None
+        raise RuntimeError(
+            f"{folder}: picture features cannot be kept: {error.strerror or error}; PIPELINES_CACHE=FOLDER keeps them "
+            "elsewhere, PIPELINES_CACHE=off computes them anew each time"
+        ) from None
     usable = [digest for digest in digests if digest in known]
     return _gather(known, usable, network), np.array([refused.get(digest, OK) for digest in digests], np.int32)
 

@@ -1,0 +1,68 @@
+"""A cache that cannot be written is said, with what to do about it; the code of what decides is in its names."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipelines.data import cache, features
+from pipelines.data.inputs import Encoded
+
+
+def encoded(values: Any) -> Encoded:
+    return Encoded({"x": tf.constant(values)}, {}, np.ones(2, np.int32), [{"id": "0"}, {"id": "1"}], [])
+
+
+@pytest.fixture(params=["file", "long"])
+def closed(request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, str]:
+    """A folder in which nobody can write, not even an administrator, and why."""
+    (tmp_path / "file").touch()
+    folder, reason = {
+        "file": (tmp_path / "file", "Not a directory"),
+        "long": (tmp_path / ("x" * 300), "File name too long"),
+    }[request.param]
+    monkeypatch.setenv("PIPELINES_CACHE", str(folder))
+    return folder, reason
+
+
+def test_examples_that_cannot_be_kept_are_said_to_be_in_memory(closed: tuple[Path, str], capsys: Any) -> None:
+    folder, reason = closed
+    whole = encoded([1, 2])
+    assert cache.cached("k", lambda: iter([encoded([1, 2])]), lambda: whole) is whole
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"{folder}/encoded: ") and f"({reason})" in said
+    assert "in memory" in said and "PIPELINES_CACHE=FOLDER" in said
+
+
+def test_examples_of_texts_are_said_to_be_in_memory_wherever_the_cache_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("PIPELINES_CACHE", str(tmp_path))
+    cache.cached("k", lambda: iter([encoded(["a", "b"])]), lambda: encoded(["a", "b"]))
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "x/x is not made of numbers" in said and "in memory" in said and "PIPELINES_CACHE" not in said
+
+
+def test_a_cache_that_works_or_is_off_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    for place in (str(tmp_path), "off"):
+        monkeypatch.setenv("PIPELINES_CACHE", place)
+        cache.cached("k", lambda: iter([encoded([1, 2])]), lambda: encoded([1, 2]))
+    assert not capsys.readouterr().err
+
+
+def test_picture_features_that_cannot_be_kept_name_the_variable_that_helps(closed: tuple[Path, str]) -> None:
+    folder, reason = closed
+    network: Any = SimpleNamespace(network="N", size=8, layer="", sha256="0" * 64, record=dict)
+    with pytest.raises(RuntimeError, match=f"cannot be kept: {reason}; PIPELINES_CACHE=FOLDER .* PIPELINES_CACHE=off"):
+        features.load(network, [b"picture"], folder)
+
+
+def test_the_code_that_decides_what_is_left_out_is_in_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, read = cache.key(split="train"), Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda file: read(file) + b"#" * (file.name == "evaluation.py"))
+    assert cache.key(split="train") != before
