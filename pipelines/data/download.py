@@ -1,7 +1,6 @@
 """Fetch archives from public addresses: verified by SHA-256, resumed after a cut, unpacked without trusting names."""
 
 import contextlib
-import hashlib
 import http.client
 import shutil
 import sys
@@ -16,17 +15,19 @@ from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
+from pipelines.data.checksum import sha256
+
 _BLOCK = 1 << 18
 _SECONDS = 30  # without a byte, before a connection counts as cut
 
 
-def fetch(url: str, path: Path, sha256: str, most_bytes: int, attempts: int = 3) -> None:
+def fetch(url: str, path: Path, expected: str, most_bytes: int, attempts: int = 3) -> None:
     """Download ``url`` to ``path``; a file that is there and right is kept, a part that is there is continued.
 
     Args:
         url: http or https.
         path: file to write, through ``NAME.part`` beside it.
-        sha256: hexadecimal sum that the file must have.
+        expected: hexadecimal SHA-256 that the file must have.
         most_bytes: the download stops beyond this size.
         attempts: how often to continue after a cut connection.
 
@@ -36,17 +37,17 @@ def fetch(url: str, path: Path, sha256: str, most_bytes: int, attempts: int = 3)
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise ValueError(f"{url}: expected an http or https address")
-    if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
-        raise ValueError(f"{url}: expected a SHA-256 of 64 hexadecimal digits, came {sha256!r}")
-    if path.is_file() and _sum(path) == sha256:
+    if len(expected) != 64 or set(expected) - set("0123456789abcdef"):
+        raise ValueError(f"{url}: expected a SHA-256 of 64 hexadecimal digits, came {expected!r}")
+    if path.is_file() and sha256(path) == expected:
         return
     part = path.with_name(path.name + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)
     _continue(url, part, most_bytes, attempts)
-    found = _sum(part)
-    if found != sha256:
+    found = sha256(part)
+    if found != expected:
         part.unlink()
-        raise RuntimeError(f"{url}: is not the file that was recorded: expected SHA-256 {sha256}, came {found}")
+        raise RuntimeError(f"{url}: is not the file that was recorded: expected SHA-256 {expected}, came {found}")
     part.replace(path)
 
 
@@ -87,11 +88,6 @@ def _append(url: str, part: Path, most_bytes: int) -> None:
                     raise RuntimeError(f"{url}: has more than the expected {most_bytes} bytes")
             if total is not None and file.tell() < total:
                 raise ConnectionError(f"the connection was cut after {file.tell()} of {total} bytes")
-
-
-def _sum(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def unpack(archives: list[Path], folder: Path, most_bytes: int) -> None:

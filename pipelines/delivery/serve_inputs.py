@@ -2,7 +2,6 @@
 
 import base64
 import io
-import math
 import re
 from typing import Any
 
@@ -10,6 +9,7 @@ import soundfile
 
 from pipelines.data.images_files import inspect
 from pipelines.delivery.serve_limits import Limits
+from pipelines.training.runs import finite
 
 FILES = {"audio": "audio/*", "image": "image/*"}
 """Raw inputs that come as the bytes of a file, with their media type; every other raw input is a text."""
@@ -84,12 +84,4 @@ def public(raw: str, prediction: dict[str, Any]) -> dict[str, Any]:
     """
     if "error" in prediction:
         return {"error": re.sub(r"^input \d+\b", raw, prediction["error"])}
-    return {name: _finite(value) for name, value in prediction.items() if name not in ("id", "input", "references")}
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {name: _finite(one) for name, one in value.items()}
-    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
+    return {name: finite(value) for name, value in prediction.items() if name not in ("id", "input", "references")}

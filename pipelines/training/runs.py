@@ -5,7 +5,6 @@ stands in it as ``pending`` before the rename, so that a kill at any moment leav
 """
 
 import fcntl
-import hashlib
 import json
 import math
 import os
@@ -19,6 +18,7 @@ from typing import Any
 
 from pipelines import TASKS, __version__
 from pipelines import config as configuration
+from pipelines.data.checksum import sha256 as sha256
 
 MANIFEST = "MANIFEST.json"
 CONFIG = "config.json"
@@ -61,7 +61,7 @@ class Run:
 
     def write_json(self, name: str, value: Any) -> None:
         """Write ``value`` as indented UTF-8 JSON, as ``write`` does; a number that is not finite becomes null."""
-        text = json.dumps(_finite(value), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+        text = json.dumps(finite(value), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
         self.write(name, lambda path: path.write_text(text, "utf-8"))
 
     def read_json(self, name: str) -> Any:
@@ -162,18 +162,13 @@ class Run:
             temporary.unlink(missing_ok=True)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Copy JSON types, with None for every number that JSON does not have: NaN and the infinities."""
     if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
+        return {name: finite(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
+        return [finite(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def sha256(file: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    with open(file, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def need_trainable(path: Path) -> None:
