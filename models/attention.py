@@ -58,7 +58,7 @@ class AdditiveAttention(keras.layers.Layer):
         self.supports_masking = True
 
     def build(self, query_shape: Any, keys_shape: Any) -> None:
-        """Create query_kernel [H, A], key_kernel [D, A], bias [A] and score [A] (A: the layer's units)."""
+        """Create query_kernel [H, A], key_kernel [D, A], bias [A] and score [A, 1] (A: the layer's units)."""
         shape = (query_shape[-1], self.units)
         self.query_kernel = self.add_weight(shape=shape, name="query_kernel")
         self.key_kernel = self.add_weight(shape=(keys_shape[-1], self.units), name="key_kernel")
@@ -198,7 +198,7 @@ class Pooling(keras.layers.Layer):
 
         Args:
             sequence: [B, T, H].
-            lengths: int32 [B].
+            lengths: int32 [B]; values above T count as T.
 
         Returns:
             context [B, H] in the input's dtype; weights float32 [B, T].
@@ -212,7 +212,9 @@ class Pooling(keras.layers.Layer):
         elif self.kind == "mean":
             weights = masked_softmax(ops.zeros_like(mask, dtype="float32"), mask)
         else:
-            weights = ops.one_hot(ops.cast(lengths, "int32") - 1, ops.shape(sequence)[1], dtype="float32")
+            steps = ops.shape(sequence)[1]
+            last = ops.minimum(ops.cast(lengths, "int32"), steps) - 1
+            weights = ops.one_hot(last, steps, dtype="float32")
         context = ops.matmul(weights[:, None, :], ops.cast(sequence, "float32"))[:, 0]
         return ops.cast(context, sequence.dtype), weights
 
