@@ -9,9 +9,11 @@ examples is then an array operation. That is what makes a bootstrap over example
 
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -39,13 +41,19 @@ Counts = Counter[tuple[str, ...]]
 
 _QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "..."})
 _CLITICS = r"n't|'(?:s|m|d|re|ve|ll)"
+# Marks, such as the vowel signs of Hindi and Thai, are no \w, but belong to the letter before them. Beyond these two
+# planes there are variation selectors alone. As ranges, because single characters above 2^16 are compared one by one.
+_MARKS = (code for code in range(0x20000) if unicodedata.category(chr(code)).startswith("M"))
+_RUNS = (list(run) for _, run in groupby(enumerate(_MARKS), lambda pair: pair[1] - pair[0]))
+_MARK = "".join(f"{chr(run[0][1])}-{chr(run[-1][1])}" for run in _RUNS)
+_MORE = rf"[\w{_MARK}]"
 _TOKEN = re.compile(
     r"(?:mr|mrs|ms|dr|st|jr|sr|prof|vs|inc|co|no)\.(?!\w)"  # abbreviations keep their full stop
-    r"|(?:[^\W\d_]\.){2,}"  # so do initials: u.s.
+    rf"|(?:[^\W\d_][{_MARK}]*\.){{2,}}"  # so do initials: u.s.
     r"|\d+(?:[.,:/]\d+)*(?!-?\w)"
-    rf"|\w+?(?={_CLITICS}(?!\w))"
+    rf"|\w{_MORE}*?(?={_CLITICS}(?!\w))"
     rf"|{_CLITICS}(?!\w)"
-    r"|\w+(?:[-'.]\w+)*"
+    rf"|\w{_MORE}*(?:[-'.]\w{_MORE}*)*"
     r"|[#$%&@+*=/<>^~|\\]"
 )
 _SPLIT_WORDS = {"cannot": ("can", "not"), "gonna": ("gon", "na"), "gotta": ("got", "ta"), "wanna": ("wan", "na")}
@@ -55,9 +63,10 @@ def tokenise(text: str) -> list[str]:
     """Split a caption as the COCO evaluation does: lower case, Penn Treebank words, punctuation removed.
 
     ``n't`` and ``'s`` are words of their own, hyphenated words are one. Brackets are removed like other punctuation;
-    the original lets them through as ``-lrb-`` when it lower-cases, which is not wanted.
+    the original lets them through as ``-lrb-`` when it lower-cases, which is not wanted. Letters and their marks are
+    brought to the normal form NFC.
     """
-    words = _TOKEN.findall(text.lower().translate(_QUOTES))
+    words = _TOKEN.findall(unicodedata.normalize("NFC", text.lower()).translate(_QUOTES))
     return [part for word in words for part in _SPLIT_WORDS.get(word, (word,))]
 
 
