@@ -53,7 +53,8 @@ THRESHOLD, MARGIN = 80.0, 15.0  # demonstration: least BLEU-4, and least lead ov
 def open_source(spec: str, config: Config) -> Source:
     """Open ``synthetic``, ``tfds:NAME``, or pictures in a known layout; missing splits are cut by picture."""
     if spec == "synthetic":
-        return builtin(synthetic.examples, {"train": 4000, "validation": 300, "test": 600})
+        counts = {"train": 4000, "validation": 300, "test": 600}
+        return builtin(synthetic.sketches, counts, finish=synthetic.finished)
     given = {"image": config.image_column, "caption": config.caption_column}
     chosen = {name: (column,) for name, column in given.items() if column}
     if spec.startswith("tfds:"):

@@ -42,6 +42,11 @@ def refuse(problem: Problem) -> None:
     raise ValueError(f"{problem.where}: {problem.reason}")
 
 
+def as_it_is(example: Example) -> Example:
+    """Return an example that is whole already."""
+    return example
+
+
 @dataclass(frozen=True)
 class Source:
     """Named splits of raw examples.
@@ -54,6 +59,8 @@ class Source:
         files: lists the files that examples name or are, such as recordings, of which ``fingerprint`` does not know the
             content.
         whole: of data without splits, that were cut: the reader of all of it, which answers to the split ``all``.
+        finish: makes an example whole whose reader left out what is dear, such as drawing; it is asked for those alone
+            that are kept.
     """
 
     spec: str
@@ -62,6 +69,7 @@ class Source:
     cuts: Mapping[str, str] = field(default_factory=dict)
     files: Callable[[], Iterable[Path]] = tuple
     whole: Reader | None = None
+    finish: Callable[[Example], Example] = as_it_is
 
     def read(self, split: str, on_problem: OnProblem = refuse) -> Iterator[Example]:
         """Stream the examples of ``split`` in the order of the data.
@@ -71,7 +79,7 @@ class Source:
         """
         found = self.find(split)
         reader = self.whole if self.whole and found == ALL else self.readers[found]
-        return reader(on_problem)
+        return map(self.finish, reader(on_problem))
 
     def find(self, split: str) -> str:
         """Return the name of the split that ``split`` means: itself, a usual synonym, or the only one beginning so.

@@ -7,13 +7,18 @@ import inspect
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 
-from pipelines.data.sources.source import Example, OnProblem, Reader, Source
+from pipelines.data.sources.source import Example, OnProblem, Reader, Source, as_it_is
 
 Generator = Callable[[str, int, int], Iterator[Example]]
 
 
-def builtin(examples: Generator, counts: Mapping[str, int], seed: int = 0) -> Source:
-    """Return the source ``synthetic``: ``examples(split, count, seed)`` for every split in ``counts``."""
+def builtin(
+    examples: Generator, counts: Mapping[str, int], seed: int = 0, finish: Callable[[Example], Example] = as_it_is
+) -> Source:
+    """Return the source ``synthetic``: ``examples(split, count, seed)`` for every split in ``counts``.
+
+    See `Source` for ``finish``.
+    """
 
     def reader(split: str, count: int) -> Reader:
         def read(on_problem: OnProblem) -> Iterator[Example]:
@@ -25,7 +30,8 @@ def builtin(examples: Generator, counts: Mapping[str, int], seed: int = 0) -> So
     module = inspect.getmodule(examples)
     content = (inspect.getsource(module) if module else "") + repr((dict(counts), seed))
     fingerprint = hashlib.sha256(content.encode()).hexdigest()
-    return Source("synthetic", {split: reader(split, count) for split, count in counts.items()}, fingerprint)
+    readers = {split: reader(split, count) for split, count in counts.items()}
+    return Source("synthetic", readers, fingerprint, finish=finish)
 
 
 @functools.lru_cache(maxsize=3)

@@ -5,10 +5,12 @@ small and large. Some scenes are only in one of the splits; where such a scene h
 train. Whoever knows which words a picture calls for, but not in which order, therefore describes the mirror image.
 """
 
+import functools
 import hashlib
 import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -69,6 +71,47 @@ def split_of(scene: Scene) -> str:
     return "test" if share < 0.2 else "validation" if share < 0.4 else "train"
 
 
+@dataclass(frozen=True)
+class Sketch:
+    """An example that is made when it is first looked at, and kept: its name costs nothing, its picture a millisecond.
+
+    Attributes:
+        split: see ``examples``.
+        index: its number in the split.
+        seed: see ``examples``.
+    """
+
+    split: str
+    index: int
+    seed: int
+
+    @functools.cached_property
+    def drawn(self) -> dict[str, Any]:
+        """``image`` and ``captions``, see ``examples``."""
+        random = np.random.default_rng([self.seed, SPLITS.index(self.split), self.index])
+        scene = _scene(random)
+        while split_of(scene) != self.split:
+            scene = _scene(random)
+        return {"image": draw(scene, random), "captions": captions(scene, random)}
+
+
+def sketches(split: str, count: int, seed: int) -> Iterator[dict[str, Any]]:
+    """Name ``count`` scenes of ``split`` without drawing them: ``id``, and a ``sketch`` for ``finished``.
+
+    Raises:
+        ValueError: there is no such split.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"the built-in scenes have no split {split!r}; they have: {', '.join(SPLITS)}")
+    for i in range(count):
+        yield {"id": f"{split}-{i}", "sketch": Sketch(split, i, seed)}
+
+
+def finished(example: dict[str, Any]) -> dict[str, Any]:
+    """Put what is drawn into an example of ``sketches``, in place of its sketch."""
+    return {name: value for name, value in example.items() if name != "sketch"} | example["sketch"].drawn
+
+
 def examples(split: str, count: int, seed: int) -> Iterator[dict[str, Any]]:
     """Draw ``count`` scenes of ``split``.
 
@@ -80,14 +123,7 @@ def examples(split: str, count: int, seed: int) -> Iterator[dict[str, Any]]:
     Raises:
         ValueError: there is no such split.
     """
-    if split not in SPLITS:
-        raise ValueError(f"the built-in scenes have no split {split!r}; they have: {', '.join(SPLITS)}")
-    for i in range(count):
-        random = np.random.default_rng([seed, SPLITS.index(split), i])
-        scene = _scene(random)
-        while split_of(scene) != split:
-            scene = _scene(random)
-        yield {"id": f"{split}-{i}", "image": draw(scene, random), "captions": captions(scene, random)}
+    return map(finished, sketches(split, count, seed))
 
 
 def _scene(random: np.random.Generator) -> Scene:
