@@ -1,29 +1,24 @@
-"""Captioning beyond the contract: encoding, loss, attention penalty, explanation, and a frozen network end to end."""
+"""Captioning beyond the contract: encoding, loss, attention penalty, the words of an answer."""
 
 import dataclasses
-import io
-import json
-import random
+import functools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
 from models.losses import unattended_penalty, word_detection_loss
-from pipelines import Predictor, captioning, config, evaluate, train
-from pipelines.captioning_cases import files
+from pipelines import captioning, config
 from pipelines.captioning_config import Config
-from pipelines.captioning_data import Preprocessor, open_network
+from pipelines.captioning_data import Preprocessor
 from pipelines.captioning_explain import by_word
 from pipelines.data.inputs import batches
+from pipelines.data.sources.source import limited
+from pipelines.data.sources.synthetic import builtin
 from pipelines.data.sources.synthetic import captioning as synthetic
 from pipelines.data.text import EOS, PAD
-from pipelines.delivery.explain import explain as explain_run
-from pipelines.delivery.export import export, run_fresh
-from pipelines.training.loading import load_run
 
 TINY: dict[str, Any] = {
     "picture_size": 32,
@@ -38,7 +33,9 @@ TINY: dict[str, Any] = {
 EXAMPLES = [e | {"where": f"t:{i}"} for i, e in enumerate(synthetic.examples("train", 40, 0))]
 
 
+@functools.cache
 def made(**settings: Any) -> tuple[Config, Preprocessor, Any]:
+    """Settings, preprocessor and an untrained network, which no test changes."""
     chosen = config.resolve(Config, {}, overrides=TINY | settings)
     tf.keras.utils.set_random_seed(1)
     preprocessor = captioning.fit_preprocessor(chosen, EXAMPLES)
@@ -48,6 +45,18 @@ def made(**settings: Any) -> tuple[Config, Preprocessor, Any]:
 def one_batch(encoded: Any, rows: list[int]) -> tuple[dict[str, Any], dict[str, Any]]:
     (batch,) = batches(encoded, [np.array(rows)])
     return batch
+
+
+def test_of_built_in_pictures_only_those_that_are_kept_are_drawn(monkeypatch: Any) -> None:
+    builtin._kept.cache_clear()
+    drawn, honest = [], synthetic.draw
+    monkeypatch.setattr(synthetic, "draw", lambda *given: drawn.append(given) or honest(*given))
+    source = captioning.open_source("synthetic", Config())
+    kept = [list(limited(source, 8).read("validation")) for _ in range(2)]
+    assert len(drawn) == 8 and kept[0] == kept[1]
+    whole = {example["id"]: example for example in synthetic.examples("validation", 300, 0)}
+    assert [whole[e["id"]] | {"where": e["where"]} for e in kept[0]] == kept[0]
+    assert set(kept[0][0]) == {"id", "where", "image", "captions"}
 
 
 def test_encode_keeps_every_caption() -> None:
@@ -206,94 +215,3 @@ def test_validation_tells_problems_from_notes() -> None:
     found = captioning.facets(chosen, example)
     assert found.problem == "" and found.notes == ("train-0: the caption has only one word ('dogs')",)
     assert "is no picture" in captioning.facets(chosen, example | {"image": b"junk"}).problem
-
-
-@pytest.fixture(scope="module")
-def frozen_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A run with an untrained frozen network on a folder of drawn pictures, and that folder."""
-    root = tmp_path_factory.mktemp("frozen")
-    rows = ["image,caption,split"]
-    for split, count in (("train", 24), ("validation", 6), ("test", 6)):
-        for example in synthetic.examples(split, count, 0):
-            (root / f"{example['id']}.png").write_bytes(example["image"])
-            rows += [f"{example['id']}.png,{caption},{split}" for caption in example["captions"][:3]]
-    (root / "captions.csv").write_text("\n".join(rows) + "\n")
-    network = {"encoder": "MobileNet", "encoder_weights": "none", "picture_size": 64, "mirrored": True}
-    return train("captioning", data=str(root), run=root / "run", epochs=1, **TINY | network), root
-
-
-@pytest.fixture(scope="module")
-def predictor(frozen_run: tuple[Path, Path]) -> Predictor:
-    """Answers of the frozen run; loaded once."""
-    return Predictor(frozen_run[0])
-
-
-def test_frozen_network_from_folder_to_answers(
-    frozen_run: tuple[Path, Path], predictor: Predictor, tmp_path: Path
-) -> None:
-    run, root = frozen_run
-    record = json.loads((run / "encoder.json").read_text())
-    assert record["network"] == "MobileNet" and (record["cells"], record["features"]) == (4, 1024)
-    assert evaluate(run, out=tmp_path / "scores")["examples"] == 6
-    answers = predictor([str(root / "test-0.png"), str(root / "gone.png"), b"junk", (root / "test-1.png").read_bytes()])
-    assert [a["status"] for a in answers] == ["ok", "unreadable", "unreadable", "ok"]
-    assert answers[0]["answer"] and answers[1]["answer"] == "" and "gone.png" in answers[1]["error"]
-    json.dumps(answers)
-
-
-@pytest.mark.slow
-def test_frozen_network_exported(frozen_run: tuple[Path, Path], predictor: Predictor, tmp_path: Path) -> None:
-    run, root = frozen_run
-    buffer = io.BytesIO()
-    Image.new("RGB", (300, 200), "red").save(buffer, "JPEG")
-    contents = [(root / "test-0.png").read_bytes(), b"junk", buffer.getvalue(), *files()]
-    found, _ = run_fresh(export(run, tmp_path / "export"), {"image": tf.constant(contents)})
-    expected = predictor(contents)
-    assert [c.decode() for c in found["caption"]] == [p["answer"] for p in expected]
-    np.testing.assert_allclose(found["score"], [p["score"] for p in expected], atol=1e-4)
-    assert found["status"].tolist()[:3] == [0, 1, 0] and found["attention"].shape[2] == 4
-    assert not found["attention"][1].any() and found["attention"][0].sum() > 1
-
-
-def test_explanation(frozen_run: tuple[Path, Path], predictor: Predictor) -> None:
-    run, root = frozen_run
-    explanation = explain_run(run, str(root / "test-0.png"))
-    assert explanation.answer == predictor([str(root / "test-0.png")])[0]["answer"]
-    assert len(explanation.numbers["rows"]) == len(explanation.arrays["attention"]) > 0
-    np.testing.assert_allclose(explanation.arrays["attention"].sum((1, 2)), 1, rtol=1e-4)
-    assert len(explanation.picture.axes) >= 1 + len(explanation.numbers["rows"])
-    with pytest.raises(ValueError, match=r"captions\.csv: is no picture"):
-        explain_run(run, str(root / "captions.csv"))
-
-
-def test_weights_may_lie_elsewhere_by_now(frozen_run: tuple[Path, Path], tmp_path: Path) -> None:
-    run, _ = frozen_run
-    file = tmp_path / "mine.weights.h5"
-    network = load_run(run).preprocessor.network
-    network.model.save_weights(file)
-    assert load_run(run, encoder_weights=str(file)).preprocessor.network.sha256 == network.sha256
-    with pytest.raises(ValueError, match=r"--encoder-weights .*gone\.h5: there is no such file"):
-        evaluate(run, out=tmp_path, encoder_weights=str(tmp_path / "gone.h5"))
-
-
-def test_weights_that_are_gone_are_told_before_the_first_picture(frozen_run: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"--encoder-weights .*gone\.h5: there is no such file"):
-        Predictor(frozen_run[0], encoder_weights=str(tmp_path / "gone.h5"))
-
-
-def test_an_opened_network_leaves_no_trace_in_random_numbers() -> None:
-    settings = TINY | {"encoder": "MobileNet", "encoder_weights": "none", "picture_size": 64}
-    state = random.getstate()
-    open_network(config.resolve(Config, {}, overrides=settings))
-    assert random.getstate() == state
-
-
-def test_other_weights_are_noticed(frozen_run: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    run, _ = frozen_run
-    chosen = config.resolve(Config, {}, overrides=TINY | {"encoder": "MobileNet", "encoder_weights": "none"})
-    chosen = dataclasses.replace(chosen, picture_size=64)
-    preprocessor = captioning.load_preprocessor(chosen, run)
-    assert preprocessor.network.cells == 4 and "warning" not in capsys.readouterr().err
-    record = preprocessor.record | {"weights_sha256": "0" * 64}
-    assert Preprocessor(preprocessor.vocabulary, chosen, record).network.cells == 4
-    assert "trained with other weights of MobileNet (SHA-256 0000000000000000...)" in capsys.readouterr().err
