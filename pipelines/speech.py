@@ -103,7 +103,7 @@ def answer(
     found = int(outputs["count"])
     numbers, first, last, probability = (outputs[k][:found] for k in ("tokens", "first", "last", "probability"))
     symbols = [preprocessor.alphabet.symbols[number] for number in numbers]
-    step = seconds_per_step(config)
+    step = speech_model.seconds_per_step(config)
     prediction = {
         "id": example["id"],
         "input": example["audio"],
@@ -123,12 +123,6 @@ def answer(
     if "error" in example:
         prediction["error"] = example["error"]
     return prediction
-
-
-def seconds_per_step(config: Config) -> float:
-    """Return how far apart the steps of the recurrent stack are."""
-    mel = speech_model.mel_of(config)
-    return mel.hop * int(config.subsampling) / mel.rate
 
 
 def explain(model: keras.Model, preprocessor: Preprocessor, config: Config, audio: Any) -> Explanation:

@@ -221,9 +221,7 @@ def unusable(sound: np.ndarray[Any, Any], config: Config) -> str:
 
 def _impossible(needed: int, samples: int, config: Config) -> str:
     """Say why CTC cannot learn a transcript that needs so many steps from so many samples; empty when it can."""
-    steps = speech_model.mel_of(config).frames(samples)
-    for _ in range({"2": 1, "4": 2, "8": 3}[config.subsampling]):
-        steps = -(-steps // 2)
+    steps = speech_model.steps_of(config, samples)
     if not needed:
         return "the transcript holds no letters"
     too_many = f"the transcript needs {needed} steps, the recording has {steps} (a smaller --subsampling may help)"

@@ -12,7 +12,7 @@ from models.kernels import portable
 from pipelines import speech
 from pipelines.speech_config import Config
 from pipelines.speech_data import Preprocessor, heard
-from pipelines.speech_model import mel_of
+from pipelines.speech_model import mel_of, seconds_per_step
 from pipelines.training.explanation import Explanation
 from pipelines.training.plots import Picture
 
@@ -41,7 +41,7 @@ def explain(model: Any, preprocessor: Preprocessor, config: Config, audio: Any) 
     row = {name: value.numpy()[0] for name, value in found.items()}
     prediction = speech.answer(preprocessor, config, {"id": "0", "audio": ""}, row)
     answer, score, words = (prediction[name] for name in ("answer", "score", "words"))
-    mel, step = mel_of(config), speech.seconds_per_step(config)
+    mel, step = mel_of(config), seconds_per_step(config)
     posteriors = tf.nn.softmax(outputs["logits"][0]).numpy()
     arrays = {"features": features.numpy()[0], "posteriors": posteriors}
     shown = {"answer": answer, "score": score, "seconds_per_step": step, "rows": words}

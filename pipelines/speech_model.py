@@ -25,6 +25,17 @@ def mel_of(config: Config) -> Mel:
     return Mel(**{name: getattr(config, name) for name in names})
 
 
+def steps_of(config: Config, samples: int) -> int:
+    """Count the steps of the recurrent stack in so many samples, at least 1."""
+    return int(-(-mel_of(config).frames(samples) // int(config.subsampling)))
+
+
+def seconds_per_step(config: Config) -> float:
+    """Return how far apart the steps of the recurrent stack are."""
+    mel = mel_of(config)
+    return mel.hop * int(config.subsampling) / mel.rate
+
+
 def augment_of(config: Config) -> Augment:
     """The augmentation's settings."""
     return Augment(
@@ -84,9 +95,9 @@ def build(config: Config, symbols: int, statistics: Statistics | None) -> keras.
 def _recogniser(config: Config, symbols: int) -> keras.Model:
     features = keras.Input([None, config.bands], name="features")
     frames = keras.Input([], dtype="int32", name="frames")
-    stages = {"2": 1, "4": 2, "8": 3}[config.subsampling]
+    count = int(config.subsampling).bit_length() - 1  # each stage halves time
     subsample = ConvolutionalSubsampling(
-        config.units, filters=(config.filters,) * stages, strides=(2,) * stages, name="subsampling"
+        config.units, filters=(config.filters,) * count, strides=(2,) * count, name="subsampling"
     )
     x, steps = subsample(features, frames)
     x = keras.layers.LayerNormalization(name="norm")(x)

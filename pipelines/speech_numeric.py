@@ -12,7 +12,7 @@ from pipelines.data.audio import Mel, log_mel
 from pipelines.delivery.numeric import SCORES, Arrays, Numeric, Port
 from pipelines.speech_config import Config
 from pipelines.speech_data import Preprocessor
-from pipelines.speech_model import mel_of
+from pipelines.speech_model import mel_of, seconds_per_step
 
 SECONDS = (0.02, 0.3, 1.0, 2.7, 6.0)
 
@@ -34,11 +34,7 @@ def numeric(model: keras.Model, preprocessor: Preprocessor, config: Config) -> N
         random=functools.partial(_random, mel),
         files=("alphabet.json",),
         preprocessing={"rate": config.rate},
-        decoding={
-            "alphabet": "alphabet.json",
-            "blank": 0,
-            "seconds_per_step": mel.hop * int(config.subsampling) / mel.rate,
-        },
+        decoding={"alphabet": "alphabet.json", "blank": 0, "seconds_per_step": seconds_per_step(config)},
         sheltered=sheltered,
     )
 

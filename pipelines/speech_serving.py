@@ -11,7 +11,7 @@ import tensorflow as tf
 from pipelines.data.audio_augment import resample
 from pipelines.data.audio_wav import decode_wavs
 from pipelines.speech_config import Config
-from pipelines.speech_model import mel_of
+from pipelines.speech_model import seconds_per_step
 from pipelines.speech_streaming import Streamer, can_stream
 from pipelines.speech_text import Alphabet
 
@@ -40,8 +40,7 @@ class Serving(tf.Module):
         """Take ``decode``, features to symbols as ``speech.decode`` does it."""
         super().__init__()
         self.model, self.alphabet, self.decode = model, alphabet, decode
-        self.rate, mel = config.rate, mel_of(config)
-        self.step = mel.hop * int(config.subsampling) / mel.rate
+        self.rate, self.step = config.rate, seconds_per_step(config)
         self.streamer = Streamer(model, config) if can_stream(config) else None
         self.signature = [
             tf.TensorSpec([None, None], tf.float32, name="waveform"),
