@@ -73,31 +73,6 @@ def _all_blank(logits: Any, lengths: Any) -> Any:
     return ops.sum(ops.where(real, blank, 0.0), axis=1)
 
 
-def greedy_decode(logits: Any, lengths: Any) -> tuple[Any, Any, Any]:
-    """Take the best class of each frame, join repeats, drop blanks (section 3.2 of the paper).
-
-    Args:
-        logits: [B, T, V].
-        lengths: integers [B], real frames of each row.
-
-    Returns:
-        tokens int32 [B, T], 0 after the last symbol; their number int32 [B]; and the log probability of the best
-        alignment, float32 [B].
-    """
-    logits = ops.cast(logits, "float32")
-    time = ops.shape(logits)[1]
-    steps = ops.arange(time, dtype="int32")[None, :]
-    real = steps < ops.cast(lengths, "int32")[:, None]
-    best = ops.where(real, ops.cast(ops.argmax(logits, axis=-1), "int32"), BLANK)
-    before = ops.pad(best[:, :-1], [[0, 0], [1, 0]], constant_values=BLANK)
-    kept = ops.logical_and(best != BLANK, best != before)
-    # Sorting by step, with the dropped frames behind all others, moves the kept ones to the front in order.
-    order = ops.argsort(ops.where(kept, steps, steps + time), axis=1)
-    tokens = ops.take_along_axis(ops.where(kept, best, BLANK), order, axis=1)
-    score = ops.max(logits, axis=-1) - ops.logsumexp(logits, axis=-1)
-    return tokens, ops.sum(ops.cast(kept, "int32"), axis=1), ops.sum(ops.where(real, score, 0.0), axis=1)
-
-
 def beam_decode(logits: Any, lengths: Any, width: int = 16, paths: int = 1) -> tuple[Any, Any, Any]:
     """Search label prefixes, summing over alignments (Hannun et al. 2014 without a language model).
 

@@ -208,15 +208,6 @@ class ConvolutionalSubsampling(keras.layers.Layer):
         ]
         self.project = keras.layers.Dense(units, dtype=self.dtype_policy)
 
-    def output_lengths(self, lengths: Any) -> Any:
-        """Frames left of each recording, ceil(length / stride) stage by stage: int32 [B] -> int32 [B].
-
-        Plain integers work too. CTC needs this to know which transcripts fit.
-        """
-        for stride in self.strides:
-            lengths = (lengths + stride - 1) // stride
-        return lengths
-
     def build(self, frames_shape: Any, lengths_shape: Any) -> None:
         """Create the weights for frames [B, T, F]."""
         bands, channels = frames_shape[-1], 1

@@ -43,17 +43,6 @@ def sequence_loss(targets: Any, logits: Any, label_smoothing: float = 0.0) -> An
     return ops.sum(token_cross_entropy(targets, logits, label_smoothing), axis=1)
 
 
-def token_mean_loss(targets: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
-    """Mean cross-entropy over all real tokens of the batch: [B, U] and [B, U, V] -> float32 scalar, in nats.
-
-    A batch without any real token gives 0. Long and short examples weigh by their tokens; a mean of
-    per-example means would weigh a token in a short sentence more.
-    """
-    total = ops.sum(token_cross_entropy(targets, logits, label_smoothing))
-    count = ops.sum(ops.cast(ops.cast(targets, "int32") != PAD, "float32"))
-    return total / ops.maximum(count, 1.0)
-
-
 def unattended_penalty(attention: Any, targets: Any) -> Any:
     """Mean over the cells of (1 - sum over an answer's tokens of their attention)^2, float32 [B].
 

@@ -69,16 +69,6 @@ class NGram:
             context = self.advance(context, token)
         return total
 
-    def perplexity(self, sentences: Iterable[Sequence[str]]) -> float:
-        """exp of the mean negative log-probability a token, ends of sentences counted. ValueError without sentences."""
-        total, tokens = 0.0, 0
-        for sentence in sentences:
-            total += self.sentence(sentence)
-            tokens += len(sentence) + 1
-        if tokens == 0:
-            raise ValueError("perplexity needs at least one sentence")
-        return math.exp(-total / tokens)
-
 
 def words(line: str) -> list[str]:
     """Tokens of a word model."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.ctc import beam_decode, ctc_loss, frames_needed, greedy_decode
+from models.ctc import beam_decode, ctc_loss, frames_needed
 
 
 def collapse(path):
@@ -167,17 +167,6 @@ def test_graph_equals_eager_with_open_shapes():
         ids, counts = batch_of(labels)
         args = draw(batch, 4, 3), np.full(batch, 4, "int32"), ids, counts
         np.testing.assert_allclose(traced(*args), ctc_loss(*args), rtol=1e-6)
-
-
-def test_greedy_takes_the_best_alignment():
-    logits, lengths = draw(6, 7, 4), np.array([7, 1, 4, 6, 0, 5])
-    tokens, counts, scores = (np.asarray(a) for a in greedy_decode(logits, lengths))
-    for row, length in enumerate(lengths):
-        frames = logits[row, :length]
-        expected = collapse(frames.argmax(-1))
-        assert tuple(tokens[row, : counts[row]]) == expected and not tokens[row, counts[row] :].any()
-        log_p = frames - np.log(np.exp(frames).sum(-1, keepdims=True))
-        assert scores[row] == pytest.approx(log_p.max(-1).sum(), abs=1e-4)
 
 
 def test_wide_beam_finds_the_most_probable_labellings():

@@ -48,7 +48,7 @@ def test_subsampling_is_the_same_for_every_padding(strides, kernel):
         if length == 1:
             layer.stages[0].bias.assign(bias)  # a bias is what makes padding non-zero between the stages
             expected, shorter = layer(frames, np.array([length], "int32"))
-        assert expected.shape[1] == int(shorter[0]) == layer.output_lengths(length)
+        assert expected.shape[1] == int(shorter[0]) == -(-length // (strides[0] * strides[1]))
         for extra in (1, 2, 3, 6):
             padded = np.concatenate([frames, np.full((1, extra, 7), 5.0, "float32")], axis=1)
             got, again = layer(padded, np.array([length], "int32"))
