@@ -15,6 +15,7 @@ Array = np.ndarray[Any, Any]
 Source = str | os.PathLike[str] | bytes
 SILENT = 1e-4
 CLIPPED = 0.999
+MOST_CHANNELS = 8
 
 
 def _opened(source: Source, name: str) -> Any:
@@ -52,31 +53,43 @@ def read(source: Source, rate: int, name: str | None = None) -> Array:
             raise ValueError(f"{name}: cannot be decoded ({error.error_string.rstrip('.')})") from None
     if len(sound) < promised < 2**62:
         raise ValueError(f"{name}: cut short, {len(sound)} of {promised} samples could be decoded")
-    return mono(sound, own_rate, rate, name)
+    return mono(sound.mean(axis=1), own_rate, rate, name)
 
 
 def mono(sound: Array, own_rate: int, rate: int, name: str = "recording") -> Array:
     """Samples [N] or [N, channels] at `own_rate` Hz -> mono float32 [samples] at `rate` Hz.
 
-    Integers are scaled to [-1, 1]. Raises ValueError, beginning with `name`, for an empty recording, for another
-    number of axes, and for samples that are not finite.
+    Integers are scaled to [-1, 1], of 8 bits as WAV has them: 128 is silence. Raises ValueError, beginning with `name`,
+    for an empty recording, for other axes (or these turned), for another dtype than float, int16, int32 or uint8, and
+    for samples that are not finite.
     """
     sound = np.asarray(sound)
-    if sound.ndim not in (1, 2):
+    turned = sound.ndim == 2 and sound.shape[0] <= MOST_CHANNELS and sound.shape[0] < sound.shape[1]
+    if sound.ndim not in (1, 2) or turned:
         raise ValueError(f"{name}: expected samples [N] or [N, channels], got shape {list(sound.shape)}")
     if sound.size == 0:
         raise ValueError(f"{name}: the recording holds no samples")
     if own_rate <= 0:
         raise ValueError(f"{name}: the sampling rate must be positive, got {own_rate} Hz")
-    if np.issubdtype(sound.dtype, np.integer):
-        sound = sound.astype(np.float32) / -float(np.iinfo(sound.dtype).min)
-    sound = sound.astype(np.float32)
+    sound = _scaled(sound, name)
     if not np.isfinite(sound).all():
         first = int(np.argwhere(~np.isfinite(sound))[0][0])
         raise ValueError(f"{name}: sample {first} is not a finite number")
     if sound.ndim == 2:
         sound = sound.mean(axis=1)
     return sound if own_rate == rate else soxr.resample(sound, own_rate, rate).astype(np.float32)
+
+
+def _scaled(sound: Array, name: str) -> Array:
+    """Samples of any shape as float32 in [-1, 1]; ValueError for a dtype that does not say where full scale is."""
+    known = sound.dtype.kind, sound.dtype.itemsize
+    if sound.dtype.kind == "f":
+        return sound.astype(np.float32)
+    if known == ("u", 1):
+        return (sound.astype(np.float32) - 128.0) / 128.0
+    if known in (("i", 2), ("i", 4)):
+        return sound.astype(np.float32) / -float(np.iinfo(sound.dtype).min)
+    raise ValueError(f"{name}: expected samples of float, int16, int32 or uint8, got {sound.dtype}")
 
 
 def faults(sound: Array, rate: int, shortest: float, longest: float) -> list[str]:
