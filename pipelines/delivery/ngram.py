@@ -11,6 +11,7 @@ import argparse
 import gzip
 import math
 import os
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -263,13 +264,14 @@ def _entry(line: str, length: int, place: str) -> tuple[Gram, float, float | Non
 
 
 def _text(path: Path, mode: str) -> IO[str]:
-    return gzip.open(path, mode, encoding="utf-8") if path.suffix == ".gz" else path.open(mode[0], encoding="utf-8")  # type: ignore[return-value]
+    encoding = "utf-8-sig" if mode == "rt" else "utf-8"  # some editors begin a file with a byte order mark
+    return gzip.open(path, mode, encoding=encoding) if path.suffix == ".gz" else path.open(mode[0], encoding=encoding)  # type: ignore[return-value]
 
 
 def _lines(path: Path, kind: str = "an ARPA file") -> Iterator[tuple[int, str]]:
     try:
-        with _text(path, "rt") as file:
+        with _text(path.expanduser(), "rt") as file:
             for number, line in enumerate(file, 1):
                 yield number, line.strip()
-    except (OSError, UnicodeDecodeError, EOFError) as error:
+    except (OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
         raise ValueError(f"{path}: cannot be read as {kind}: {error}") from None
