@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from pipelines.data.audio_augment import resample
+from pipelines.data.audio_files import RATES
 from pipelines.data.audio_wav import decode_wavs
 from pipelines.speech_config import Config
 from pipelines.speech_model import seconds_per_step
@@ -37,7 +38,7 @@ class Serving(tf.Module):
     """The whole way from samples to words as one graph."""
 
     def __init__(self, model: keras.Model, alphabet: Alphabet, config: Config, decode: Callable[..., Any]) -> None:
-        """Take ``decode``, features to symbols as ``speech.decode`` does it."""
+        """Take ``decode``, waveforms to symbols as ``speech.decode`` does it."""
         super().__init__()
         self.model, self.alphabet, self.decode = model, alphabet, decode
         self.rate, self.step = config.rate, seconds_per_step(config)
@@ -51,11 +52,15 @@ class Serving(tf.Module):
     def __call__(self, waveform: Any, samples: Any, rate: Any) -> dict[str, Any]:
         """Transcribe float32 [B, N] in [-1, 1], of which row b has ``samples[b]`` real ones at ``rate[b]`` Hz.
 
+        Of a row whose rate is neither the model's nor within ``RATES`` nothing is heard: its text is empty, score 0.
+
         Returns:
             ``text`` string [B] and its ``score`` [B]; for every word its text ``words`` string [B, W], ``start`` and
             ``end`` in seconds and ``confidence``, float32 [B, W], all padded on the right ("" and 0).
         """
-        samples = tf.clip_by_value(samples, 0, tf.shape(waveform)[1])
+        usual = (rate == self.rate) | ((rate >= RATES[0]) & (rate <= RATES[1]))
+        rate = tf.where(usual, rate, self.rate)
+        samples = tf.where(usual, tf.clip_by_value(samples, 0, tf.shape(waveform)[1]), 0)
         waveform, samples = self._at_own_rate(waveform, samples, rate)
         found = self.decode({"audio": waveform, "samples": samples})
         return {"text": self.alphabet.spell(found["tokens"]), "score": found["score"], **self._words(found)}
@@ -84,16 +89,14 @@ class Serving(tf.Module):
     def _at_own_rate(self, waveform: Any, samples: Any, rate: Any) -> tuple[Any, Any]:
         def resampled() -> tuple[Any, Any]:
             step = tf.cast(rate, tf.float64) / self.rate
-            total = tf.cast(tf.shape(waveform)[1], tf.float64)
-            width = tf.cast(tf.reduce_max(tf.math.ceil(total / step)), tf.int32) + 1
 
-            def one(row: Any) -> tuple[Any, Any]:
+            def one(row: Any) -> Any:
                 sound = waveform[row, : samples[row]]
-                sound = tf.cond(rate[row] == self.rate, lambda: sound, lambda: resample(sound, step[row]))
-                count = tf.shape(sound)[0]
-                return tf.pad(sound, [[0, width - count]]), count
+                return tf.cond(rate[row] == self.rate, lambda: sound, lambda: resample(sound, step[row]))
 
-            return tf.map_fn(one, tf.range(tf.shape(rate)[0]), fn_output_signature=(tf.float32, tf.int32))
+            ragged = tf.RaggedTensorSpec([None], tf.float32, ragged_rank=0)  # padded only once all are known
+            sounds = tf.map_fn(one, tf.range(tf.shape(rate)[0]), fn_output_signature=ragged)
+            return sounds.to_tensor(), tf.cast(sounds.row_lengths(), tf.int32)
 
         return tf.cond(tf.reduce_all(rate == self.rate), lambda: (waveform, samples), resampled)
 

@@ -15,6 +15,8 @@ Array = np.ndarray[Any, Any]
 Source = str | os.PathLike[str] | bytes
 SILENT = 1e-4
 CLIPPED = 0.999
+RATES = (1000, 768000)
+"""Sampling rates in Hz that are brought to another one: of a second that claims 1 Hz it would make hours."""
 MOST_CHANNELS = 8
 
 
@@ -60,8 +62,8 @@ def mono(sound: Array, own_rate: int, rate: int, name: str = "recording") -> Arr
     """Samples [N] or [N, channels] at `own_rate` Hz -> mono float32 [samples] at `rate` Hz.
 
     Integers are scaled to [-1, 1], of 8 bits as WAV has them: 128 is silence. Raises ValueError, beginning with `name`,
-    for an empty recording, for other axes (or these turned), for another dtype than float, int16, int32 or uint8, and
-    for samples that are not finite.
+    for an empty recording, for other axes (or these turned), for another dtype than float, int16, int32 or uint8, for a
+    rate that is neither `rate` nor within `RATES`, and for samples that are not finite.
     """
     sound = np.asarray(sound)
     turned = sound.ndim == 2 and sound.shape[0] <= MOST_CHANNELS and sound.shape[0] < sound.shape[1]
@@ -69,8 +71,8 @@ def mono(sound: Array, own_rate: int, rate: int, name: str = "recording") -> Arr
         raise ValueError(f"{name}: expected samples [N] or [N, channels], got shape {list(sound.shape)}")
     if sound.size == 0:
         raise ValueError(f"{name}: the recording holds no samples")
-    if own_rate <= 0:
-        raise ValueError(f"{name}: the sampling rate must be positive, got {own_rate} Hz")
+    if own_rate != rate and not RATES[0] <= own_rate <= RATES[1]:
+        raise ValueError(f"{name}: expected a sampling rate of {RATES[0]} to {RATES[1]} Hz, got {own_rate} Hz")
     sound = _scaled(sound, name)
     if not np.isfinite(sound).all():
         first = int(np.argwhere(~np.isfinite(sound))[0][0])

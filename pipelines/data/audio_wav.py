@@ -10,11 +10,14 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from pipelines.data.audio_files import RATES
+
 FORMAT, DATA, RIFF, WAVE = (int.from_bytes(name, "little") for name in (b"fmt ", b"data", b"RIFF", b"WAVE"))
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 NO_WAV = "not a WAV file"
 CUT = "a WAV file without sound: its format or its samples are missing"
 ENCODING = "not an encoding that can be read: expected PCM of 8, 16, 24 or 32 bits, or 32-bit float"
+RATE = f"not a sampling rate that can be read: expected {RATES[0]} to {RATES[1]} Hz"
 
 
 class Wav(NamedTuple):
@@ -35,9 +38,10 @@ def decode_wav(contents: Any) -> Wav:
     channels, rate, bits = (_number(data, layout + at, count) for at, count in ((2, 2), (4, 4), (14, 2)))
     known = ((code == PCM) & (bits % 8 == 0) & (bits >= 8) & (bits <= 32)) | ((code == FLOAT) & (bits == 32))
     riff = (length >= 12) & (_number(data, 0, 4) == RIFF) & (_number(data, 8, 4) == WAVE)
-    whole = (layout > 0) & (start > 0) & (channels > 0) & (rate > 0)
-    problem = tf.where(~riff, NO_WAV, tf.where(~whole, CUT, tf.where(~known, ENCODING, "")))
-    fine = riff & whole & known
+    whole = (layout > 0) & (start > 0) & (channels > 0)
+    usual = (rate >= RATES[0]) & (rate <= RATES[1])
+    problem = tf.where(~riff, NO_WAV, tf.where(~whole, CUT, tf.where(~known, ENCODING, tf.where(~usual, RATE, ""))))
+    fine = riff & whole & known & usual
     width, channels = tf.where(fine, bits // 8, 1), tf.where(fine, channels, 1)
     size = tf.where(fine, size // (width * channels) * width * channels, 0)
     samples = _samples(data[start : start + size], width, code == FLOAT)
