@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from pipelines.data.audio import frame_log_mel
 from pipelines.data.audio_files import faults, mono, read
 from pipelines.data.inputs import Encoded
 from pipelines.data.sources.files import Columns
+from pipelines.data.sources.joined import Joined
 from pipelines.data.sources.recordings import open_recordings
 from pipelines.data.sources.source import Example, OnProblem, Reader, Source, with_cuts
 from pipelines.data.sources.synthetic import speech as synthetic
@@ -46,7 +47,12 @@ def open_source(spec: str, config: Config) -> Source:
     given = {"audio": config.audio_column, "text": config.text_column, "speaker": config.speaker_column}
     columns: dict[str, tuple[str, ...]] = {name: (column,) for name, column in given.items() if column}
     source = _named(spec, NAMED | columns) if spec.startswith("tfds:") else open_recordings(spec, columns)
-    return with_cuts(source, _speaker, config.validation_share)
+    cut = with_cuts(source, _speaker, config.validation_share)
+    if cut is source or not isinstance(train := source.readers.get("train"), Joined):
+        return cut
+    # What is cut from the whole of train lies in its parts too: they are no splits any more.
+    readers = {name: reader for name, reader in cut.readers.items() if reader not in train.parts}
+    return dataclasses.replace(cut, readers=readers)
 
 
 def _speaker(example: Example) -> str:
@@ -64,10 +70,10 @@ def _named(spec: str, columns: Columns) -> Source:
     rate = getattr(features[next(name for name in columns["audio"] if name in features)], "sample_rate", None)
     if not rate:
         raise ValueError(f"--data {spec}: does not say at which rate its sound was sampled; use its files")
-    readers = {name: _with_rate(reader, int(rate)) for name, reader in source.readers.items()}
-    parts = [reader for name, reader in readers.items() if name.startswith("train")]
+    readers: dict[str, Reader] = {name: _with_rate(reader, int(rate)) for name, reader in source.readers.items()}
+    parts = tuple(reader for name, reader in readers.items() if name.startswith("train"))
     if "train" not in readers and parts:
-        readers["train"] = lambda on_problem: chain.from_iterable(part(on_problem) for part in parts)
+        readers["train"] = Joined(parts)
     if "dev_clean" in readers:
         readers["validation"] = readers["dev_clean"]
     return dataclasses.replace(source, readers=readers)

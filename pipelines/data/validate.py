@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from pipelines.data.sources.joined import distinct
 from pipelines.data.sources.source import Example, Problem, Source
 
 NAMED = 5
@@ -106,7 +107,7 @@ class Split:
 def validate(
     source: Source, view: View, on_problem: Tell, most_bad: float, on_note: Tell = lambda split, note: None
 ) -> dict[str, Any]:
-    """Read every split of a source, train first.
+    """Read every split of a source, train first; what is read under several names is read once, see `distinct`.
 
     Args:
         source: the opened data.
@@ -123,7 +124,7 @@ def validate(
         ValueError: the data cannot be read at all.
     """
     train = source.find("train") if source.has("train") else ""
-    names = sorted(source.readers, key=lambda name: name != train)
+    names = sorted(distinct(source.readers), key=lambda name: name != train)
     seen = WordTable()
     splits: list[Split] = []
     for name in names:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from pipelines.data.sources.files import Columns, broken, fingerprint, lines, open_tables, table_reader
+from pipelines.data.sources.joined import Joined, distinct
 from pipelines.data.sources.source import Example, OnProblem, Problem, Reader, Source
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -44,7 +45,8 @@ def open_recordings(spec: str, columns: Columns | None = None) -> Source:
 
 
 def _files(readers: Mapping[str, Reader]) -> Iterator[Path]:
-    return (Path(example["audio"]) for read in readers.values() for example in read(lambda problem: None))
+    every = distinct(readers).values()
+    return (Path(example["audio"]) for read in every for example in read(lambda problem: None))
 
 
 def _beside(reader: Reader, folder: Path) -> Reader:
@@ -102,8 +104,9 @@ def _librispeech(spec: str, path: Path) -> Source | None:
             splits[folder.name] = transcripts
     if not splits:
         return None
-    readers = {name: _chapters(transcripts) for name, transcripts in splits.items()}
-    readers["train"] = _chapters([file for name in splits if name.startswith("train") for file in splits[name]])
+    readers: dict[str, Reader] = {name: _chapters(transcripts) for name, transcripts in splits.items()}
+    if parts := tuple(reader for name, reader in readers.items() if name.startswith("train")):
+        readers["train"] = Joined(parts)
     if "dev-clean" in splits:
         readers["validation"] = readers["dev-clean"]
     return Source(spec, readers, fingerprint([file for transcripts in splits.values() for file in transcripts]))
