@@ -20,7 +20,7 @@ from pipelines.data.inputs import Encoded
 from pipelines.data.sources.files import Columns
 from pipelines.data.sources.joined import Joined
 from pipelines.data.sources.recordings import open_recordings
-from pipelines.data.sources.source import Example, OnProblem, Reader, Source, with_cuts
+from pipelines.data.sources.source import ALL, Example, OnProblem, Reader, Source, fraction, with_cuts
 from pipelines.data.sources.synthetic import speech as synthetic
 from pipelines.data.sources.synthetic.builtin import builtin
 from pipelines.data.validate import Facets
@@ -41,18 +41,42 @@ STATISTICS_FROM = 500
 
 
 def open_source(spec: str, config: Config) -> Source:
-    """Open ``synthetic``, ``tfds:NAME``, a manifest, or a known corpus tree; missing splits are cut by speaker."""
+    """Open ``synthetic``, ``tfds:NAME``, a manifest, or a known corpus tree; what is missing is cut by `_with_cuts`."""
     if spec == "synthetic":
         return builtin(synthetic.utterances, {"train": 1200, "validation": 120, "test": 300})
     given = {"audio": config.audio_column, "text": config.text_column, "speaker": config.speaker_column}
     columns: dict[str, tuple[str, ...]] = {name: (column,) for name, column in given.items() if column}
     source = _named(spec, NAMED | columns) if spec.startswith("tfds:") else open_recordings(spec, columns)
-    cut = with_cuts(source, _speaker, config.validation_share)
-    if cut is source or not isinstance(train := source.readers.get("train"), Joined):
-        return cut
-    # What is cut from the whole of train lies in its parts too: they are no splits any more.
-    readers = {name: reader for name, reader in cut.readers.items() if reader not in train.parts}
-    return dataclasses.replace(cut, readers=readers)
+    return _with_cuts(source, config.validation_share)
+
+
+def _with_cuts(source: Source, share: float) -> Source:
+    """Cut missing splits by speaker, or where there are too few of them by recording; the sentences say which.
+
+    What is cut from the whole of train lies in its parts too: they are no splits any more.
+    """
+    cut = with_cuts(source, _speaker, share)
+    if cut is source:
+        return source
+    kind = "its speaker"
+    if not _enough_speakers(source, share):
+        cut = with_cuts(source, lambda example: str(example["id"]), share)
+        kind = "the recording itself, because too few speakers are named to share them out"
+    train = source.readers.get("train")
+    parts = train.parts if isinstance(train, Joined) else ()
+    readers = {name: reader for name, reader in cut.readers.items() if reader not in parts}
+    return dataclasses.replace(cut, readers=readers, cuts={name: f"{note}: {kind}" for name, note in cut.cuts.items()})
+
+
+def _enough_speakers(source: Source, share: float) -> bool:
+    """Read once, and say whether cutting by speaker leaves every part at least a quarter of what it should have."""
+    ends = 2 if ALL in source.readers else 1  # as `with_cuts`: test and validation, or validation alone, before train
+    found, named = [0] * (ends + 1), False
+    for example in source.read(ALL if ends == 2 else "train", lambda problem: None):
+        found[min(int(fraction(_speaker(example)) / share), ends)] += 1
+        named = named or example.get("speaker") not in (None, "")
+    due = [*[share] * ends, 1 - ends * share]
+    return named and all(part >= sum(found) * fair / 4 for part, fair in zip(found, due, strict=True))
 
 
 def _speaker(example: Example) -> str:

@@ -46,7 +46,7 @@ def test_what_is_cut_from_train_is_in_no_other_split(tmp_path):
     assert set(counts) == {"train", "validation", "test-clean"}
     assert counts["train"] + counts["validation"] == counts["test-clean"] == 120 and counts["validation"]
     assert not any(map(any, shared.values()))
-    assert not source.has("train-clean-100"), "half of its recordings would be scored that were learned from"
+    assert not source.has("train-clean-100"), "it would score what is learned from, and learn what is scored"
 
 
 def test_a_tree_without_training_data_has_no_train_split(tmp_path):

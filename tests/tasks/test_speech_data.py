@@ -78,14 +78,6 @@ def test_what_ctc_cannot_spell_is_learnt_by_nobody_and_scored_all_the_same():
     assert len(scored) == 3 and not scored.dropped
 
 
-def test_speaker_0_is_a_speaker(tmp_path):
-    rows = [f'{{"path": "{n}.wav", "text": "yes", "speaker": {n % 2}}}' for n in range(40)]
-    (tmp_path / "all.jsonl").write_text("\n".join(rows))
-    source = open_source(str(tmp_path / "all.jsonl"), dataclasses.replace(CONFIG, validation_share=0.4))
-    for split in ("train", "validation", "test"):
-        assert len(list(source.read(split))) in (0, 20, 40), "a speaker is on one side only"
-
-
 def test_an_export_hears_what_its_run_does():
     sound = np.random.default_rng(0).normal(size=4000)
     (example,) = speech.raw([sound])
