@@ -14,7 +14,8 @@ import tensorflow as tf
 from pipelines.data.text import CONTINUES, EMPTY, RESERVED, SubwordVocabulary
 
 APOSTROPHES = "'’"
-LARGEST = 2000
+LARGEST = 10_000
+"""Different characters: Chinese needs four to eight thousand. More come from a column that is no transcript."""
 
 
 def normalise(text: str, lowercase: bool = True, punctuation: bool = False) -> str:
@@ -65,13 +66,14 @@ class Alphabet(tf.Module):
 
     @classmethod
     def learn(cls, texts: Iterable[str]) -> Alphabet:
-        """Collect the characters of normalised texts. ValueError when there are none, or more than 2000."""
+        """Collect the characters of normalised texts. ValueError when there are none, or more than ``LARGEST``."""
         characters = sorted({character for text in texts for character in text})
         if not characters:
             raise ValueError("the transcripts of the training data hold no letters")
         if len(characters) > LARGEST:
             raise ValueError(
-                f"the transcripts hold {len(characters)} different characters, at most {LARGEST} can be learned"
+                f"the transcripts hold {len(characters)} different characters, at most {LARGEST} are learned; "
+                f"--vocabulary subword --vocabulary-size {2 * len(characters) + 2} takes them all"
             )
         return cls(["", *characters])
 
