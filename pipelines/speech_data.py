@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import heapq
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -140,14 +141,20 @@ class Preprocessor:
 
 
 def fit_preprocessor(config: Config, examples: Iterable[Example]) -> Preprocessor:
-    """Collect the alphabet, and if asked the statistics of the features, from the training examples."""
+    """Collect the alphabet, and if asked the statistics of the features, from the training examples.
+
+    Statistics are those of ``STATISTICS_FROM`` recordings, spread by hash: the first would be those of a few speakers.
+    """
     texts: set[str] = set()
-    sounds: list[np.ndarray[Any, Any]] = []
-    for example in examples:
+    chosen: list[tuple[float, int, Example]] = []
+    most = STATISTICS_FROM if config.normalisation == "statistics" else 0
+    for number, example in enumerate(examples):
         texts.add(transcript(config, str(example["text"])))
-        if config.normalisation == "statistics" and len(sounds) < STATISTICS_FROM:
-            sound, problem = heard(example, config.rate)
-            sounds += [] if problem else [sound]
+        heapq.heappush(chosen, (-fraction(f"statistics {example['id']} {number}"), number, example))
+        if len(chosen) > most:
+            heapq.heappop(chosen)
+    spread = (example for _, _, example in sorted(chosen, key=lambda entry: entry[1]))
+    sounds = [sound for _, sound, problem in _read_ahead(spread, config) if not problem]
     pieces = config.vocabulary == "subword"
     alphabet = Alphabet.learn_pieces(sorted(texts), config.vocabulary_size) if pieces else Alphabet.learn(sorted(texts))
     return Preprocessor(alphabet, _statistics(config, sounds) if sounds else None, config.rate)
