@@ -75,8 +75,8 @@ def settle(loaded: Loaded, source: Source | None) -> Loaded:
 
     Args:
         loaded: a run with its settings.
-        source: the data to be decoded, on whose validation split (else on that of the run's data) the weights are
-            tuned when none is given; None takes ``ALPHA``.
+        source: the data to be decoded, on whose validation split the weights are tuned when none is given, unless
+            it was cut from what is scored: then on that of the run's data. None takes ``ALPHA``.
 
     Raises:
         ValueError: the model's file, or the data that it is to be estimated or tuned on, cannot be used.
@@ -89,7 +89,9 @@ def settle(loaded: Loaded, source: Source | None) -> Loaded:
     if config.lm_weight:
         decoding = Decoding(model, config.lm_weight, config.lm_bonus, width, spelled)
     elif source is not None:
-        encoded = encode_split(loaded, _with(loaded, source, "validation"), "validation")
+        whole = source.whole is not None or not source.has("validation")  # all of it is scored, or nothing to tune on
+        data = _own(loaded, source) if whole else source
+        encoded = encode_split(loaded, data, "validation")
         decoding = tune(loaded, encoded, model, width, spelled)
     else:
         decoding = Decoding(model, ALPHA, config.lm_bonus, width, spelled)
@@ -107,9 +109,17 @@ def settle(loaded: Loaded, source: Source | None) -> Loaded:
     return dataclasses.replace(loaded, config=settings, preprocessor=ready)
 
 
-def _with(loaded: Loaded, source: Source | None, split: str) -> Source:
-    """The data in use where it has the split, else the run's own."""
-    return source if source is not None and source.has(split) else loaded.open_source()
+def _own(loaded: Loaded, source: Source | None) -> Source:
+    """The data that the run was trained on, which is ``source`` where that is the same. ValueError when it is gone."""
+    if source is not None and str(loaded.data["fingerprint"]).startswith(source.fingerprint):
+        return source
+    try:
+        return loaded.open_source(loaded.data["spec"])
+    except ValueError as error:
+        raise ValueError(
+            f"--lm {loaded.config.lm}: needs the data that the run was trained on: {error}; "
+            "an ARPA file with --lm-weight needs none"
+        ) from None
 
 
 def _model(loaded: Loaded, source: Source | None) -> tuple[NGram, bool]:
@@ -117,7 +127,7 @@ def _model(loaded: Loaded, source: Source | None) -> tuple[NGram, bool]:
     config: Config = loaded.config
     if config.lm == "train":
         cut = characters if config.lm_units == "characters" else words
-        spoken = _with(loaded, source, "train").read("train", lambda problem: None)
+        spoken = _own(loaded, source).read("train", lambda problem: None)
         texts = (transcript(config, str(example["text"])) for example in spoken)
         return estimate((cut(text) for text in texts if text), config.lm_order), cut is characters
     model = load(config.lm)
