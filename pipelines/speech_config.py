@@ -60,7 +60,10 @@ class Config(TrainingConfig):
     lm_order: int = Field(3, ge=1, description="longest n-gram of --lm train")
     lm_units: Literal["words", "characters"] = Field("words", description="what --lm train is made of; a file says so")
     lm_weight: float = Field(
-        0.0, ge=0, description="weight of the language model; 0: evaluate tunes it on validation, predict takes 0.5"
+        0.0,
+        ge=0,
+        description="weight of the language model; 0: evaluate tunes it on up to 300 recordings of validation, predict "
+        "takes 0.5",
     )
     lm_bonus: float = Field(1.0, description="added for every word (or character) where --lm-weight is given")
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from pipelines.data.inputs import Encoded, batches, sorted_plan
-from pipelines.data.sources.source import Source
+from pipelines.data.sources.source import Source, limited
 from pipelines.delivery.fusion import Fusion, Hypothesis, SymbolFusion, WordFusion, prefix_beam
 from pipelines.delivery.ngram import BEGIN, END, SPACE, UNKNOWN, NGram, characters, estimate, load, words
 from pipelines.speech_beam import KEPT, align
@@ -31,6 +31,8 @@ ALPHA = 0.5
 WIDTH = 16
 """Prefixes kept where the run itself takes the best path."""
 UNLIKELY = -9.0
+TUNED_ON = 300
+"""Most recordings that the weights are tuned on: each is searched once for every pair of weights, in Python."""
 
 Array = np.ndarray[Any, Any]
 _align = tf.function(align, reduce_retracing=True, autograph=False)
@@ -91,7 +93,8 @@ def settle(loaded: Loaded, source: Source | None) -> Loaded:
     elif source is not None:
         whole = source.whole is not None or not source.has("validation")  # all of it is scored, or nothing to tune on
         data = _own(loaded, source) if whole else source
-        encoded = encode_split(loaded, data, "validation")
+        encoded = encode_split(loaded, limited(data, TUNED_ON), "validation")
+        say(f"language model: tuning on {len(encoded)} recordings (at most {TUNED_ON}) of validation in {data.spec}")
         decoding = tune(loaded, encoded, model, width, spelled)
     else:
         decoding = Decoding(model, ALPHA, config.lm_bonus, width, spelled)

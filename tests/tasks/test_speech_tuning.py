@@ -84,6 +84,15 @@ def test_data_that_the_run_was_trained_on_is_taken_from_where_it_lies_now(loaded
     assert asked["tuned"] == [example["id"] for example in source.read("validation")]
 
 
+def test_weights_are_tuned_on_some_of_a_long_split(loaded, asked, monkeypatch, capsys):
+    monkeypatch.setattr(speech_fusion, "TUNED_ON", 12)
+    every = ids(loaded, "validation")
+    settle(loaded, loaded.open_source())
+    places = [every.index(name) for name in asked["tuned"]]
+    assert len(places) == 12 and places == sorted(places) and 20 < np.mean(places) < len(every) - 20, "spread over it"
+    assert "tuning on 12 recordings (at most 12) of validation in synthetic" in capsys.readouterr().err
+
+
 def test_data_that_is_gone_is_named_with_the_way_out(loaded, table):
     gone = dataclasses.replace(loaded, data={"spec": "gone.csv", "fingerprint": "x"})
     expected = r"^--lm train: needs the data that the run was trained on: --data gone\.csv: .*--lm-weight needs none$"
