@@ -44,7 +44,7 @@ class TrainingConfig:
     epochs: int = Field(10, ge=1, description="passes over the training data")
     batch_size: int = Field(32, ge=1, description="examples a step")
     batch_tokens: int = Field(
-        0, ge=0, description="steps (pieces, frames) a batch with padding, instead of --batch-size; 0 counts examples"
+        0, ge=0, description="steps (pieces) a batch with padding, instead of --batch-size; 0 counts examples"
     )
     sorted_batches: int = Field(
         50, ge=1, description="batches whose examples are sorted by length together, to pad less; 1 mixes all lengths"

@@ -44,7 +44,8 @@ SIGNATURES = {
     "wer": "word error rate of the corpus (jiwer), on transcripts normalised as in training",
     "cer": "character error rate of the corpus (jiwer), spaces counted, on the same transcripts",
 }
-MOST_STEPS = 16000 * 200  # samples decoded together: one recording of half an hour must not make 64 of them
+MOST_STEPS = 16000 * 200
+"""Samples, padded, that are decoded together: one recording of half an hour must not make 64 of them."""
 THRESHOLD, MARGIN = 0.15, 0.3  # demonstration: largest word error rate, and least lead over the baseline
 DEFAULT = from_dict(Config, {}, "defaults")
 

@@ -12,6 +12,12 @@ from pipelines.config import STRICT, Preset, TrainingConfig
 class Config(TrainingConfig):
     """Recordings to text: log-mel -> convolutional subsampling -> recurrent stack -> CTC over characters or pieces."""
 
+    batch_tokens: int = Field(
+        0,
+        ge=0,
+        description="samples (a second has --rate of them) a batch with padding, instead of --batch-size; 0 counts "
+        "recordings",
+    )
     audio_column: str = Field("", description="column with the audio path, where its name is not a usual one")
     text_column: str = Field("", description="column with the transcript, where its name is not a usual one")
     speaker_column: str = Field("", description="column with the speaker, where its name is not a usual one")
