@@ -46,6 +46,8 @@ SIGNATURES = {
 }
 MOST_STEPS = 16000 * 200
 """Samples, padded, that are decoded together: one recording of half an hour must not make 64 of them."""
+PART = 128
+"""Recordings encoded together: 1024 of 30 seconds would be 2 GB."""
 THRESHOLD, MARGIN = 0.15, 0.3  # demonstration: largest word error rate, and least lead over the baseline
 DEFAULT = from_dict(Config, {}, "defaults")
 

@@ -21,6 +21,7 @@ Beside the protocol a task may have:
 - ``tolerance(config)``: how far floats of run and export may differ, where more is rounded than float32 does;
 - ``sentence(config, example)``: the text that ``pipelines lm RUN`` reads in an example;
 - ``MOST_STEPS``: padded steps that are decoded together at most, where one example can be very long;
+- ``PART``: training examples that are encoded together at most, where each is large;
 - a module ``pipelines/NAME_numeric.py``, where its network alone is of use: see ``pipelines.delivery.numeric``.
 """
 

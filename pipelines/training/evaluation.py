@@ -29,7 +29,7 @@ EVALUATION_BATCH = 64
 COMPILED_FROM = 100
 """Batches to decode from which on it pays to compile the recurrent layers for every padded width."""
 PART = 1024
-"""Training examples that are encoded together, which bounds the memory that takes."""
+"""Training examples that are encoded together, which bounds the memory that takes; a task may have its own."""
 
 
 def encode_split(loaded: Loaded, source: Source, split: str, *, training: bool = False) -> Encoded:
@@ -49,6 +49,7 @@ def encode_parts(
     Raises:
         ValueError: more than ``MAX_BAD`` of the examples are unusable, or none is left; names the first ones.
     """
+    size = size and min(size, getattr(loaded.task, "PART", size))
     problems: list[str] = []
     odd: list[str] = []
     count = told = 0
