@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.training.unspaced import HAN, OTHERS
+
 ORDER = 4
 ROUGE_BETA = 1.2
 CIDER_SIGMA = 6.0
@@ -47,6 +49,7 @@ _MARKS = (code for code in range(0x20000) if unicodedata.category(chr(code)).sta
 _RUNS = (list(run) for _, run in groupby(enumerate(_MARKS), lambda pair: pair[1] - pair[0]))
 _MARK = "".join(f"{chr(run[0][1])}-{chr(run[-1][1])}" for run in _RUNS)
 _MORE = rf"[\w{_MARK}]"
+_ALONE = re.compile(rf"([{HAN}{OTHERS}][{_MARK}]*)")
 _TOKEN = re.compile(
     r"(?:mr|mrs|ms|dr|st|jr|sr|prof|vs|inc|co|no)\.(?!\w)"  # abbreviations keep their full stop
     rf"|(?:[^\W\d_][{_MARK}]*\.){{2,}}"  # so do initials: u.s.
@@ -64,9 +67,10 @@ def tokenise(text: str) -> list[str]:
 
     ``n't`` and ``'s`` are words of their own, hyphenated words are one. Brackets are removed like other punctuation;
     the original lets them through as ``-lrb-`` when it lower-cases, which is not wanted. Letters and their marks are
-    brought to the normal form NFC.
+    brought to the normal form NFC. In scripts without spaces (see `unspaced`) every character is a word.
     """
-    words = _TOKEN.findall(unicodedata.normalize("NFC", text.lower()).translate(_QUOTES))
+    text = _ALONE.sub(r" \1 ", unicodedata.normalize("NFC", text.lower()))
+    words = _TOKEN.findall(text.translate(_QUOTES))
     return [part for word in words for part in _SPLIT_WORDS.get(word, (word,))]
 
 

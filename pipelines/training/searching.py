@@ -19,8 +19,8 @@ def found(
 ) -> Hypotheses:
     """Answer with the settings ``beam_width``, ``length_penalty`` and ``sampling_...`` of ``config``.
 
-    All examples draw with the same numbers, so that a drawn answer does not depend on the others in its batch; its score
-    is its log-probability, which is not normalised by the length.
+    All examples draw with the same numbers, so that a drawn answer does not depend on the others in its batch; its
+    score is its log-probability, which is not normalised by the length.
 
     Args:
         step: see `models.search`.

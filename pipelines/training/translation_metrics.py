@@ -5,13 +5,14 @@ resample costs one addition of rows.
 """
 
 import itertools
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
+
+from pipelines.training import unspaced
 
 Scorer = Callable[[np.ndarray], dict[str, float]]
 
@@ -21,11 +22,6 @@ def _signature(metric: Any) -> str:
     return str(metric.get_signature())
 
 
-HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff]")
-"""Letters of Thai, Lao, Burmese, Khmer and Japanese, which write no spaces between words."""
-
-
 def tokeniser(references: Sequence[str]) -> str:
     """Name sacrebleu's way of cutting text into words that fits the references' script.
 
@@ -33,9 +29,8 @@ def tokeniser(references: Sequence[str]) -> str:
     its characters beside words of other scripts (``zh``), and what else is written without spaces into characters
     (``char``).
     """
-    text = "".join(references)
-    han, others = len(HAN.findall(text)), len(UNSPACED.findall(text))
-    if 2 * (han + others) < sum(map(str.isalpha, text)):
+    han, others, letters = unspaced.counted("".join(references))
+    if 2 * (han + others) < letters:
         return "13a"
     return "char" if 20 * others > han else "zh"
 
