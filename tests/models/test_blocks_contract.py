@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import models
-from tests.models.blocks import BLOCKS, REAL, Block, cut, draw
+from tests.models.blocks import BLOCKS, DROPPED, REAL, Block, cut, draw
 from tests.models.references import REFERENCES
 
 every = pytest.mark.parametrize("name", list(BLOCKS))
@@ -108,6 +108,27 @@ def test_every_weight_and_every_feature_gets_a_finite_gradient(name: str) -> Non
     for path, gradient in tape.gradient(loss, sources).items():
         values = np.array(tf.convert_to_tensor(gradient))
         assert np.all(np.isfinite(values)) and np.any(values != 0), path
+
+
+@pytest.mark.parametrize("name", list(DROPPED))
+def test_units_are_dropped_in_training_alone_and_drawn_anew_each_time(name: str, monkeypatch: Any) -> None:
+    block, (layer, outputs) = BLOCKS[name], ready(name)
+    inputs, honest = [draw(axes) for axes in block.inputs], keras.layers.Dropout.call
+    dropped: list[bool] = []
+
+    def watched(self: Any, x: Any, training: bool = False) -> Any:
+        dropped.append(training)
+        return honest(self, x, training=training)
+
+    monkeypatch.setattr(keras.layers.Dropout, "call", watched)
+    one, two, plain = (np.array(answer(block, layer, inputs, training=how)[0]) for how in (True, True, False))
+    assert dropped == [True] * 2 * DROPPED[name] + [False] * DROPPED[name]
+    assert not np.allclose(one, two) and not np.allclose(one, plain)
+    np.testing.assert_array_equal(plain, outputs[0])
+
+
+def test_dropout_is_looked_at_wherever_a_block_has_it() -> None:
+    assert set(DROPPED) == {name for name, block in BLOCKS.items() if block.options.get("dropout")}
 
 
 @every
