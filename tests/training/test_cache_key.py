@@ -1,0 +1,53 @@
+"""What makes a training encode its examples anew, and what lets it take them out of the cache."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines import load_task
+from pipelines.data.sources.source import Source
+from pipelines.sentiment_config import Config
+from pipelines.training.loading import Loaded
+from pipelines.training.runs import Run
+from pipelines.training.train import _cache_key
+
+TASK = load_task("sentiment")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    """Data of one file, beside the preprocessor's files of a run."""
+    for name in (*TASK.Preprocessor.FILES, "data.csv"):
+        (tmp_path / name).write_text(name)
+    return Source("here", {}, "1", files=lambda: [tmp_path / "data.csv"])
+
+
+def key(folder: Path, source: Source, **settings: Any) -> str:
+    return _cache_key(Loaded(TASK, Config(**settings), None, None, Run(folder), {}), source)
+
+
+def test_how_it_is_trained_and_where_the_data_lies_changes_nothing(source: Source, tmp_path: Path) -> None:
+    before = key(tmp_path, source)
+    assert key(tmp_path, source) == before
+    assert key(tmp_path, source, epochs=99, batch_size=7, learning_rate=1.0, seed=3, width_growth=2.0) == before
+    assert key(tmp_path, replace(source, spec="there")) == before
+
+
+@pytest.mark.parametrize("settings", [{"max_tokens": 7}, {"lowercase": False}, {"validation_share": 0.2}])
+def test_a_setting_that_shapes_the_examples_asks_for_others(
+    settings: dict[str, Any], source: Source, tmp_path: Path
+) -> None:
+    assert key(tmp_path, source, **settings) != key(tmp_path, source)
+
+
+def test_other_data_asks_for_others(source: Source, tmp_path: Path) -> None:
+    assert key(tmp_path, replace(source, fingerprint="2")) != key(tmp_path, source)
+
+
+@pytest.mark.parametrize("name", [*TASK.Preprocessor.FILES, "data.csv"])
+def test_a_changed_vocabulary_or_file_of_the_data_asks_for_others(name: str, source: Source, tmp_path: Path) -> None:
+    before = key(tmp_path, source)
+    (tmp_path / name).write_text("another content")
+    assert key(tmp_path, source) != before
