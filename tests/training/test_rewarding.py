@@ -72,6 +72,13 @@ def test_value_and_gradient_are_those_of_the_definition(temperature: float, kept
         np.testing.assert_allclose(tf.convert_to_tensor(one), two, rtol=1e-3, atol=2e-6)
 
 
+def test_every_answer_of_an_example_ends_at_the_limit_of_that_example() -> None:
+    rules = Rules(BOS, EOS, L, min_length=L - 1)  # no answer ends by itself
+    tokens, lengths = drawn(made(), see(False), numbers(3), rules, tf.constant([2, 4, 6]))
+    assert lengths.numpy().tolist() == [2] * K + [4] * K + [6] * K
+    np.testing.assert_array_equal(tokens.numpy() != 0, np.arange(tokens.shape[1]) < lengths.numpy()[:, None])
+
+
 def test_the_colder_the_draw_the_likelier_the_answers() -> None:
     decoder, given = made(), numbers(2)
     state, memory = decoder.start(KEYS, LENGTHS)
