@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from pipelines import load_settings
 from pipelines.sentiment_config import Config
 from pipelines.training import loading
 from pipelines.training.runs import CONFIG, WEIGHTS, Run, create
@@ -42,6 +43,14 @@ def test_a_weight_beyond_float16_is_refused(tmp_path: Path) -> None:
         halve(tmp_path / "a.weights.h5", tmp_path / "b.weights.h5")
 
 
+def slimmed(run: Run, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slim a run that has nothing but settings and weights."""
+    run.write(WEIGHTS, lambda path: model().save_weights(path))
+    task = SimpleNamespace(Preprocessor=SimpleNamespace(FILES=()))
+    monkeypatch.setattr(loading, "load_run", lambda path: SimpleNamespace(run=Run(path), task=task))
+    slim(run.path, out)
+
+
 @pytest.mark.parametrize(
     ("spec", "kept"),
     [
@@ -54,8 +63,25 @@ def test_the_data_keeps_its_name_but_not_its_path(
     spec: str, kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = create(tmp_path / "run", "sentiment", Config(), {"spec": spec, "fingerprint": "x", "limit": 0})
-    run.write(WEIGHTS, lambda path: model().save_weights(path))
-    task = SimpleNamespace(Preprocessor=SimpleNamespace(FILES=()))
-    monkeypatch.setattr(loading, "load_run", lambda path: SimpleNamespace(run=Run(path), task=task))
-    slim(run.path, tmp_path / "slim")
+    slimmed(run, tmp_path / "slim", monkeypatch)
     assert Run(tmp_path / "slim").read_json(CONFIG)["data"]["spec"] == kept
+
+
+@pytest.mark.parametrize(
+    ("task", "setting", "value", "kept"),
+    [
+        ("speech", "lm", "/home/me/words.arpa", ""),
+        ("speech", "lm", "train", "train"),
+        ("speech", "lm", "", ""),
+        ("captioning", "encoder_weights", "/home/me/network.h5", ""),
+        ("captioning", "encoder_weights", "none", "none"),
+    ],
+)
+def test_a_file_of_this_machine_is_left_out_of_the_settings(
+    task: str, setting: str, value: str, kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_settings(task).Config(**{setting: value})
+    run = create(tmp_path / "run", task, config, {"spec": "synthetic", "fingerprint": "x", "limit": 0})
+    slimmed(run, tmp_path / "slim", monkeypatch)
+    before, after = (Run(tmp_path / name).read_json(CONFIG)["config"] for name in ("run", "slim"))
+    assert after == before | {setting: kept}
