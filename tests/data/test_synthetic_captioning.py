@@ -6,9 +6,11 @@ import itertools
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import label
 
 from pipelines.data.sources.synthetic.captioning import (
     COLOURS,
+    KINDS,
     NUMBERS,
     SHAPES,
     SIZE,
@@ -32,8 +34,21 @@ def pixels(data: bytes) -> np.ndarray:
 
 def centre(picture: np.ndarray, colour: str) -> np.ndarray:
     """Mean place (row, column) of the pixels nearest to a colour."""
-    far = np.abs(picture - np.array(COLOURS[colour], np.float32)).sum(-1)
-    return np.argwhere(far < 60).mean(0)
+    return np.argwhere(mask(picture, colour)).mean(0)
+
+
+def mask(picture: np.ndarray, colour: str) -> np.ndarray:
+    """Where the pixels nearest to a colour are."""
+    return np.abs(picture - np.array(COLOURS[colour], np.float32)).sum(-1) < 60
+
+
+def shape_of(there: np.ndarray) -> str:
+    """Tell a shape by how far it reaches for its area (a disc: 1), and by how much of its box it fills."""
+    places = np.argwhere(there)
+    reach = np.linalg.norm(places - places.mean(0), axis=1).max() / np.sqrt(len(places) / np.pi)
+    if reach < 1.4:  # by the definitions 1, 1.25, 1.56 and 1.75
+        return "circle" if reach < 1.13 else "square"
+    return "triangle" if len(places) / np.prod(np.ptp(places, axis=0) + 1) > 0.39 else "star"
 
 
 def parsed(caption: str) -> Scene:
@@ -63,12 +78,34 @@ def test_captions_agree_and_give_the_split_away() -> None:
 
 
 def test_pictures_show_what_captions_say() -> None:
-    for example in examples("train", 200, 1):
+    seen = []
+    for example in examples("train", 300, 1):
         scene, picture = parsed(example["captions"][0]), pixels(example["image"])
         assert picture.shape == (SIZE, SIZE, 3)
-        if scene.kind in ("horizontal", "vertical") and scene.first[0] != scene.second[0]:
+        if scene.kind == "count":
+            assert counted(picture, scene.first)
+        elif scene.first[0] == scene.second[0]:
+            continue
+        elif scene.kind == "size":
+            small, large = (mask(picture, colour).sum() for colour, _ in (scene.first, scene.second))
+            assert 2 * small < large
+        else:
             axis = 1 if scene.kind == "horizontal" else 0
             assert centre(picture, scene.first[0])[axis] < centre(picture, scene.second[0])[axis]
+            for colour, shape in (scene.first, scene.second):
+                assert shape_of(mask(picture, colour)) == shape
+        seen.append(scene.kind)
+    assert min(seen.count(kind) for kind in KINDS) > 40
+
+
+def counted(picture: np.ndarray, first: tuple[str, ...]) -> bool:
+    """Whether there are so many things, so large; small ones never touch."""
+    number, size, colour, shape = first
+    there = mask(picture, colour)
+    each = there.sum() / (NUMBERS.index(number) + 1)
+    apart = size == "large" or label(there, np.ones((3, 3)))[1] == NUMBERS.index(number) + 1
+    alike = number != "one" or size == "small" or shape_of(there) == shape
+    return apart and alike and (20 < each < 90 if size == "small" else 100 < each < 280)
 
 
 @pytest.mark.parametrize("size", ["small", "large"])
