@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import soundfile
+import soxr
 import tensorflow as tf
 
 from models.kernels import portable
@@ -85,6 +86,9 @@ def test_another_rate_is_resampled_row_by_row(made):
     assert served["text"][1] == plain["text"][1]
     down = tf.constant(serving._at_own_rate(mixed, samples, np.array([16000, 8000], np.int32))[0])
     np.testing.assert_allclose(down[1, : len(sounds[1])], sounds[1])
+    expected = soxr.resample(double, 16000, 8000)
+    far = np.array(down[0, : len(expected)]) - expected
+    assert np.linalg.norm(far) < 0.03 * np.linalg.norm(expected), "beyond how the two filters differ"
     alone = serving(down[:1], (samples[:1] + 1) // 2, np.array([8000], np.int32))
     assert alone["text"][0] == served["text"][0]
 
