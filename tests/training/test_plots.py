@@ -81,7 +81,18 @@ def test_saving_replaces_whole_files_or_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["x.jpg"]
 
 
-def test_learning_curves(tmp_path):
-    history = [{"epoch": 1.0, "loss": 0.5, "validation_accuracy": 0.6}]
-    plots.learning_curves(history, "accuracy", tmp_path / "curves.png")
+@pytest.mark.parametrize(("rewarded", "lines"), [([], []), ([0.0, 0.0, 1.0, 1.0], [2.5])])
+def test_learning_curves_are_those_of_the_history(tmp_path, monkeypatch, rewarded, lines):
+    figures, honest = [], plots.canvas
+    monkeypatch.setattr(plots, "canvas", lambda *inches: figures.append(honest(*inches)) or figures[-1])
+    history = [{"epoch": n + 1.0, "loss": 2.0 - n, "validation_bleu": n**2} for n in range(4)]
+    for row, value in zip(history, rewarded, strict=False):
+        row["rewarded"] = value
+    plots.learning_curves(history, "bleu", tmp_path / "curves.png")
     size((tmp_path / "curves.png").read_bytes())
+    for panel, name in zip(figures[0].axes, ("loss", "validation_bleu"), strict=True):
+        curve, *between = panel.lines
+        np.testing.assert_array_equal(curve.get_xydata(), [[row["epoch"], row[name]] for row in history])
+        assert panel.get_title() == name.replace("_", " ") and panel.get_xlabel() == "epoch"
+        assert [line.get_xdata()[0] for line in between] == lines
+        assert (panel.get_legend() is not None) == bool(lines), "a line is told what it means"
