@@ -62,7 +62,10 @@ def test_picture_features_that_cannot_be_kept_name_the_variable_that_helps(close
         features.load(network, [b"picture"], folder)
 
 
-def test_the_code_that_decides_what_is_left_out_is_in_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["evaluation.py", "unspaced.py"])
+def test_the_code_that_decides_what_is_left_out_or_cut_is_in_the_name(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before, read = cache.key(split="train"), Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda file: read(file) + b"#" * (file.name == "evaluation.py"))
+    monkeypatch.setattr(Path, "read_bytes", lambda file: read(file) + b"#" * (file.name == name))
     assert cache.key(split="train") != before
