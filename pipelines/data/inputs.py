@@ -55,7 +55,7 @@ class Encoded:
         x: what the model reads; each value has N rows: a tensor or ragged tensor, or an array or `Rows`, of which only
             the rows of a batch become a tensor.
         y: what the loss compares with, likewise; empty when there are no references.
-        lengths: int32 [N], the size by which examples are bucketed (pieces, frames), each >= 1.
+        lengths: int32 [N], the size by which examples are bucketed (pieces, samples), each >= 1.
         examples: the N raw examples, in the same order.
         dropped: sentences about examples that were left out, each naming file and line.
     """

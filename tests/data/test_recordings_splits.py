@@ -67,3 +67,9 @@ def test_readers_under_several_names_are_known_by_the_last(alias):
     readers["train"] = Joined((one, two))
     assert list(distinct(readers)) == ["validation" if alias else "dev", "train"]
     assert [example["id"] for example in readers["train"](print)] == ["a", "b"]
+
+
+def test_a_file_may_begin_as_a_home_does(tmp_path):
+    (tmp_path / "train.csv").write_text("path,text\n~nobody-of-this-name.wav,one\n")
+    (example,) = open_recordings(str(tmp_path)).read("train")
+    assert example["audio"] == str(tmp_path / "~nobody-of-this-name.wav")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from functools import partial
+from os.path import expanduser  # of Path raises where there is no such user
 from pathlib import Path
 
 from pipelines.data.sources.files import Columns, broken, fingerprint, lines, open_tables, table_reader
@@ -58,7 +59,7 @@ def _beside(reader: Reader, folder: Path) -> Reader:
             if missing or not example["audio"].strip():
                 on_problem(Problem(example["where"], f"has no {missing[0] if missing else 'audio'}"))
                 continue
-            yield {**example, "audio": str(folder / Path(example["audio"].strip()).expanduser())}
+            yield {**example, "audio": str(folder / expanduser(example["audio"].strip()))}
 
     return read
 
