@@ -10,6 +10,7 @@ from PIL import Image
 
 from pipelines.data.sources import files
 from pipelines.data.sources.pictures import usable
+from pipelines.data.sources.pictures_lost import Lost
 from pipelines.data.sources.source import Example, OnProblem, Reader, Source
 from pipelines.data.sources.tfds import open_named
 
@@ -31,11 +32,15 @@ def open_named_pictures(spec: str, columns: files.Columns = COLUMNS) -> Source:
 
 def _packed(reader: Reader) -> Reader:
     def examples(on_problem: OnProblem) -> Iterator[Example]:
+        lost, pictures, captions = Lost(), 0, 0
         for row in reader(on_problem):
             where = row["where"]
-            good = [" ".join(c.split()) for c in _texts(row["caption"]) if usable(c, where, on_problem)]
+            good = [" ".join(c.split()) for c in _texts(row["caption"]) if usable(c, where, lost.caption)]
             if good:
+                pictures, captions = pictures + 1, captions + len(good)
                 yield {"id": row["id"], "where": where, "image": _png(row["image"]), "captions": good}
+        for problem in lost.told(pictures, pictures, captions)[0]:
+            on_problem(problem)
 
     return examples
 
