@@ -41,34 +41,29 @@ def need(name: str) -> Path:
     return ROOT / name
 
 
-@pytest.mark.parametrize(
-    ("name", "answers"),
-    [
-        (
-            "sentiment",
-            {
-                "A wonderful, moving film.": "positive",
-                "Two hours of my life that I will never get back. Awful acting, terrible script.": "negative",
-                "I expected to hate it, but it turned out to be one of the best films of the year.": "positive",
-            },
-        ),
-        (
-            "translation",
-            {
-                "Two men are sitting on a bench.": "Zwei Männer sitzen auf einer Bank.",
-                "Three women are walking down the street.": "Drei Frauen gehen die Straße entlang.",
-            },
-        ),
-    ],
-)
-def test_texts_are_answered_as_they_were_when_the_run_was_added(name: str, answers: dict[str, str]) -> None:
-    """Texts whose next best answers are far behind, so that no rounding changes the order."""
-    found = Predictor(need(name))(list(answers))
-    assert {one["input"]: one["answer"] for one in found} == answers
+KNOWN = {
+    "sentiment": {
+        "A wonderful, moving film.": ("positive", 0.938),
+        "Two hours of my life that I will never get back. Awful acting, terrible script.": ("negative", 0.984),
+        "I expected to hate it, but it turned out to be one of the best films of the year.": ("positive", 0.732),
+    },
+    "translation": {
+        "Two men are sitting on a bench.": ("Zwei Männer sitzen auf einer Bank.", -0.254),
+        "Three women are walking down the street.": ("Drei Frauen gehen die Straße entlang.", -0.400),
+    },
+}
+"""Answers and scores on the day they were written down; no others come near, so that no rounding changes them."""
+
+
+@pytest.mark.parametrize("name", list(KNOWN))
+def test_texts_are_answered_as_they_always_were(name: str) -> None:
+    found = Predictor(need(name))(list(KNOWN[name]))
+    for one, (answer, score) in zip(found, KNOWN[name].values(), strict=True):
+        assert (one["answer"], one["score"]) == (answer, pytest.approx(score, abs=0.002))
 
 
 def test_digits_of_a_built_in_voice_are_heard() -> None:
     *_, spoken = utterances("test", 9)
     assert spoken["text"] == "six three eight six one"
-    (answer,) = Predictor(need("speech"))([np.asarray(spoken["audio"])])
-    assert answer["answer"] == spoken["text"]
+    (found,) = Predictor(need("speech"))([np.asarray(spoken["audio"])])
+    assert (found["answer"], found["score"]) == (spoken["text"], pytest.approx(0.912, abs=0.002))
