@@ -103,7 +103,7 @@ def test_captions_are_worth_the_mean_of_bleu_and_of_what_is_rare_in_training(in_
     rows = Rows(values, splits) if in_files else tf.RaggedTensor.from_row_splits(values, splits)
     by_picture = [[[A, DOG, EOS], [A, DOG, EOS]], [[A, DOG, 0], [0, 0, 0]], [[A, RED, DOG], [RED, DOG, 0]]]
     frequencies = document_frequencies(np.array(by_picture, np.int32))
-    answers, references = np.array([[[A, DOG], [RED, DOG]]]), np.array([[[A, RED, DOG]]])
+    answers, references = np.array([[[A, DOG], [DOG, RED]]]), np.array([[[A, DOG, RED]]])
     bleu, cider = sentence_bleu(answers, references), cider_d(answers, references, frequencies)
     found = captioning.reward(Encoded({}, {"captions": rows}, np.ones(3), [], []))(answers, references)
     np.testing.assert_allclose(found, np.array(bleu) / 2 + 5 * np.array(cider), rtol=1e-6)
