@@ -148,7 +148,7 @@ def test_the_loop_ends_when_all_are_done(search, steps):
         return tf.one_hot(tokens * 0 + END, V) * 50, state
 
     search(counted, initial(), Rules(START, END, 50))
-    assert len(calls) == steps, "of a beam all others end in the second step"
+    assert len(calls) == steps  # all but the best of a beam end in the second
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
