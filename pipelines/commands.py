@@ -81,6 +81,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
     if a.against:
         _need_run(a.against)
     _need_data(a.data)
+    if a.out and Path(a.out).expanduser().is_file():
+        raise ValueError(f"--out {a.out}: is a file, expected a folder")
     import_tensorflow()
     from pipelines.training import evaluation  # noqa: PLC0415
 

@@ -52,7 +52,7 @@ def take_weights(model: Any, other: Loaded, config: Any, preprocessor: Any) -> l
     new_head = getattr(preprocessor, "labels", None) != getattr(other.preprocessor, "labels", None)
     head = getattr(other.task, "HEAD", ()) if new_head else ()
     left, wrong = [], []
-    for mine, theirs in zip(here, there, strict=False):
+    for mine, theirs in zip(here, there, strict=True) if len(here) == len(there) else ():
         if set(mine.path.split("/")) & set(head):
             left.append(mine.path)
         elif tuple(mine.shape) != tuple(theirs.shape):
