@@ -17,15 +17,3 @@ def mask_from_lengths(lengths: Any, time: Any) -> Any:
     """
     lengths = ops.cast(lengths, "int32")
     return ops.arange(time, dtype="int32")[None, :] < lengths[:, None]
-
-
-def ensure_min_length(lengths: Any) -> Any:
-    """Raise every length to at least one step, for data that can hold empty rows.
-
-    Args:
-        lengths: integers [B].
-
-    Returns:
-        int32 [B], ``max(lengths, 1)``: cuDNN and CTC refuse rows of length zero.
-    """
-    return ops.maximum(ops.cast(lengths, "int32"), 1)

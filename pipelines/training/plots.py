@@ -142,21 +142,6 @@ def alignment(columns: Sequence[str], rows: Sequence[str], weights: np.ndarray, 
     return figure
 
 
-def spectrogram(
-    frames: np.ndarray, seconds: float, marks: Sequence[tuple[float, str]] = (), title: str = ""
-) -> Picture:
-    """Draw log-mel energies float [frames, bands] over time in seconds, with symbols at ``(second, symbol)``."""
-    figure = canvas(max(6.0, min(18.0, 2.5 * seconds)), 3.4)
-    panel: Any = figure.subplots()
-    panel.imshow(frames.T, aspect="auto", origin="lower", cmap="magma", extent=(0, seconds, 0, frames.shape[1]))
-    for second, symbol in marks:
-        panel.axvline(second, color="white", linewidth=0.4)
-        panel.text(second, frames.shape[1], symbol, va="bottom", ha="center", fontsize=8, parse_math=False)
-    panel.set(xlabel="seconds", ylabel="mel band")
-    panel.set_title(title, fontsize=10, pad=16, parse_math=False)
-    return figure
-
-
 def picture_attention(picture: np.ndarray, words: Sequence[str], weights: np.ndarray, columns: int = 5) -> Picture:
     """Draw a picture once for each word, with the word's attention over it.
 

@@ -54,14 +54,6 @@ def test_alignment_has_rows_for_what_was_produced():
     assert size(plots.png(figure))
 
 
-def test_spectrogram_runs_upwards_in_frequency_and_in_seconds():
-    figure = plots.spectrogram(RNG.normal(size=(100, 40)), 1.5, [(0.2, "a"), (0.9, "$")], "x")
-    (panel,) = figure.axes
-    assert panel.get_xlim() == (0, 1.5) and panel.get_ylim() == (0, 40)
-    assert {"a", "$"} <= {text.get_text() for text in panel.texts}
-    assert size(plots.png(figure))
-
-
 def test_picture_attention_draws_each_word_over_the_picture():
     words = ["a", "red", "ball", "on", "a", "$"]
     figure = plots.picture_attention(RNG.random((32, 48, 3)), words, RNG.random((6, 7, 7)))
