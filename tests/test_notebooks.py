@@ -13,8 +13,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from models.kernels import portable
-from pipelines import TASKS
+from pipelines import TASKS, load_task
 from pipelines.training import evaluation
+from tests.conftest import beginning
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -98,6 +99,8 @@ def test_a_notebook_runs_in_a_reduced_form(
     if path.stem != "05_your_own_data":  # training resumes a run that has ended: the one that other tests use
         shutil.copytree(small_run(task), as_in_jupyter / "runs" / task)
         reduced |= {"SETTINGS": {"preset": "tiny", "limit": 32}}
+    module = load_task(task)
+    monkeypatch.setattr(module, "open_source", few_examples(module.open_source))
     monkeypatch.setattr(evaluation, "bootstrap", few_resamples(evaluation.bootstrap))
     code = [cell for cell in cells(path) if cell["cell_type"] == "code"]
     names: dict[str, Any] = {"__name__": "__main__"}
@@ -112,6 +115,13 @@ def test_a_notebook_runs_in_a_reduced_form(
             if "picture" in "".join(cell["metadata"].get("tags", ())):
                 assert isinstance(shown, Figure) and shown.axes
     assert capsys.readouterr().out
+
+
+def few_examples(open_source: Any) -> Any:
+    """Of built-in data the beginning is read, under the name of the whole, so that a run of it is resumed."""
+    return lambda spec, config: (
+        beginning(open_source(spec, config), 64) if spec == "synthetic" else open_source(spec, config)
+    )
 
 
 def few_resamples(bootstrap: Any) -> Any:

@@ -1,41 +1,36 @@
 """A user's own files named models or pipelines must not be taken for ours."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parent.parent
-CODE = "from pipelines import load_settings; import models; print(load_settings('sentiment').Config, models.__file__)"
+CODE = "from pipelines.__main__ import main; import models; print(models.__file__)"
 
 
-def start(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+def start(folder: Path, *command: str, known: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command in ``folder``; Python looks there first, and then where ``known`` says."""
+    environment = os.environ | {"PYTHONPATH": known}
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment, check=False)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    path = tmp_path / "models" / "__init__.py"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("raise SystemExit('the wrong models')\n")
-    return tmp_path
+def disturb(folder: Path, *names: str) -> None:
+    """Put packages of these names into ``folder`` that must not be imported."""
+    for name in names:
+        (folder / name).mkdir()
+        (folder / name / "__init__.py").write_text("raise SystemExit('the wrong package')\n")
 
 
-def test_a_file_or_folder_named_models_harms_nothing(folder: Path) -> None:
-    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from pipelines.__main__ import main\n"
-    module = start(folder, sys.executable, "-c", f"import sys; sys.path.append({str(ROOT)!r})\n" + program + CODE)
-    assert module.returncode == 0 and str(ROOT) in module.stdout, module.stderr
+def test_a_folder_named_models_harms_nothing(tmp_path: Path) -> None:
+    disturb(tmp_path, "models")
+    done = start(tmp_path, sys.executable, "-c", CODE, known=str(ROOT))
+    assert done.returncode == 0 and done.stdout.startswith(str(ROOT)), done.stderr
 
 
-@pytest.mark.parametrize("name", ["pipelines", "models"])
-def test_the_installed_command_starts_beside_folders_of_our_names(tmp_path: Path, name: str) -> None:
-    command = Path(sys.executable).parent / "pipelines"
-    if not command.exists():
-        pytest.skip("the project is not installed in this environment")
-    (tmp_path / name).mkdir()
-    (tmp_path / name / "__init__.py").write_text("raise SystemExit('the wrong package')\n")
-    done = start(tmp_path, str(command), "tasks")
+def test_the_installed_command_starts_beside_folders_of_our_names(tmp_path: Path) -> None:
+    disturb(tmp_path, "models", "pipelines")
+    done = start(tmp_path, str(Path(sys.executable).with_name("pipelines")), "tasks")
     assert done.returncode == 0 and done.stdout.startswith("sentiment"), done.stderr
 
 

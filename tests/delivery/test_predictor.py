@@ -11,14 +11,13 @@ import pytest
 from pipelines import Predictor
 from pipelines.data.inputs import batches
 from pipelines.training.evaluation import COMPILED_FROM, EVALUATION_BATCH, Decoder
-from pipelines.training.loading import load_run
 
 TEXTS = ["A wonderful film.", "", "Not good at all, ÇOK kötü.", "tab\tand\nline", "word " * 2000]
 
 
-@pytest.fixture(scope="module")
-def predictor(small_run: Any) -> Predictor:
-    return Predictor(small_run("sentiment"))
+@pytest.fixture
+def predictor(small_predictor: Any) -> Predictor:
+    return small_predictor("sentiment")
 
 
 def test_every_kind_of_collection_gives_the_same_answers(predictor: Predictor) -> None:
@@ -40,8 +39,9 @@ def test_bytes_are_read_and_what_is_missing_is_refused(predictor: Predictor) -> 
             predictor(pd.Series(["good film", missing], dtype=object))
 
 
-def test_batches_of_every_size_and_length_are_traced_once(small_run: Any) -> None:
-    loaded = load_run(small_run("sentiment"))
+def test_batches_of_every_size_and_length_are_traced_once(predictor: Predictor) -> None:
+    loaded = predictor.loaded
+    assert loaded
     examples = loaded.task.raw(["good"] * (EVALUATION_BATCH + 3) + ["a film of many more words than one"] * 9)
     decoder = Decoder(loaded)
     assert len(decoder(loaded.task.encode(loaded.preprocessor, loaded.config, examples, labelled=False))) == 76
@@ -49,8 +49,9 @@ def test_batches_of_every_size_and_length_are_traced_once(small_run: Any) -> Non
 
 
 @pytest.mark.parametrize("passes", [1, COMPILED_FROM])
-def test_recurrent_layers_are_compiled_where_many_batches_are_decoded(small_run: Any, passes: int) -> None:
-    loaded = load_run(small_run("sentiment"))
+def test_recurrent_layers_are_compiled_where_many_batches_are_decoded(predictor: Predictor, passes: int) -> None:
+    loaded = predictor.loaded
+    assert loaded
     encoded = loaded.task.encode(loaded.preprocessor, loaded.config, loaded.task.raw(TEXTS), labelled=False)
     decoder = Decoder(loaded, passes)
     found = decoder(encoded)

@@ -7,13 +7,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from pipelines import Predictor
 from pipelines.data.text import RESERVED, SubwordVocabulary
 from pipelines.delivery import explain as delivery
 from pipelines.sentiment import Config, Preprocessor, build, decode
 from pipelines.sentiment_explain import explain, gate_map
 from pipelines.training.attribution import Attribution
-from pipelines.training.loading import load_run
 
 TEXTS = [
     "Although the plot was dull, the ending was wonderful.",
@@ -23,11 +21,16 @@ TEXTS = [
 ]
 
 
+@pytest.fixture
+def predictor(small_predictor):
+    return small_predictor("sentiment")
+
+
 @pytest.mark.parametrize("text", TEXTS)
-def test_attributions_add_up_and_the_answer_is_the_prediction(small_run, text):
-    loaded = load_run(small_run("sentiment"))
+def test_attributions_add_up_and_the_answer_is_the_prediction(predictor, text):
+    loaded = predictor.loaded
     explanation = explain(loaded.model, loaded.preprocessor, loaded.config, text)
-    prediction = Predictor(small_run("sentiment"))(text)[0]
+    (prediction,) = predictor(text)
     assert explanation.answer == prediction["answer"]
     assert explanation.score == pytest.approx(prediction["score"], abs=2e-5)
     numbers = explanation.numbers
@@ -72,10 +75,10 @@ def test_the_command_writes_picture_and_numbers(small_run, tmp_path, capsys, mon
     assert [row["piece"] for row in numbers["rows"]] == [line.split("\t")[0] for line in lines[1:]]
 
 
-def test_refusals(small_run, tmp_path, monkeypatch):
+def test_refusals(predictor, small_run, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="there is no folder"):
         delivery.run(small_run("sentiment"), "x", tmp_path / "no" / "x.png")
-    loaded = load_run(small_run("sentiment"))
+    loaded = predictor.loaded
     missed = Attribution(np.array([1.0]), 0.0, 2.0, 32)
     monkeypatch.setattr("pipelines.sentiment_explain.integrated_gradients", lambda *_, **__: missed)
     with pytest.raises(RuntimeError, match=r"miss 50\.0% of the change"):

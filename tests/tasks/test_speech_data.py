@@ -13,7 +13,6 @@ from pipelines.speech_config import Config
 from pipelines.speech_data import encode, facets, fit_preprocessor, load_preprocessor, open_source
 from pipelines.speech_explain import explain
 from pipelines.speech_model import Frontend, mel_of
-from pipelines.training.loading import load_run
 from pipelines.training.plots import png
 
 CONFIG = from_dict(Config, {"bands": 20, "shortest": 0.15, "longest": 4.0}, "test")
@@ -105,8 +104,8 @@ def test_statistics_are_those_of_the_training_features(tmp_path):
     np.testing.assert_allclose(joined.std(0), 1, atol=1e-3)
 
 
-def test_an_explanation_is_the_answer_with_its_reasons(small_run):
-    loaded = load_run(small_run("speech"))
+def test_an_explanation_is_the_answer_with_its_reasons(small_predictor):
+    loaded = small_predictor("speech").loaded
     sound = next(examples("test", 1))["audio"]
     explanation = explain(loaded.model, loaded.preprocessor, loaded.config, sound)
     assert explanation.answer == " ".join(row["word"] for row in explanation.numbers["rows"])

@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,7 +14,9 @@ from pipelines.speech_text import Alphabet
 ALPHABET = Alphabet(["", " ", "a", "b", "c"])
 
 
+@functools.cache
 def network(**changes):
+    """A model of fixed weights, which every test finds as they were made."""
     small = {"rate": 8000, "bands": 20, "filters": 3, "units": 8, "layers": 2, "seed": 4}
     config = from_dict(Config, streaming() | small | changes, "test")
     random = np.random.default_rng(1)
@@ -65,7 +69,7 @@ def test_every_length_ends_as_the_whole_does(samples):
 
 
 def test_the_stream_writes_what_the_whole_recording_says():
-    model, config = network()
+    model, config = network.__wrapped__()  # one of its own, whose weights are changed
     head = model.get_layer("recogniser").get_layer("logits")
     random = np.random.default_rng(2)
     tones = np.repeat(random.uniform(0.02, 0.9, 30), 300).cumsum()  # another pitch every 37 ms

@@ -1,6 +1,7 @@
 """What is special about translation: both languages, the length rules of the search, alignment, bad sentences."""
 
 import dataclasses
+import functools
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from pipelines import Predictor, load_task, train
+from pipelines import load_task, train
 from pipelines.data.inputs import batches
 from pipelines.data.text import BOS, EMPTY, EOS, RESERVED, SubwordVocabulary
 from pipelines.delivery import explain as explanation
@@ -181,17 +182,29 @@ def test_named_pairs_open_offline_in_either_direction(name, source, target, spli
     assert set(there.cuts) == ({"validation"} if splits == ("train",) else set())
 
 
-def test_explain_gives_the_alignment(small_run):
-    found = explanation.explain(small_run("translation"), "The old dog has seen 37 quiet queens.")
-    (prediction,) = Predictor(small_run("translation"))("The old dog has seen 37 quiet queens.")
+@pytest.fixture
+def predictor(small_predictor):
+    return small_predictor("translation")
+
+
+def explained(predictor, sentence):
+    """What `pipelines explain` finds of a run that is loaded already."""
+    loaded = predictor.loaded
+    return loaded.task.explain(loaded.model, loaded.preprocessor, loaded.config, sentence)
+
+
+def test_explain_gives_the_alignment(predictor):
+    found = explained(predictor, "The old dog has seen 37 quiet queens.")
+    (prediction,) = predictor("The old dog has seen 37 quiet queens.")
     assert found.answer == prediction["answer"]
     weights = found.arrays["attention"]
     assert weights.shape == (len(found.numbers["target_pieces"]), len(found.numbers["source_pieces"]))
     np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-5)
-    assert explanation.explain(small_run("translation"), "").answer == ""
+    assert explained(predictor, "").answer == ""
 
 
-def test_explain_says_that_a_sentence_was_cut(small_run, tmp_path, capsys):
+def test_explain_says_that_a_sentence_was_cut(small_run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(explanation, "load_run", functools.cache(load_run))
     for sentence, said in (("A dog. " * 70, True), ("A dog.", False)):
         assert explanation.run(small_run("translation"), sentence, tmp_path / "why.png", as_json=True) == 0
         out, err = capsys.readouterr()
@@ -199,9 +212,9 @@ def test_explain_says_that_a_sentence_was_cut(small_run, tmp_path, capsys):
         assert ("longer than the model reads; only its beginning was answered" in err) == said
 
 
-def test_bad_sentences_are_answered_in_order(small_run):
+def test_bad_sentences_are_answered_in_order(predictor):
     lines = ["", "🦊🦊", "A dog. " * 700, "собака dog 犬", "\x00\x07", "The dog sees the cat."]
-    predictions = Predictor(small_run("translation"))(lines)
+    predictions = predictor(lines)
     assert [p["input"] for p in predictions] == lines
     assert [p["cut"] for p in predictions] == [False, False, True, False, False, False]
     assert predictions[0]["answer"] == predictions[4]["answer"] == ""

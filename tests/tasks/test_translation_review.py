@@ -10,7 +10,7 @@ from pipelines.data.sources.source import Source
 from pipelines.data.sources.synthetic.translation import examples
 from pipelines.delivery import validation
 from pipelines.training.evaluation import encode_split
-from pipelines.training.loading import Loaded, load_run
+from pipelines.training.loading import Loaded
 from pipelines.translation_data import refused
 from pipelines.translation_review import Languages
 
@@ -51,9 +51,9 @@ def odd(small_run, monkeypatch):
     return small_run("translation"), source
 
 
-def test_training_leaves_them_out_and_a_score_is_that_of_all(odd, capsys):
-    run, source = odd
-    loaded = load_run(run)
+def test_training_leaves_them_out_and_a_score_is_that_of_all(odd, small_predictor, capsys):
+    _, source = odd
+    loaded = small_predictor("translation").loaded
     training = encode_split(loaded, source, "train", training=True)
     assert [line.split(": ")[0] for line in training.dropped] == [f"x:{i}" for i in range(100, 104)]
     assert len(training) == 100 and set(training.examples[0]) == {"id", "where", "cut"}
