@@ -81,7 +81,7 @@ def test_the_path_of_recurrent_layers_is_told_and_wrong_arithmetic_found(monkeyp
     assert {name: f.state for name, f in findings.items()} == {
         "lstm layer": "ok",
         "gru layer": "ok",
-        "rnn layer": "broken",
+        "simple layer": "broken",
     }
     path = "portable: there is a GPU" if tf.config.list_physical_devices("GPU") else "fast;"
     assert all(f.detail.startswith(path) for f in findings.values())
