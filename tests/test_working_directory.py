@@ -1,4 +1,4 @@
-"""A user's own files named models or pipelines must not be taken for ours."""
+"""A user's own files named models, pipelines or like a library must not be taken for those."""
 
 import os
 import subprocess
@@ -26,6 +26,12 @@ def test_a_folder_named_models_harms_nothing(tmp_path: Path) -> None:
     disturb(tmp_path, "models")
     done = start(tmp_path, sys.executable, "-c", CODE, known=str(ROOT))
     assert done.returncode == 0 and done.stdout.startswith(str(ROOT)), done.stderr
+
+
+def test_folders_named_like_libraries_harm_nothing(tmp_path: Path) -> None:
+    disturb(tmp_path, "keras", "jax", "pydantic", "tqdm")
+    done = start(tmp_path, sys.executable, "-m", "pipelines", "predict", str(ROOT / "pretrained/sentiment"), "Fine.")
+    assert done.returncode == 0 and done.stdout.startswith("positive"), done.stderr
 
 
 def test_the_installed_command_starts_beside_folders_of_our_names(tmp_path: Path) -> None:
