@@ -13,9 +13,10 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-# python -m looks in the user's folder first: what lies there named models, or jax, must not be taken for the library.
-HERE = str(Path(__file__).resolve().parent.parent)
-sys.path[:] = [HERE, *(place for place in sys.path if place not in ("", os.getcwd(), HERE))]
+# A user's own folder named models must not be taken for ours when python -m puts their directory first.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+if __name__ == "__main__" and not sys.flags.safe_path:
+    del sys.path[1]  # their directory: what lies there named jax would be taken for the library
 
 import pipelines
 
