@@ -54,9 +54,10 @@ def predictor(frozen_run: tuple[Path, Path]) -> Predictor:
 
 
 def test_frozen_network_from_folder_to_answers(
-    frozen_run: tuple[Path, Path], predictor: Predictor, tmp_path: Path
+    frozen_run: tuple[Path, Path], predictor: Predictor, tmp_path: Path, monkeypatch: Any
 ) -> None:
     run, root = frozen_run
+    monkeypatch.setattr("pipelines.training.evaluation.load_run", lambda path: predictor.loaded)
     record = json.loads((run / "encoder.json").read_text())
     assert record["network"] == "MobileNet" and (record["cells"], record["features"]) == (4, 1024)
     assert evaluate(run, out=tmp_path / "scores")["examples"] == 6

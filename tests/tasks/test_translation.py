@@ -105,16 +105,16 @@ def test_the_search_obeys_the_length_rules(small):
     x = {**encoded.x, "source": encoded.x["source"].to_tensor()}
     model.get_layer("decoder").bias.assign(tf.one_hot(EOS, VOCABULARY.size) * -50.0)
     try:
-        config = dataclasses.replace(CONFIG, length_ratio=1.0, max_tokens=60)
+        config = dataclasses.replace(CONFIG, length_ratio=1.0, max_tokens=30)
         found = decode(model, config, x)
         assert found["lengths"][:, 0].numpy().tolist() == [11, 16, 0]  # one piece and 6 pieces, each plus 10
         assert found["scores"][2, 0] == 0 and not np.any(found["tokens"][2])
         shares = tf.reduce_sum(found["attention"], axis=2).numpy()
-        np.testing.assert_allclose(shares, np.arange(60) < found["lengths"][:, :1].numpy(), atol=1e-5)
+        np.testing.assert_allclose(shares, np.arange(30) < found["lengths"][:, :1].numpy(), atol=1e-5)
         least = decode(model, dataclasses.replace(config, min_tokens=20), x)
         assert least["lengths"][:, 0].numpy().tolist() == [21, 21, 0], "the rule for all is above that of a source"
         endless = decode(model, dataclasses.replace(config, length_ratio=1e9), x)
-        assert endless["lengths"][:, 0].numpy().tolist() == [60, 60, 0]
+        assert endless["lengths"][:, 0].numpy().tolist() == [30, 30, 0]
     finally:
         model.get_layer("decoder").bias.assign(tf.zeros([VOCABULARY.size]))
 
