@@ -92,8 +92,7 @@ def _fit(loaded: Loaded, source: Source, other: Loaded | None) -> None:
     for sentence in source.cuts.values():
         say(sentence)
     say(f"{len(training)} training and {len(validation)} validation examples; run {loaded.run.path}")
-    updates = chosen.epochs * -(-len(training) // chosen.batch_size)
-    if updates < FEW and not chosen.batch_tokens:
+    if source.spec != "synthetic" and (updates := few_updates(chosen, len(training))):
         say(f"{updates} updates in all are few: more --epochs or a smaller --batch-size learn more from these examples")
     if not loaded.run.has(STATE):
         _begin(loaded, training, other)
@@ -123,6 +122,12 @@ def _fit(loaded: Loaded, source: Source, other: Loaded | None) -> None:
         say(f"padding {trainer.padding:.1%} of the steps, waiting for input {share:.1%} of the time")
     best = f"best epoch {progress.best_epoch + 1}" if progress.best_epoch >= 0 else "no epoch improved the beginning"
     say(f"{best}: validation {metric} {progress.best:.4f}")
+
+
+def few_updates(chosen: configuration.TrainingConfig, count: int) -> int:
+    """Return the number of updates of a training on ``count`` examples where it is below ``FEW``, and 0 otherwise."""
+    updates = chosen.epochs * -(-count // chosen.batch_size)
+    return updates if updates < FEW and not chosen.batch_tokens else 0
 
 
 def _training_examples(loaded: Loaded, source: Source) -> Encoded:

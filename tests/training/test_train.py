@@ -9,7 +9,7 @@ import pytest
 from pipelines.sentiment_config import PRESETS, Config
 from pipelines.training import evaluation
 from pipelines.training.loading import load_run
-from pipelines.training.train import _prepare, _training_examples
+from pipelines.training.train import _prepare, _training_examples, few_updates
 
 
 def test_what_is_skipped_is_named_out_of_the_cache_too(
@@ -45,3 +45,11 @@ def test_other_data_without_splits_is_scored_as_a_whole(small_run: Any, tmp_path
     ):
         learnt = dataclasses.replace(loaded, data=data)
         assert evaluation._usual_split(learnt, source) == "test", "what it was trained on is no test"
+
+
+def test_updates_are_few_below_two_hundred() -> None:
+    config = Config(epochs=5, batch_size=32)
+    assert few_updates(config, 1216) == 190  # 38 batches an epoch
+    assert few_updates(config, 1217) == 195  # a last batch that is not full counts
+    assert few_updates(config, 1280) == few_updates(dataclasses.replace(config, epochs=6), 1217) == 0
+    assert few_updates(dataclasses.replace(config, batch_tokens=1000), 1216) == 0  # how many batches, lengths tell
