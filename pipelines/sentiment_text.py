@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.data.inputs import Encoded
+from pipelines.data.labels import need_classes, shown
 from pipelines.data.sources.source import Example
 from pipelines.data.text import SubwordVocabulary, ensure_min_length, normalise, truncate
 from pipelines.data.text_learning import learn_vocabulary
@@ -101,8 +102,7 @@ def _labels(counts: Counter[str], names: tuple[str, ...]) -> dict[str, int]:
         for label, count in counts.items():
             named[label_name(label)] += count
         counts = named
-    if len(counts) < 2:
-        raise ValueError(f"the training data has the labels {sorted(counts)}: expected at least two")
+    need_classes(counts)
     return dict(sorted(counts.items()))
 
 
@@ -199,8 +199,8 @@ def _unusable(example: Example, index: Mapping[str, int], config: Config) -> str
 
 
 def _unknown(label: Any, name: str, names: Iterable[str]) -> str:
-    shown = name or _plain(label)
-    return f"unknown label {shown!r}; the labels are {', '.join(names)}" if shown else "the label is empty"
+    own = name or _plain(label)
+    return f"unknown label {own!r}; the labels are {shown(names)}" if own else "the label is empty"
 
 
 def facets(config: Config, example: Example) -> Facets:

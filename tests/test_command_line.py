@@ -226,7 +226,7 @@ def test_evaluate_prints_a_table_and_compares_two_runs(
     record = json.loads((tmp_path / "metrics.json").read_text())
     assert record["against"]["differences"]["accuracy"]["difference"] == 0
     status, _, err = call(capsys, "evaluate", run, "--split", "tset")
-    assert status == 2 and "it has: train, validation, test" in err
+    assert status == 2 and "there are: train, validation, test" in err
 
 
 def test_the_search_can_be_changed_and_what_was_trained_cannot(

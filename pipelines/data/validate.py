@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from pipelines.data.labels import need_classes, shown
 from pipelines.data.sources.joined import distinct
 from pipelines.data.sources.source import Example, Problem, Source
 
@@ -117,24 +118,32 @@ def validate(
         on_note: called likewise with what is unusual about an example that is used.
 
     Returns:
-        The report, JSON types: ``data``, ``splits`` (by name) and ``refusals`` (sentences; empty when training would
-        begin).
+        The report, JSON types: ``data``, ``splits`` (by name), ``unreadable`` (name of a split that training does not
+        need -> why it cannot be read) and ``refusals`` (sentences; empty when training would begin).
 
     Raises:
-        ValueError: the data cannot be read at all.
+        ValueError: what training needs cannot be read at all.
     """
     train = source.find("train") if source.has("train") else ""
     names = sorted(distinct(source.readers), key=lambda name: name != train)
     seen = WordTable()
     splits: list[Split] = []
+    unreadable: dict[str, str] = {}
+    needed = [source.find(purpose) for purpose in ("train", "validation") if source.has(purpose)]
     for name in names:
         known = splits[0].labels if splits and splits[0].name == train else None
-        splits.append(_count(source, name, view, (on_problem, on_note), seen, known))
+        try:
+            splits.append(_count(source, name, view, (on_problem, on_note), seen, known))
+        except ValueError as error:  # such as a test split without labels, which training does not look at
+            if name in needed:
+                raise
+            unreadable[name] = str(error)
     report: dict[str, Any] = {}
     for split in splits:
         others = [other for other in splits[: splits.index(split)] if len(other.digests)]
         report[split.name] = _summary(source, split, others, view, bool(train) and split.name != train)
-    return {"data": source.spec, "splits": report, "refusals": _refusals(source, splits, most_bad)}
+    refusals = _refusals(source, splits, most_bad)
+    return {"data": source.spec, "splits": report, "unreadable": unreadable, "refusals": refusals}
 
 
 def _count(
@@ -168,7 +177,7 @@ def _reason(facets: Facets, known: Counter[str] | None) -> str:
     """Say why an example cannot be used; a label must be one of train's."""
     if facets.problem or not known or facets.label is None or facets.label in known:
         return facets.problem
-    return f"unknown label {facets.label!r}; train has {', '.join(sorted(known))}"
+    return f"unknown label {facets.label!r}; train has {shown(sorted(known))}"
 
 
 def _add(split: Split, where: str, facets: Facets, seen: WordTable, learn: bool) -> None:
@@ -262,25 +271,9 @@ def _refusals(source: Source, splits: list[Split], most_bad: float) -> list[str]
             found.append(f"{split.name}: no usable example")
         elif split.bad > most_bad * total:
             found.append(f"{split.name}: {split.bad} of {total} examples cannot be used, more than {most_bad:.0%}")
-        if purpose == "train" and len(split.labels) == 1:
-            found.append(f"{split.name}: only one label, {next(iter(split.labels))!r}: expected at least two")
+        if purpose == "train" and split.labels:
+            try:
+                need_classes(split.labels)
+            except ValueError as error:
+                found.append(f"{split.name}: {error}")
     return found
-
-
-def table(report: dict[str, Any]) -> str:
-    """Lay out a report as lines of text."""
-    lines = []
-    for name, split in report["splits"].items():
-        lines.append(f"{name}: {split['examples']} examples, {split['bad']} unusable")
-        total = max(1, split["examples"])
-        lines += [f"  label {label:<20}{count:>9}  {count / total:.1%}" for label, count in split["labels"].items()]
-        for unit in ("words", "characters"):
-            lengths = ", ".join(f"{k if k in ('min', 'max') else k + ' %'} {v}" for k, v in split[unit].items())
-            lines += [f"  {unit:<12}{lengths}"] if lengths else []
-        if split["unseen_words"] is not None:
-            lines.append(f"  unseen words in train: {split['unseen_words']:.2%} of all words")
-        kinds = {"duplicates": split["duplicates"], "not in normal form NFC": split["not_nfc"]}
-        kinds |= {"unusual but used": split["unusual"]}
-        kinds |= {f"also in {other}": found for other, found in split["also_in"].items()}
-        lines += [f"  {kind}: {f['count']} ({', '.join(f['at'])})" for kind, f in kinds.items() if f["count"]]
-    return "\n".join([*lines, *(f"training would refuse: {reason}" for reason in report["refusals"])])

@@ -11,7 +11,8 @@ from pipelines import config as configuration
 from pipelines import load_settings, load_task
 from pipelines.data.catalogue import located
 from pipelines.data.sources.source import Problem
-from pipelines.data.validate import View, table, usual_facets, validate
+from pipelines.data.validate import View, usual_facets, validate
+from pipelines.data.validate_table import table
 from pipelines.training.evaluation import MAX_BAD
 
 

@@ -73,6 +73,14 @@ def test_one_side_alone_is_told_what_it_lacks(tmp_path, languages, missing, othe
         open_parallel(write(tmp_path, train_en="a\n", **others), *languages)
 
 
+def test_the_only_pair_of_files_is_cut_unless_it_is_a_split(tmp_path):
+    source = open_parallel(write(tmp_path, **{"Books.en-fr_en": "a\n", "Books.en-fr_fr": "x\n"}), "en", "fr")
+    assert [(e["id"], e["source"], e["target"]) for e in source.read("all")] == [("Books.en-fr:1", "a", "x")]
+    (tmp_path / "Books.en-fr.en").rename(tmp_path / "train.en")
+    (tmp_path / "Books.en-fr.fr").rename(tmp_path / "train.fr")
+    assert set(open_parallel(str(tmp_path), "en", "fr").readers) == {"train"}
+
+
 def test_a_split_without_partner_is_named(tmp_path):
     spec = write(tmp_path, train_en="a\n", train_de="x\n", val_de="y\n")
     with pytest.raises(ValueError, match=r"val\.de has no partner val\.en"):

@@ -145,7 +145,7 @@ def test_missing_things_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no column for text .*there are: texts, label \(did you mean texts\?\)"):
         list(files.open_tables(str(tmp_path), COLUMNS).read("train"))
     (tmp_path / "train.csv").write_text("comment,label\na,1\n")
-    with pytest.raises(ValueError, match=r"there are: comment, label; name yours with --text-column$"):
+    with pytest.raises(ValueError, match=r"there are: comment, label; .* name yours with --text-column$"):
         list(files.open_tables(str(tmp_path), {"text": ("text", "review"), "label": ("label",)}).read("train"))
     for separator, name in {";": "semicolons", "\t": "tabs, which belong into a .tsv"}.items():
         (tmp_path / "train.csv").write_text(f"text{separator}label\na, b{separator}1\n")
@@ -169,7 +169,7 @@ def test_class_folders_are_read_as_the_movie_reviews_are_laid_out(tmp_path: Path
         ("test neg", "negative"),
         ("test pos", "positive"),
     }
-    assert folders.open_classes(str(tmp_path / "train")) is None
+    assert folders.open_classes(str(tmp_path / "train" / "pos")) is None
 
 
 def make_source(**splits: list[str]) -> Source:
@@ -183,9 +183,9 @@ def test_split_names() -> None:
     source = make_source(train=[], val=[], test_2016=[], test_2017=[])
     assert source.find("validation") == "val"
     assert source.find("test_2016") == "test_2016"
-    with pytest.raises(ValueError, match="several splits begin so: test_2016, test_2017"):
+    with pytest.raises(ValueError, match="several splits begin with test: test_2016, test_2017"):
         source.find("test")
-    with pytest.raises(ValueError, match="no such split; it has: train, val"):
+    with pytest.raises(ValueError, match="made: there is no split dev2; there are: train, val"):
         source.find("dev2")
 
 
@@ -199,7 +199,7 @@ def test_validation_is_cut_by_group_and_only_when_missing() -> None:
     assert 25 <= len(validation) <= 75
     whole = make_source(train=texts, dev=["d"])
     assert with_cuts(whole, lambda e: e["text"], 0.1) is whole
-    with pytest.raises(ValueError, match="several splits begin so: validation_a, validation_b; name one"):
+    with pytest.raises(ValueError, match="begin with validation: validation_a, validation_b; name one"):
         with_cuts(make_source(train=texts, validation_a=["a"], validation_b=["b"]), lambda e: e["text"], 0.1)
 
 

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.data.labels import need_classes
 from pipelines.data.sources.files import open_tables
 from pipelines.data.sources.source import Source
-from pipelines.data.validate import Facets, WordTable, percentiles, table, usual_facets, validate
+from pipelines.data.validate import Facets, WordTable, percentiles, usual_facets, validate
+from pipelines.data.validate_table import table
 
 COLUMNS = {"text": ("text",), "label": ("label",)}
 TRAIN = """text,label
@@ -95,9 +97,13 @@ def test_what_is_unusual_but_used_is_named_and_counted():
     assert "unusual but used: 2 (f:2, f:4)" in table(report)
 
 
+def _rows(rows):
+    return (row | {"id": str(i), "where": f"x:{i}"} for i, row in enumerate(rows))
+
+
 def report_on(splits, most_bad=0.05):
     def reader(rows):
-        return lambda on_problem: (dict(row, id=str(i), where=f"x:{i}") for i, row in enumerate(rows))
+        return lambda on_problem: _rows(rows)
 
     source = Source("x", {name: reader(rows) for name, rows in splits.items()}, "")
     return validate(source, usual_facets, lambda *_: None, most_bad)
@@ -112,7 +118,10 @@ GOOD = [{"text": "a", "label": "x"}, {"text": "b", "label": "y"}]
         ({"train": GOOD, "validation": GOOD}, []),
         ({"train": GOOD}, ["there is no validation split; there are: train"]),
         ({"dev": GOOD}, ["there is no train split; there are: dev"]),
-        ({"train": GOOD[:1], "val": GOOD[:1]}, ["train: only one label, 'x': expected at least two"]),
+        (
+            {"train": GOOD[:1], "val": GOOD[:1]},
+            ["train: the training data has the labels ['x']: expected at least two"],
+        ),
         ({"train": GOOD * 9 + [{"text": ""}], "dev": GOOD}, ["train: 1 of 19 examples cannot be used, more than 5%"]),
         ({"train": GOOD * 10 + [{"text": ""}], "dev": GOOD}, []),
         ({"train": GOOD, "dev": [{"text": 3}]}, ["dev: no usable example"]),
@@ -121,6 +130,42 @@ GOOD = [{"text": "a", "label": "x"}, {"text": "b", "label": "y"}]
 )
 def test_refusals(splits, refusal):
     assert report_on(splits)["refusals"] == refusal
+
+
+def test_more_labels_than_classes_can_be_are_refused_and_not_all_listed():
+    rows = [{"text": f"text {i}", "label": f"{i:05d}"} for i in range(5001)]
+    report = report_on({"train": rows, "val": [{"text": "c", "label": "new"}]}, most_bad=1.0)
+    assert report["refusals"][0] == (
+        "train: the training data has 5001 different labels (00000, 00001, 00002 and 4998 more): expected at most 5000 "
+        "classes; --label-column names another column"
+    )
+    assert len(table(report).splitlines()) < 60
+    assert "  and 4961 labels that are not as frequent" in table(report)
+    need_classes({row["label"] for row in rows[:5000]})
+
+
+def test_an_unknown_label_lists_ten_of_those_there_are():
+    rows = [{"text": f"text {i}", "label": f"{i}"} for i in range(10, 30)]
+    told = []
+    strange = [rows[0] | {"label": "?"}]
+    source = Source("x", {"train": lambda _: _rows(rows), "validation": lambda _: _rows(strange)}, "")
+    validate(source, usual_facets, lambda split, problem: told.append(problem.reason), 1.0)
+    listed = ", ".join(str(label) for label in range(10, 20))
+    assert told == [f"unknown label '?'; train has {listed} and 10 more"]
+
+
+def test_a_split_that_training_does_not_need_may_be_unreadable(tmp_path):
+    for name, lines in {"train": "text,label\na,x\nb,y", "val": "text,label\nc,x", "test": "text\nd"}.items():
+        (tmp_path / f"{name}.csv").write_text(lines + "\n")
+    source = open_tables(str(tmp_path), {"text": ("text",), "label": ("label",)})
+    report = validate(source, usual_facets, lambda *_: None, 0.05)
+    assert report["refusals"] == []
+    assert set(report["splits"]) == {"train", "val"}
+    assert "test.csv:2: no column for label" in report["unreadable"]["test"]
+    assert "test: cannot be read, and training does not need it: " in table(report)
+    (tmp_path / "val.csv").write_text("text\nc\n")
+    with pytest.raises(ValueError, match=r"val\.csv:2: no column for label"):
+        validate(source, usual_facets, lambda *_: None, 0.05)
 
 
 def test_usual_facets(tmp_path):

@@ -63,7 +63,7 @@ def test_wrong_requests_for_a_sheet_are_one_sentence(
         ([], "expected either an input or --sheet N"),
         (["x.png", "--sheet", "3"], "expected either an input or --sheet N"),
         (["--sheet", "0"], "--sheet: expected a positive number of examples, came 0"),
-        (["--sheet", "2", "--split", "tset"], "has no such split"),
+        (["--sheet", "2", "--split", "tset"], "there is no split tset"),
         (["--sheet", "2", "--data", str(tmp_path / "gone")], "there is no such file or folder"),
         (["--sheet", "2", "--lm", "train"], "unknown argument --lm"),
     ):

@@ -14,13 +14,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from pipelines.config import nearest
-from pipelines.data.sources.source import ALL, SPLIT_NAMES, Example, OnProblem, Problem, Reader, Source
+from pipelines.data.sources.header import column, hint, lacks, need_header
+from pipelines.data.sources.joined import Joined
+from pipelines.data.sources.source import SPLIT_NAMES, Example, OnProblem, Problem, Reader, Source, alone
 
 TABLES = (".csv", ".tsv", ".jsonl")
 PACKED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 Columns = Mapping[str, tuple[str, ...]]
 """Field of the example -> the column names under which it is usually found, or the one the user gave."""
+_SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})")
+_UTF_16 = ("\udcff\udcfe", "\udcfe\udcff")  # its two marks of byte order, as `open_text` escapes them
 _HALF = re.compile(r"[\ud800-\udfff]")
 _INVALID = re.compile(r"[\udc80-\udcff]")  # bytes that are no UTF-8, as `open_text` escapes them
 
@@ -65,9 +68,13 @@ def lines(path: Path) -> Iterator[str]:
     """Stream the lines of a plain or compressed text file with their ends.
 
     Raises:
-        ValueError: the file cannot be read.
+        ValueError: the file cannot be read, or is UTF-16.
     """
     with readable(path), open_text(path) as file:
+        first = next(file, "")
+        if first.startswith(_UTF_16):
+            raise ValueError(f"{path}: expected UTF-8, came UTF-16; save it as UTF-8")
+        yield from ((first,) if first else ())
         yield from file
 
 
@@ -112,21 +119,40 @@ def open_tables(spec: str, columns: Columns, optional: tuple[str, ...] = ()) -> 
     else:
         files = [path]
         if not kind(path):
-            raise ValueError(f"--data {spec}: expected a .csv, .tsv or .jsonl file (also .gz or .xz), or a folder")
+            lines_of = "; JSON lines are called .jsonl" if path.suffix.lower() == ".json" else ""
+            raise ValueError(
+                f"--data {spec}: expected a .csv, .tsv or .jsonl file (also .gz or .xz), or a folder{lines_of}"
+            )
     if len(files) == 1:
         readers = _one_file(files[0], columns, optional)
     else:
         readers = {stem(p): table_reader(p, columns, optional) for p in files}
         if len(readers) < len(files):
             raise ValueError(f"--data {spec}: two files hold the same split: {', '.join(p.name for p in files)}")
+        readers = _whole(spec, readers)
     return Source(spec, readers, fingerprint(files))
+
+
+def _whole(spec: str, readers: dict[str, Reader]) -> dict[str, Reader]:
+    """Join parts such as ``train-00000-of-00002`` and ``train-00001-of-00002`` into the split that they are of."""
+    parts: dict[str, list[str]] = {}
+    for name in sorted(readers):
+        shard = _SHARD.fullmatch(name)
+        parts.setdefault(shard[1] if shard else name, []).append(name)
+    for split, names in parts.items():
+        shard = _SHARD.fullmatch(names[0])
+        if shard and len(names) != int(shard[3]):
+            raise ValueError(f"--data {spec}: expected {int(shard[3])} parts of {split}, found {', '.join(names)}")
+    return {
+        split: Joined(tuple(readers[name] for name in names)) if len(names) > 1 else readers[names[0]]
+        for split, names in parts.items()
+    }
 
 
 def _one_file(path: Path, columns: Columns, optional: tuple[str, ...]) -> dict[str, Reader]:
     names = sorted({_split(row) for _, row in rows(path, lambda problem: None)} - {""})
     if not names:
-        usual = {name for synonyms in SPLIT_NAMES.values() for name in synonyms}
-        return {stem(path) if stem(path) in usual else ALL: table_reader(path, columns, optional)}
+        return alone(_whole(str(path), {stem(path): table_reader(path, columns, optional)}))
     telling = next((name for name in SPLIT_NAMES["train"] if name in names), names[0])
     return {name: table_reader(path, columns, optional, name, strays=name == telling) for name in names}
 
@@ -154,15 +180,16 @@ def table_reader(
                 if strays and not own:
                     on_problem(Problem(where, "the split is empty, or no text"))
                 continue
-            found = {name: _column(row, candidates) for name, candidates in columns.items()}
-            lacking = next((name for name, column in found.items() if column is None and name not in optional), "")
+            found = {name: column(tuple(row), candidates) for name, candidates in columns.items()}
+            lacking = next((name for name, own in found.items() if own is None and name not in optional), "")
             if lacking:
-                if lacking not in there and not _anywhere(path, columns[lacking]):
-                    raise ValueError(f"{where}: {_lacks(row, lacking, columns)}{_hint(row, lacking, columns)}")
+                usual = columns[lacking]
+                if lacking not in there and not _anywhere(path, usual):
+                    raise ValueError(f"{where}: {lacks(row, lacking, usual)}{hint(row, lacking, usual)}")
                 there.add(lacking)
-                on_problem(Problem(where, _lacks(row, lacking, columns)))
+                on_problem(Problem(where, lacks(row, lacking, usual)))
                 continue
-            example = {name: row[column] for name, column in found.items() if column is not None}
+            example = {name: row[own] for name, own in found.items() if own is not None}
             example["id"] = str(row.get("id") or f"{stem(path)}:{line}")
             reason = next((broken(value) for value in example.values() if isinstance(value, str) and broken(value)), "")
             if reason:
@@ -174,24 +201,9 @@ def table_reader(
     return read
 
 
-def _column(row: Mapping[str, Any], candidates: tuple[str, ...]) -> str | None:
-    return next((column for column in candidates if column in row), None)
-
-
 def _anywhere(path: Path, candidates: tuple[str, ...]) -> bool:
     """Say whether some row of JSON lines has the column; other tables have the same columns in every row."""
-    return kind(path) == ".jsonl" and any(_column(row, candidates) for _, row in rows(path, lambda problem: None))
-
-
-def _lacks(row: Mapping[str, Any], name: str, columns: Columns) -> str:
-    there = ", ".join(map(str, row)) or "none"
-    return f"no column for {name} (one of: {', '.join(columns[name])}); there are: {there}"
-
-
-def _hint(row: Mapping[str, Any], name: str, columns: Columns) -> str:
-    option = name if name in ("source", "target") else f"{name}-column"
-    hint = nearest(columns[name][0], [str(column) for column in row])
-    return hint or (f"; name yours with --{option}" if len(columns[name]) > 1 else "")
+    return kind(path) == ".jsonl" and any(column(tuple(row), candidates) for _, row in rows(path, lambda problem: None))
 
 
 def rows(path: Path, on_problem: OnProblem) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -234,9 +246,7 @@ def _csv_rows(path: Path, on_problem: OnProblem) -> Iterator[tuple[int, dict[str
         header = [name.strip() for name in next(reader, [])]
     except csv.Error as error:
         raise ValueError(f"{path}:1: the header cannot be parsed: {error}") from None
-    for separator, found in (("\t", "tabs, which belong into a .tsv"), (";", "semicolons")):
-        if len(header) == 1 and separator in header[0]:
-            raise ValueError(f"{path}:1: expected columns separated by {'tabs' if tabs else 'commas'}, came {found}")
+    need_header(path, header, "\t" if tabs else ",")
     for line, values in _parsed(path, reader, on_problem):
         if len(values) == len(header):
             yield line, dict(zip(header, values, strict=True))

@@ -1,17 +1,21 @@
-"""Raw examples from trees in which folders name split and class, such as aclImdb: ``SPLIT/CLASS/*.txt``."""
+"""Raw examples from trees in which folders name split and class, such as aclImdb: ``SPLIT/CLASS/*.txt``.
+
+Without splits, ``CLASS/*.txt``, a tree is cut into three, as a single table is.
+"""
 
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.data.sources.source import Example, OnProblem, Problem, Reader, Source
+from pipelines.data.sources.files import kind
+from pipelines.data.sources.source import ALL, SPLIT_NAMES, Example, OnProblem, Problem, Reader, Source, alone
 
 CLASS_NAMES = {"neg": "negative", "pos": "positive"}
 NOT_CLASSES = {"unsup"}  # aclImdb keeps unlabelled reviews beside the labelled ones
 
 
 def open_classes(spec: str) -> Source | None:
-    """Open a tree ``SPLIT/CLASS/*.txt``; ``None`` when ``spec`` is no such tree.
+    """Open a tree ``SPLIT/CLASS/*.txt`` or ``CLASS/*.txt``; ``None`` when ``spec`` is no such tree.
 
     ``pos`` and ``neg`` are read as positive and negative; other folder names are the labels themselves.
     """
@@ -20,7 +24,9 @@ def open_classes(spec: str) -> Source | None:
         return None
     trees = {split.name: _classes(split) for split in sorted(path.iterdir()) if split.is_dir()}
     trees = {name: classes for name, classes in trees.items() if len(classes) > 1}
-    if not trees:
+    if not trees and not any(map(kind, path.iterdir())):  # folders beside a table are something else
+        trees = {ALL: _classes(path)}
+    if not any(len(classes) > 1 for classes in trees.values()):
         return None
     total = hashlib.sha256()
     for classes in trees.values():
@@ -29,11 +35,14 @@ def open_classes(spec: str) -> Source | None:
                 total.update(f"{file.relative_to(path)} {file.stat().st_size}\n".encode())
     readers = {name: _reader(classes) for name, classes in trees.items()}
     folders = [folder for classes in trees.values() for folder in classes]
-    return Source(spec, readers, total.hexdigest(), files=lambda: (f for d in folders for f in sorted(d.glob("*.txt"))))
+    return Source(
+        spec, alone(readers), total.hexdigest(), files=lambda: (f for d in folders for f in sorted(d.glob("*.txt")))
+    )
 
 
 def _classes(split: Path) -> list[Path]:
-    folders = (folder for folder in sorted(split.iterdir()) if folder.is_dir() and folder.name not in NOT_CLASSES)
+    none = NOT_CLASSES.union(*SPLIT_NAMES.values())
+    folders = (folder for folder in sorted(split.iterdir()) if folder.is_dir() and folder.name not in none)
     return [folder for folder in folders if next(folder.glob("*.txt"), None)]
 
 

@@ -5,11 +5,13 @@ from itertools import zip_longest
 from pathlib import Path
 
 from pipelines.data.sources.files import PACKED, TABLES, fingerprint, kind, readable
-from pipelines.data.sources.source import Example, OnProblem, Problem, Reader, Source
+from pipelines.data.sources.source import Example, OnProblem, Problem, Reader, Source, alone
 
 
 def open_parallel(spec: str, source: str, target: str) -> Source | None:
     """Open a folder with ``SPLIT.SOURCE`` and ``SPLIT.TARGET`` (also .gz, .xz, .bz2) for every split.
+
+    The only pair of files, where it has not the name of a split, is data without splits, such as OPUS comes in.
 
     Args:
         spec: path of the folder.
@@ -33,13 +35,13 @@ def open_parallel(spec: str, source: str, target: str) -> Source | None:
         if language not in found:
             endings = ", ".join(sorted(found))
             raise ValueError(f"{option} {language}: expected files SPLIT.{language}; {spec} has files in {endings}")
-    alone = sorted(set(found[source]) ^ set(found[target]))
-    if alone:
-        here, there = (source, target) if alone[0] in found[source] else (target, source)
-        raise ValueError(f"--data {spec}: {found[here][alone[0]].name} has no partner {alone[0]}.{there}")
+    single = sorted(set(found[source]) ^ set(found[target]))
+    if single:
+        here, there = (source, target) if single[0] in found[source] else (target, source)
+        raise ValueError(f"--data {spec}: {found[here][single[0]].name} has no partner {single[0]}.{there}")
     pairs = {split: (found[source][split], found[target][split]) for split in sorted(found[source])}
     readers = {split: pair_reader(split, *files) for split, files in pairs.items()}
-    return Source(spec, readers, fingerprint([file for files in pairs.values() for file in files]))
+    return Source(spec, alone(readers), fingerprint([file for files in pairs.values() for file in files]))
 
 
 def _by_language(folder: Path, wanted: set[str]) -> dict[str, dict[str, Path]]:

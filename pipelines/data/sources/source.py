@@ -89,9 +89,7 @@ class Source:
         """
         names = self._named(split)
         if not names:
-            raise ValueError(
-                f"--split {split}: {self.spec} has no such split; it has: {', '.join(self.readers) or 'none'}"
-            )
+            raise ValueError(f"{self.spec}: there is no split {split}; there are: {', '.join(self.readers) or 'none'}")
         return names[0]
 
     def has(self, split: str) -> bool:
@@ -109,8 +107,17 @@ class Source:
         names = [name for name in (split, *SPLIT_NAMES.get(split, ())) if name in self.readers]
         names = names or sorted(name for name in self.readers if name.startswith(split))
         if len(names) > 1 and split not in self.readers and not set(names) <= set(SPLIT_NAMES.get(split, ())):
-            raise ValueError(f"--split {split}: several splits begin so: {', '.join(names)}; name one")
+            raise ValueError(
+                f"{self.spec}: several splits begin with {split}: {', '.join(names)}; "
+                f"name one with --split, or call its file {split}"
+            )
         return names
+
+
+def alone(readers: dict[str, Reader]) -> dict[str, Reader]:
+    """Call a split that is the only one ``all``, to be cut into three, unless it has the name of a split."""
+    usual = {name for synonyms in SPLIT_NAMES.values() for name in synonyms}
+    return readers if len(readers) != 1 or usual & set(readers) else {ALL: next(iter(readers.values()))}
 
 
 def fraction(group: str) -> float:
