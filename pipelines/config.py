@@ -24,6 +24,16 @@ LANGUAGE = ("lm", "lm_order", "lm_units", "lm_weight", "lm_bonus")
 DECODING = (*SEARCH, *LANGUAGE, "encoder_weights")
 """Settings that change nothing that was trained: how answers are searched, with which language model, and where the
 file of a frozen network's weights lies by now. They may differ at each decoding."""
+NETWORK = ("embedding_size", "embedding_start", "embeddings", "share_embeddings", "tied", "cell", "units", "layers")
+NETWORK += ("bidirectional", "layer_norm", "decoder_units", "decoder_layers", "grid_units", "filters", "pooling")
+NETWORK += ("attention", "context_recurrence", "context_gate", "lexical")
+REWARD = ("reward_epochs", "reward_samples", "reward_kept", "reward_temperature", "reward_share", "reward_rate")
+LEARNING = ("dropout", "label_smoothing", "adversarial", "best_by", "attention_penalty", "word_detection", *REWARD)
+AUGMENTATION = ("word_dropout", "segmentation_dropout", "speed", "gain_db", "noise", "snr_db")
+AUGMENTATION += ("band_masks", "band_width", "time_masks", "time_width")
+NOT_ENCODED = (*NETWORK, *LEARNING, *AUGMENTATION, *SEARCH, *LANGUAGE)
+"""Settings on which the encoded examples do not depend, in any task that has them: another value trains on those that
+are kept already. What is not named here may shape them."""
 FILES = {"lm": ("train",), "encoder_weights": ("none",)}
 """Those that name a file, and the words that stand for none."""
 

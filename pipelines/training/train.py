@@ -165,7 +165,8 @@ def _greedy(loaded: Loaded) -> Loaded:
 
 def _cache_key(loaded: Loaded, source: Source) -> str:
     shared = {field.name for field in dataclasses.fields(configuration.TrainingConfig)} - {"validation_share"}
-    settings = {name: v for name, v in configuration.to_dict(loaded.config).items() if name not in shared}
+    other = shared.union(configuration.NOT_ENCODED)
+    settings = {name: v for name, v in configuration.to_dict(loaded.config).items() if name not in other}
     files = [sha256(loaded.run.path / name) for name in loaded.task.Preprocessor.FILES]
     data = [source.fingerprint, stamp(source.files())]
     return key(data=data, task=loaded.task.NAME, split="train", settings=settings, files=files)

@@ -1,12 +1,14 @@
 """What makes a training encode its examples anew, and what lets it take them out of the cache."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipelines import load_task
+from pipelines import TASKS, load_task
+from pipelines.config import NOT_ENCODED
 from pipelines.data.sources.source import Source
 from pipelines.sentiment_config import Config
 from pipelines.training.loading import Loaded
@@ -32,6 +34,7 @@ def test_how_it_is_trained_and_where_the_data_lies_changes_nothing(source: Sourc
     before = key(tmp_path, source)
     assert key(tmp_path, source) == before
     assert key(tmp_path, source, epochs=99, batch_size=7, learning_rate=1.0, seed=3, width_growth=2.0) == before
+    assert key(tmp_path, source, units=7, pooling="mean", dropout=0.9, embedding_start="neighbours") == before
     assert key(tmp_path, replace(source, spec="there")) == before
 
 
@@ -51,3 +54,32 @@ def test_a_changed_vocabulary_or_file_of_the_data_asks_for_others(name: str, sou
     before = key(tmp_path, source)
     (tmp_path / name).write_text("another content")
     assert key(tmp_path, source) != before
+
+
+class Watched:
+    """Settings that remember which of them were read."""
+
+    def __init__(self, config: Any) -> None:
+        self.__dict__.update(config=config, read=set())
+
+    def __getattr__(self, name: str) -> Any:
+        self.read.add(name)
+        return getattr(self.config, name)
+
+
+@pytest.mark.parametrize("name", list(TASKS))
+def test_encoding_reads_no_setting_that_its_name_leaves_out(name: str) -> None:
+    task = load_task(name)
+    watched = Watched(task.Config())
+    source = task.open_source("synthetic", watched)
+    examples = list(islice(source.read("train"), 4))
+    preprocessor = task.fit_preprocessor(watched, examples)
+    watched.read.clear()
+    assert len(task.encode(preprocessor, watched, examples, keep_raw=False)) == 4
+    assert watched.read, "the settings were asked for nothing: the test would see nothing"
+    assert not watched.read & {*NOT_ENCODED}
+
+
+def test_what_is_left_out_is_a_setting_of_some_task() -> None:
+    every = {field.name for name in TASKS for field in fields(load_task(name).Config)}
+    assert set(NOT_ENCODED) <= every
