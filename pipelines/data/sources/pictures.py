@@ -7,15 +7,16 @@ example names captions that cannot be used, where in all the split they are fewe
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipelines.data.images_files import inspect, read
 from pipelines.data.sources import files
+from pipelines.data.sources.pictures_find import SAMPLE, Finder, finders
 from pipelines.data.sources.pictures_lost import Lost
 from pipelines.data.sources.source import Example, OnProblem, Problem, Reader, Source
 
@@ -45,11 +46,12 @@ def open_pictures(spec: str, columns: files.Columns = COLUMNS) -> Source:
     Accepted are: a folder with ``*.token.txt`` (Flickr8k, Flickr30k) or ``captions.txt``, its split lists
     (``*trainImages.txt``, ``*devImages.txt``, ``*testImages.txt``) if there are any; a COCO captions file or the
     folder above it; a Karpathy ``dataset_*.json``; and what `files.open_tables` opens, with a row for every picture
-    and caption. Pictures are looked for beside the file that names them, and in folders in and next to its folder.
+    and caption. Pictures are looked for beside the file that names them, and in folders in and next to its folder, see
+    `pictures_find.Finder`.
 
     Raises:
-        ValueError: no such path, nothing of the above in it, two caption files of one split, or none of the pictures is
-            there.
+        ValueError: no such path, nothing of the above in it, two caption files of one split, none of the pictures is
+            there, or a name is that of two.
     """
     path = Path(spec).expanduser()
     if not path.exists():
@@ -71,34 +73,34 @@ def _source(spec: str, path: Path, read_from: list[Path], readers: dict[str, Row
 
 
 def _with_pictures(spec: str, folder: Path, rows: Mapping[str, Rows], fingerprint: str) -> Source:
-    find = Finder(folder)
-    rows = {name: partial(_named, reader) for name, reader in rows.items()}
-    first = [row for reader in rows.values() for row, _ in zip(reader(lambda _: None), range(50), strict=False)]
-    if first and not any(find(row.name) for row in first):
-        raise ValueError(f"--data {spec}: names pictures such as {first[0].name}, but none is in {folder} or near it")
-    names = sorted({row.name for reader in rows.values() for row in reader(lambda _: None) if row.captions})
+    rows = {split: partial(_named, reader) for split, reader in rows.items()}
+    named = {split: _names(reader) for split, reader in rows.items()}
+    find = finders(folder, named)
+    every = sorted(set[str]().union(*named.values()))
+
+    def pictures(name: str) -> list[Path]:
+        """The pictures of that name; splits may have different ones."""
+        found = (find[split](name) for split in named if name in named[split])
+        return list(dict.fromkeys(path for path in found if path))
+
+    first = [name for names in named.values() for name in islice(names, SAMPLE)]
+    if first and not any(map(pictures, first)):
+        raise ValueError(f"--data {spec}: names pictures such as {first[0]}, but none is in {folder} or near it")
     total = hashlib.sha256(fingerprint.encode())
-    for name in names:  # captions alone would not tell that a picture was replaced
-        path = find(name)
-        total.update(f"{name} {path.stat().st_size if path else None}\n".encode())
-    readers = {name: _reader(reader, find, folder) for name, reader in rows.items()}
-    return Source(spec, readers, total.hexdigest(), files=lambda: filter(None, map(find, names)))
+    for name in every:  # captions alone would not tell that a picture was replaced
+        for path in pictures(name) or (None,):
+            total.update(f"{name} {path.stat().st_size if path else None}\n".encode())
+    readers = {split: _reader(reader, find[split]) for split, reader in rows.items()}
+    return Source(spec, readers, total.hexdigest(), files=lambda: chain.from_iterable(map(pictures, every)))
 
 
-class Finder:
-    """Finds pictures by name in a folder, in the folders within it (two levels), and in those beside it."""
-
-    def __init__(self, folder: Path) -> None:
-        within = [p for pattern in ("*/", "*/*/", "../*/") for p in sorted(folder.glob(pattern)) if p.is_dir()]
-        self.folders = [folder, *within]
-
-    def __call__(self, name: str) -> Path | None:
-        """Return the picture's path, or None where it is nowhere."""
-        for i, folder in enumerate(self.folders):
-            if os.path.isfile(folder / name):  # that of `Path` raises where a name is longer than names can be
-                self.folders.insert(0, self.folders.pop(i))  # the others are most likely in the same folder
-                return folder / name
-        return None
+def _names(rows: Rows) -> dict[str, str]:
+    """The pictures that have captions -> file and line, for the first ``SAMPLE`` of them."""
+    names: dict[str, str] = {}
+    for row in rows(lambda _: None):
+        if row.captions:
+            names.setdefault(row.name, row.where if len(names) < SAMPLE else "")  # of all it would be much memory
+    return names
 
 
 def _named(rows: Rows, on_problem: OnProblem) -> Iterator[Row]:
@@ -109,7 +111,7 @@ def _named(rows: Rows, on_problem: OnProblem) -> Iterator[Row]:
             yield row
 
 
-def _reader(rows: Rows, find: Finder, folder: Path) -> Reader:
+def _reader(rows: Rows, find: Finder) -> Reader:
     """Group rows by picture, in the order in which pictures first appear."""
 
     def examples(on_problem: OnProblem) -> Iterator[Example]:
@@ -124,7 +126,7 @@ def _reader(rows: Rows, find: Finder, folder: Path) -> Reader:
             if name not in groups:
                 path = find(name)
                 if path is None:
-                    on_problem(Problem(where, f"there is no picture {name} in {folder} or near it"))
+                    on_problem(Problem(where, find.missing(name)))
                 groups[name] = {"id": name, "image": path and str(path), "captions": [], "where": where}
             groups[name]["captions"] += good
         described = [group for group in groups.values() if group["captions"]]
