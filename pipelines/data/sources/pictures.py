@@ -8,16 +8,17 @@ example names captions that cannot be used, where in all the split they are fewe
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pipelines.data.images_files import inspect, read
 from pipelines.data.sources import files
 from pipelines.data.sources.pictures_find import SAMPLE, Finder, finders
 from pipelines.data.sources.pictures_lost import Lost
+from pipelines.data.sources.pictures_rows import Row, Rows, table_rows
 from pipelines.data.sources.source import Example, OnProblem, Problem, Reader, Source
 
 COLUMNS = {
@@ -27,17 +28,6 @@ COLUMNS = {
 SPLIT_LISTS = {"train": "*trainImages.txt", "validation": "*devImages.txt", "test": "*testImages.txt"}
 LONGEST_CAPTION = 60
 """Words beyond which a caption is called out as more than a caption."""
-
-
-class Row(NamedTuple):
-    """One line of the data: a picture's name, its captions (none: it is listed without), and their file and line."""
-
-    name: str
-    captions: tuple[str, ...]
-    where: str
-
-
-Rows = Callable[[OnProblem], Iterable[Row]]
 
 
 def open_pictures(spec: str, columns: files.Columns = COLUMNS) -> Source:
@@ -64,7 +54,7 @@ def open_pictures(spec: str, columns: files.Columns = COLUMNS) -> Source:
     if tokens:
         return _flickr(spec, path, tokens[0])
     tables = files.open_tables(spec, columns)
-    readers = {name: partial(_table_rows, reader) for name, reader in tables.readers.items()}
+    readers = {name: partial(table_rows, reader) for name, reader in tables.readers.items()}
     return _with_pictures(spec, path if path.is_dir() else path.parent, readers, tables.fingerprint)
 
 
@@ -154,16 +144,10 @@ def usable(caption: str, where: str, on_problem: OnProblem) -> bool:
 # ----------------------------------------------------------------------------------------------------- layouts
 
 
-def _table_rows(reader: Reader, on_problem: OnProblem) -> Iterator[Row]:
-    for row in reader(on_problem):
-        captions = row["caption"] if isinstance(row["caption"], list) else [row["caption"]]
-        yield Row(str(row["image"]), tuple(str(c) for c in captions if c is not None) or ("",), row["where"])
-
-
 def _flickr(spec: str, folder: Path, tokens: Path) -> Source:
     lists = {split: found for split, pattern in SPLIT_LISTS.items() for found in sorted(folder.glob(pattern))[:1]}
     if tokens.name == "captions.txt":
-        rows: Rows = partial(_table_rows, files.table_reader(tokens, COLUMNS))
+        rows: Rows = partial(table_rows, files.table_reader(tokens, COLUMNS))
     else:
         rows = partial(_token_rows, tokens)
     readers: dict[str, Rows] = {split: partial(_listed, rows, path) for split, path in lists.items()}
