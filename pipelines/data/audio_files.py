@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
 import soxr
+
+from pipelines.data.audio_cut import cut_short
+from pipelines.data.audio_mp3 import FRAME, counted
 
 Array = np.ndarray[Any, Any]
 Source = str | os.PathLike[str] | bytes
@@ -44,18 +47,36 @@ def read(source: Source, rate: int, name: str | None = None) -> Array:
     """The recording in a file (or in the bytes of one) as mono float32 [samples] at `rate` Hz.
 
     Channels are averaged and other rates are resampled (soxr, high quality). Raises ValueError, naming the file
-    (`name` for bytes), when it is missing, unreadable, cut short, empty, or holds samples that are not finite.
+    (`name` for bytes), when it is missing, unreadable, empty, holds samples that are not finite, or is cut short, as
+    WAV, FLAC, OGG, and MP3 with a tag (Xing, Info) let one know. Of another MP3 all that is there is read.
     """
     name = name or ("<bytes>" if isinstance(source, bytes) else str(source))
-    with _opened(source, name) as file:
-        promised, own_rate = file.frames, file.samplerate
+    with _sized(source, name) as file:
+        promised, own_rate, slack = file.frames, file.samplerate, FRAME if file.format == "MP3" else 1
         try:
             sound = file.read(dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
             raise ValueError(f"{name}: cannot be decoded ({error.error_string.rstrip('.')})") from None
-    if len(sound) < promised < 2**62:
+    if len(sound) + slack <= promised < 2**62:
         raise ValueError(f"{name}: cut short, {len(sound)} of {promised} samples could be decoded")
     return mono(sound.mean(axis=1), own_rate, rate, name)
+
+
+def _sized(source: Source, name: str) -> Any:
+    """The soundfile of a recording that knows its own length; ValueError when there is none, or it is cut short."""
+    file = _opened(source, name)
+    with _stream(source) as content:
+        missing = cut_short(content)
+        whole = counted(content.read()) if file.format == "MP3" and not content.seek(0) else None
+    if missing or whole:
+        file.close()
+    if missing:
+        raise ValueError(f"{name}: cut short, {missing}")
+    return _opened(whole, name) if whole else file
+
+
+def _stream(source: Source) -> BinaryIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")
 
 
 def mono(sound: Array, own_rate: int, rate: int, name: str = "recording") -> Array:
