@@ -16,16 +16,17 @@ from typing import Any
 
 from pipelines.data.images_files import inspect, read
 from pipelines.data.sources import files
+from pipelines.data.sources.pictures_bars import open_barred
 from pipelines.data.sources.pictures_find import SAMPLE, Finder, finders
+from pipelines.data.sources.pictures_flickr import open_flickr
 from pipelines.data.sources.pictures_lost import Lost
 from pipelines.data.sources.pictures_rows import Row, Rows, table_rows
 from pipelines.data.sources.source import Example, OnProblem, Problem, Reader, Source
 
 COLUMNS = {
-    "image": ("image", "image_path", "picture", "path", "file", "file_name", "filename"),
-    "caption": ("caption", "captions", "text", "sentence"),
+    "image": ("image", "image_path", "picture", "path", "file", "file_name", "filename", "image_name"),
+    "caption": ("caption", "captions", "text", "sentence", "comment"),
 }
-SPLIT_LISTS = {"train": "*trainImages.txt", "validation": "*devImages.txt", "test": "*testImages.txt"}
 LONGEST_CAPTION = 60
 """Words beyond which a caption is called out as more than a caption."""
 
@@ -33,15 +34,15 @@ LONGEST_CAPTION = 60
 def open_pictures(spec: str, columns: files.Columns = COLUMNS) -> Source:
     """Open captioned pictures.
 
-    Accepted are: a folder with ``*.token.txt`` (Flickr8k, Flickr30k) or ``captions.txt``, its split lists
-    (``*trainImages.txt``, ``*devImages.txt``, ``*testImages.txt``) if there are any; a COCO captions file or the
-    folder above it; a Karpathy ``dataset_*.json``; and what `files.open_tables` opens, with a row for every picture
-    and caption. Pictures are looked for beside the file that names them, and in folders in and next to its folder, see
-    `pictures_find.Finder`.
+    Accepted are: a folder with ``*.token.txt`` (Flickr8k, Flickr30k) or ``captions.txt``, or that file, and the split
+    lists (``*trainImages.txt``, ``*devImages.txt``, ``*testImages.txt``) beside it if there are any; a COCO captions
+    file or the folder above it; a Karpathy ``dataset_*.json``; and what `files.open_tables` opens, also with bars
+    between the columns (Flickr30k's ``results.csv``), with a row for every picture and caption. Pictures are looked
+    for beside the file that names them, and in folders in and next to its folder, see `pictures_find.Finder`.
 
     Raises:
-        ValueError: no such path, nothing of the above in it, two caption files of one split, none of the pictures is
-            there, or a name is that of two.
+        ValueError: no such path, nothing of the above in it, two files of captions or of one split, none of the
+            pictures is there, or a name is that of two.
     """
     path = Path(spec).expanduser()
     if not path.exists():
@@ -49,10 +50,9 @@ def open_pictures(spec: str, columns: files.Columns = COLUMNS) -> Source:
     notations = _json_files(path)
     if notations:
         return _source(spec, path, notations, _coco(notations, spec))
-    captions = [*path.glob("*.token.txt"), *path.glob("*.token"), *path.glob("captions.txt")]
-    tokens = sorted(file for file in captions if ".lemma." not in file.name)  # Flickr8k.lemma.token.txt has base forms
-    if tokens:
-        return _flickr(spec, path, tokens[0])
+    found = open_flickr(spec, path, columns) or open_barred(spec, path, columns)
+    if found:
+        return _source(spec, path, *found)
     tables = files.open_tables(spec, columns)
     readers = {name: partial(table_rows, reader) for name, reader in tables.readers.items()}
     return _with_pictures(spec, path if path.is_dir() else path.parent, readers, tables.fingerprint)
@@ -142,38 +142,6 @@ def usable(caption: str, where: str, on_problem: OnProblem) -> bool:
 
 
 # ----------------------------------------------------------------------------------------------------- layouts
-
-
-def _flickr(spec: str, folder: Path, tokens: Path) -> Source:
-    lists = {split: found for split, pattern in SPLIT_LISTS.items() for found in sorted(folder.glob(pattern))[:1]}
-    if tokens.name == "captions.txt":
-        rows: Rows = partial(table_rows, files.table_reader(tokens, COLUMNS))
-    else:
-        rows = partial(_token_rows, tokens)
-    readers: dict[str, Rows] = {split: partial(_listed, rows, path) for split, path in lists.items()}
-    return _source(spec, folder, [tokens, *lists.values()], readers or {"all": rows})
-
-
-def _token_rows(path: Path, on_problem: OnProblem) -> Iterator[Row]:
-    """Lines ``NAME#NUMBER, tab, caption``."""
-    for number, line in enumerate(files.lines(path), start=1):
-        name, tab, caption = line.rstrip("\r\n").partition("\t")
-        where = f"{path}:{number}"
-        if tab:
-            yield Row(name.rpartition("#")[0] or name, (caption,), where)
-        elif line.strip():
-            on_problem(Problem(where, "expected NAME#NUMBER, a tab and a caption"))
-
-
-def _listed(rows: Rows, path: Path, on_problem: OnProblem) -> Iterator[Row]:
-    """The rows of the pictures in a split list, in the list's order."""
-    wanted = {line.strip(): number for number, line in enumerate(files.lines(path), start=1) if line.strip()}
-    found: dict[str, list[Row]] = {name: [] for name in wanted}
-    for row in rows(on_problem if path.match(SPLIT_LISTS["train"]) else lambda _: None):
-        if row.name in found:
-            found[row.name].append(row)
-    for name, group in found.items():
-        yield from group or [Row(name, (), f"{path}:{wanted[name]}")]
 
 
 def _json_files(path: Path) -> list[Path]:
