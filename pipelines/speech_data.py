@@ -61,7 +61,7 @@ def _with_cuts(source: Source, share: float) -> Source:
         return source
     kind = "its speaker"
     if not _enough_speakers(source, share):
-        cut = with_cuts(source, lambda example: str(example["id"]), share)
+        cut = with_cuts(source, _recording, share)
         kind = "the recording itself, because too few speakers are named to share them out"
     train = source.readers.get("train")
     parts = train.parts if isinstance(train, Joined) else ()
@@ -83,7 +83,12 @@ def _enough_speakers(source: Source, share: float) -> bool:
 def _speaker(example: Example) -> str:
     """Return by what recordings stay together where a split is cut; a speaker may be the number 0."""
     speaker = example.get("speaker")
-    return str(example["id"] if speaker in (None, "") else speaker)
+    return _recording(example) if speaker in (None, "") else str(speaker)
+
+
+def _recording(example: Example) -> str:
+    """Return the name of the recording: of a table its path, because the id may change with every row that is added."""
+    return str(example.get("recording") or example["id"])
 
 
 def _named(spec: str, columns: Columns) -> Source:

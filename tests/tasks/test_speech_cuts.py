@@ -70,3 +70,34 @@ def test_official_splits_are_read_as_they_are(tmp_path):
     (tmp_path / "all.csv").write_text("path,text,speaker,split\n" + rows)
     source = open_source(str(tmp_path / "all.csv"), Config())
     assert not source.cuts and [len(list(source.read(split))) for split in ("train", "validation")] == [3, 3]
+
+
+def table(folder, names, extra=""):
+    """Which split has which recordings of a table without ids and speakers."""
+    (folder / "all.csv").write_text("path,text\n" + extra + "".join(f"{name}.wav,yes\n" for name in names))
+    source = open_source(str(folder / "all.csv"), Config())
+    return {split: [example["audio"] for example in source.read(split)] for split in SPLITS}
+
+
+def test_a_row_more_moves_no_recording(tmp_path):
+    names = [f"r{number}" for number in range(300)]
+    before, after = table(tmp_path, names), table(tmp_path, names, "first.wav,no\n")
+    for split in SPLITS:
+        assert [path for path in after[split] if not path.endswith("first.wav")] == before[split]
+        assert len(before[split]) > 15
+
+
+def test_a_recording_with_two_rows_is_in_one_split(tmp_path):
+    found = table(tmp_path, [f"r{number}" for number in range(300)] * 2)
+    assert sum(map(len, found.values())) == 600
+    assert not any(set(found[one]) & set(found[two]) for one in SPLITS for two in SPLITS if one != two)
+
+
+def test_a_recording_nobody_is_said_to_have_spoken_stays_whole(tmp_path):
+    """Among others whose speakers are known, and enough to be shared out."""
+    rows = [{"path": f"{n}.wav", "text": "yes", "speaker": f"s{n}" if n < 200 else ""} for n in range(250)]
+    (tmp_path / "all.jsonl").write_text("\n".join(json.dumps(row) for row in rows + rows[200:]))
+    source = open_source(str(tmp_path / "all.jsonl"), Config())
+    assert all(note.endswith("its speaker") for note in source.cuts.values())
+    found = {split: {example["recording"] for example in source.read(split)} for split in SPLITS}
+    assert sum(map(len, found.values())) == 250

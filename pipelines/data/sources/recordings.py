@@ -1,7 +1,8 @@
 """Raw examples of recordings with transcripts: manifests, and the trees of LJSpeech, LibriSpeech and Common Voice.
 
-An example is ``{"id", "where", "audio" (a path), "text"}`` and, where the data names them, ``"speaker"``. Files are not
-opened here: reading happens where recordings are encoded, many at a time.
+An example is ``{"id", "where", "audio" (a path), "text"}`` and, where the data names them, ``"speaker"``. That of a
+table has the path as it stands there under ``"recording"``, because its id may be no more than the number of its line.
+Files are not opened here: reading happens where recordings are encoded, many at a time.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from functools import partial
-from os.path import expanduser  # of Path raises where there is no such user
+from os.path import expanduser, normpath  # of Path, the first raises where there is no such user
 from pathlib import Path
 
 from pipelines.data.sources.files import Columns, broken, fingerprint, lines, open_tables, table_reader
@@ -59,7 +60,8 @@ def _beside(reader: Reader, folder: Path) -> Reader:
             if missing or not example["audio"].strip():
                 on_problem(Problem(example["where"], f"has no {missing[0] if missing else 'audio'}"))
                 continue
-            yield {**example, "audio": str(folder / expanduser(example["audio"].strip()))}
+            written = example["audio"].strip()
+            yield {**example, "audio": str(folder / expanduser(written)), "recording": normpath(written)}
 
     return read
 
