@@ -1,4 +1,4 @@
-"""Flickr30k as it is handed on."""
+"""Flickr30k as it is handed on, and files beside the captions of Flickr8k and Flickr30k that are none."""
 
 from pathlib import Path
 
@@ -89,3 +89,36 @@ def test_captions_txt_of_flickr30k(root: Path, whole: bool) -> None:
     write(root / "x.trainImages.txt", "b.jpg\n")
     source = open_pictures(str(root if whole else path))
     assert captions(source, "train") == {"b.jpg": ["A dog ."]}
+
+
+def test_files_whose_names_begin_with_a_dot_are_left_out(root: Path) -> None:
+    """macOS puts such a file beside each one of an archive."""
+    write(root / "Flickr8k.token.txt", "a.jpg#0\tA dog .\nb.jpg#0\tA cat .\n")
+    write(root / "Flickr_8k.trainImages.txt", "a.jpg\n")
+    write(root / "Flickr8k.lemma.token.txt", "a.jpg#0\ta dog .\n")
+    write(root / "ExpertAnnotations.txt", "a.jpg\tb.jpg#2\t1\t1\t1\n")
+    write(root / "CrowdFlowerAnnotations.txt", "a.jpg\tb.jpg#2\t0\t0\t3\n")
+    for name in ("Flickr8k.token.txt", "Flickr_8k.trainImages.txt", "x.token", "captions.txt", "dataset.json", "a.csv"):
+        (root / f"._{name}").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        ")
+    source = open_pictures(str(root))
+    assert list(source.readers) == ["train"] and captions(source, "train") == {"a.jpg": ["A dog ."]}
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [("Flickr30k.token.txt", "Flickr8k.token.txt"), ("Flickr8k.token.txt", "captions.txt"), ("a.token.txt", "b.token")],
+)
+def test_two_files_of_captions_are_refused(one: str, two: str, root: Path) -> None:
+    for name in (one, two):
+        write(root / name, COMMAS if name == "captions.txt" else "a.jpg#0\tA dog .\n")
+    with pytest.raises(ValueError, match=f"{one} and {two} both hold captions, expected one; name one of the two"):
+        open_pictures(str(root))
+    assert captions(open_pictures(str(root / one))) == {"a.jpg": ["A dog ."]}
+
+
+def test_two_lists_of_one_split_are_refused(root: Path) -> None:
+    write(root / "x.token.txt", "a.jpg#0\tA dog .\n")
+    for name in ("Flickr_30k.testImages.txt", "Flickr_8k.testImages.txt"):
+        write(root / name, "a.jpg\n")
+    with pytest.raises(ValueError, match=r"Flickr_30k\.testImages\.txt and Flickr_8k\.testImages\.txt both list test"):
+        open_pictures(str(root))

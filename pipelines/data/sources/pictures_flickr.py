@@ -22,12 +22,15 @@ def open_flickr(spec: str, path: Path, columns: files.Columns) -> tuple[list[Pat
 
     Returns:
         The files that are read, and the rows of each split; None where there is no file of captions.
+
+    Raises:
+        ValueError: two files of captions, or two lists of one split.
     """
-    tokens = _only(_caption_files(path))
+    tokens = _only(spec, _caption_files(path), "hold captions", "name one of the two, or put the other elsewhere")
     if tokens is None:
         return None
     patterns = SPLIT_LISTS.items()
-    found = {split: _only(_visible(tokens.parent, pattern)) for split, pattern in patterns}
+    found = {split: _only(spec, _visible(tokens.parent, pattern), f"list {split}") for split, pattern in patterns}
     lists = {split: file for split, file in found.items() if file}
     rows = table(tokens, columns) if tokens.name == "captions.txt" else partial(_token_rows, tokens)
     readers: dict[str, Rows] = {split: partial(_listed, rows, file) for split, file in lists.items()}
@@ -43,10 +46,13 @@ def _caption_files(path: Path) -> list[Path]:
 
 
 def _visible(folder: Path, pattern: str) -> list[Path]:
-    return sorted(file for file in folder.glob(pattern) if file.is_file())
+    """Files whose names do not begin with a dot, as those do that macOS puts beside every file of an archive."""
+    return sorted(file for file in folder.glob(pattern) if file.is_file() and not file.name.startswith("."))
 
 
-def _only(found: list[Path]) -> Path | None:
+def _only(spec: str, found: list[Path], both: str, instead: str = "put the other elsewhere") -> Path | None:
+    if len(found) > 1:
+        raise ValueError(f"--data {spec}: {found[0].name} and {found[1].name} both {both}, expected one; {instead}")
     return next(iter(found), None)
 
 
