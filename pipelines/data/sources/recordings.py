@@ -8,6 +8,7 @@ Files are not opened here: reading happens where recordings are encoded, many at
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from os.path import expanduser, normpath  # of Path, the first raises where there is no such user
@@ -22,6 +23,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "text": ("text", "transcript", "sentence", "transcription", "normalized_text"),
     "speaker": ("speaker", "speaker_id", "client_id"),
 }
+_OFFSET = ("offset", "start", "start_time")
+_NOT_ZERO = re.compile(r"[-+]?[\d:.]*[1-9][\d:.]*([eE][-+]?\d+)?")
+"""A number, or a time of the form 00:01:30, other than zero; a date and the words of a transcript are none."""
 COMMON_VOICE = ("train", "dev", "test", "validated")
 SOUND = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".au")
 
@@ -40,7 +44,8 @@ def open_recordings(spec: str, columns: Columns | None = None) -> Source:
     tree = _ljspeech(spec, path) or _librispeech(spec, path) or _common_voice(spec, path)
     if tree is not None:
         return dataclasses.replace(tree, files=partial(_files, tree.readers))
-    source = open_tables(spec, {**COLUMNS, **(columns or {})}, optional=("speaker",))
+    usual = {**COLUMNS, "offset": _OFFSET, **(columns or {})}
+    source = open_tables(spec, usual, optional=("speaker", "offset"))
     folder = path if path.is_dir() else path.parent
     readers = {name: _beside(reader, folder) for name, reader in source.readers.items()}
     return dataclasses.replace(source, readers=readers, files=partial(_files, readers))
@@ -52,13 +57,18 @@ def _files(readers: Mapping[str, Reader]) -> Iterator[Path]:
 
 
 def _beside(reader: Reader, folder: Path) -> Reader:
-    """Make audio paths absolute, and drop rows without text or file."""
+    """Make audio paths absolute, and drop rows without text or file, and those of a part of a recording."""
 
     def read(on_problem: OnProblem) -> Iterator[Example]:
         for example in reader(on_problem):
             missing = [name for name in ("audio", "text") if not isinstance(example[name], str)]
             if missing or not example["audio"].strip():
                 on_problem(Problem(example["where"], f"has no {missing[0] if missing else 'audio'}"))
+                continue
+            offset = example.pop("offset", None)
+            if _NOT_ZERO.fullmatch(str(offset).strip()):
+                reason = f"names a part of a recording, from {offset} on; cut it into files of their own"
+                on_problem(Problem(example["where"], reason))
                 continue
             written = example["audio"].strip()
             yield {**example, "audio": str(folder / expanduser(written)), "recording": normpath(written)}
