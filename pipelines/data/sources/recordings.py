@@ -11,7 +11,7 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from functools import partial
-from os.path import expanduser, normpath  # of Path, the first raises where there is no such user
+from os.path import exists, expanduser, normpath  # of Path, some raise where there is no such user, or a name is long
 from pathlib import Path
 
 from pipelines.data.sources.files import Columns, broken, fingerprint, lines, open_tables, table_reader
@@ -19,14 +19,14 @@ from pipelines.data.sources.joined import Joined, distinct
 from pipelines.data.sources.source import Example, OnProblem, Problem, Reader, Source
 
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "audio": ("path", "file", "audio", "wav", "audio_path", "audio_filepath", "filename"),
+    "audio": ("path", "file", "audio", "wav", "audio_path", "audio_filepath", "filename", "file_name"),
     "text": ("text", "transcript", "sentence", "transcription", "normalized_text"),
     "speaker": ("speaker", "speaker_id", "client_id"),
 }
 _OFFSET = ("offset", "start", "start_time")
 _NOT_ZERO = re.compile(r"[-+]?[\d:.]*[1-9][\d:.]*([eE][-+]?\d+)?")
 """A number, or a time of the form 00:01:30, other than zero; a date and the words of a transcript are none."""
-COMMON_VOICE = ("train", "dev", "test", "validated")
+COMMON_VOICE = ("train", "dev", "test")
 SOUND = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".au")
 
 
@@ -34,20 +34,22 @@ def open_recordings(spec: str, columns: Columns | None = None) -> Source:
     """Open a corpus folder in one of the known layouts, else a manifest (CSV, TSV, JSON lines).
 
     Args:
-        spec: the folder, or the manifest file; audio paths in a manifest are relative to it.
+        spec: the folder, or the manifest file; audio paths in a manifest are relative to it, or to ``clips`` or
+            ``wavs`` beside it.
         columns: names of the columns for ``audio``, ``text`` and ``speaker``, instead of the usual ``COLUMNS``.
 
     Raises:
         ValueError: no such path, or neither a known tree nor a manifest; names what is there.
     """
     path = Path(spec).expanduser()
-    tree = _ljspeech(spec, path) or _librispeech(spec, path) or _common_voice(spec, path)
+    tree = _ljspeech(spec, path) or _librispeech(spec, path) or _common_voice(spec, path, columns or {})
     if tree is not None:
         return dataclasses.replace(tree, files=partial(_files, tree.readers))
     usual = {**COLUMNS, "offset": _OFFSET, **(columns or {})}
     source = open_tables(spec, usual, optional=("speaker", "offset"))
     folder = path if path.is_dir() else path.parent
-    readers = {name: _beside(reader, folder) for name, reader in source.readers.items()}
+    folders = (folder, *(folder / name for name in ("clips", "wavs") if (folder / name).is_dir()))
+    readers = {name: _beside(reader, *folders) for name, reader in source.readers.items()}
     return dataclasses.replace(source, readers=readers, files=partial(_files, readers))
 
 
@@ -56,7 +58,7 @@ def _files(readers: Mapping[str, Reader]) -> Iterator[Path]:
     return (Path(example["audio"]) for read in every for example in read(lambda problem: None))
 
 
-def _beside(reader: Reader, folder: Path) -> Reader:
+def _beside(reader: Reader, *folders: Path) -> Reader:
     """Make audio paths absolute, and drop rows without text or file, and those of a part of a recording."""
 
     def read(on_problem: OnProblem) -> Iterator[Example]:
@@ -71,15 +73,24 @@ def _beside(reader: Reader, folder: Path) -> Reader:
                 on_problem(Problem(example["where"], reason))
                 continue
             written = example["audio"].strip()
-            yield {**example, "audio": str(folder / expanduser(written)), "recording": normpath(written)}
+            yield {**example, "audio": _in(folders, written), "recording": normpath(written)}
 
     return read
 
 
+def _in(folders: tuple[Path, ...], written: str) -> str:
+    """Return the path of a file in the first folder that has it; in the first where none has."""
+    paths = [str(folder / expanduser(written)) for folder in folders]
+    return next((path for path in paths if len(paths) > 1 and exists(path)), paths[0])
+
+
 def _ljspeech(spec: str, path: Path) -> Source | None:
-    """``metadata.csv`` with lines ``ID|text|normalised text`` beside ``wavs/ID.wav``; one split, one speaker."""
+    """``metadata.csv`` with lines ``ID|text|normalised text`` beside ``wavs/ID.wav``; one split, one speaker.
+
+    A table with commas, such as AudioFolder of Hugging Face has under this name, is none.
+    """
     table = path / "metadata.csv"
-    if not (table.is_file() and (path / "wavs").is_dir()):
+    if not (table.is_file() and (path / "wavs").is_dir() and "|" in next(lines(table), "")):
         return None
 
     def read(on_problem: OnProblem) -> Iterator[Example]:
@@ -140,13 +151,20 @@ def _chapters(transcripts: list[Path]) -> Reader:
     return read
 
 
-def _common_voice(spec: str, path: Path) -> Source | None:
-    """``SPLIT.tsv`` with the columns client_id, path and sentence beside ``clips/``."""
+def _common_voice(spec: str, path: Path, given: Columns) -> Source | None:
+    """``SPLIT.tsv`` with the columns client_id, path and sentence beside ``clips/``.
+
+    ``validated.tsv`` holds the recordings of the splits and more, so it counts only where there is no ``train.tsv``.
+    Paths of a column that the user names are looked for beside the tables first.
+    """
     if not (path / "clips").is_dir():
         return None
-    tables = [path / f"{name}.tsv" for name in COMMON_VOICE if (path / f"{name}.tsv").is_file()]
-    if not tables:
+    names = COMMON_VOICE if (path / "train.tsv").is_file() else (*COMMON_VOICE, "validated")
+    tables = [path / f"{name}.tsv" for name in names if (path / f"{name}.tsv").is_file()]
+    headers = [{name.strip() for name in next(lines(table), "").split("\t")} for table in tables]
+    if not tables or not all(header >= {"path", "sentence"} for header in headers):
         return None
-    columns = {"audio": ("path",), "text": ("sentence",), "speaker": ("client_id",)}
-    readers = {table.stem: _beside(table_reader(table, columns), path / "clips") for table in tables}
+    columns = {"audio": ("path",), "text": ("sentence",), "speaker": ("client_id",), **given}
+    folders = (path, path / "clips") if "audio" in given else (path / "clips",)
+    readers = {table.stem: _beside(table_reader(table, columns), *folders) for table in tables}
     return Source(spec, readers, fingerprint(tables))
