@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,6 +15,10 @@ import tensorflow as tf
 from pipelines.data.text import CONTINUES, EMPTY, RESERVED, SubwordVocabulary
 
 APOSTROPHES = "'’"
+JOINERS = "\u200c\u200d"
+BETWEEN_WORDS = "\u200b"
+_LOOSE = re.compile(rf"(?<!\S)[{JOINERS}]+|[{JOINERS}]+(?!\S)")
+"""Joiners at an end of a word, where they join nothing."""
 LARGEST = 10_000
 """Different characters: Chinese needs four to eight thousand. More come from a column that is no transcript."""
 
@@ -21,17 +26,26 @@ LARGEST = 10_000
 def normalise(text: str, lowercase: bool = True, punctuation: bool = False) -> str:
     """One form for every transcript: NFC, single spaces, case folded if asked, no punctuation or symbols unless kept.
 
-    Apostrophes always stay (as '), because they are part of words.
+    Apostrophes always stay (as '), because they are part of words. What cannot be seen goes and parts no word, such as
+    soft hyphens and marks of direction; the joiners U+200C and U+200D stay within words, because Persian and Sinhala
+    are spelled with them, and the zero width space U+200B is a space.
     """
-    text = unicodedata.normalize("NFC", text).replace("’", "'")
+    text = unicodedata.normalize("NFC", _visible(text)).replace("’", "'")
     text = unicodedata.normalize("NFC", text.lower()) if lowercase else text
     if not punctuation:
         text = "".join(" " if _is_punctuation(character) else character for character in text)
-    return " ".join(text.split())
+    return " ".join(_LOOSE.sub("", text).split())
+
+
+def _visible(text: str) -> str:
+    if text.isascii():
+        return text
+    text = text.replace(BETWEEN_WORDS, " ")
+    return "".join(one for one in text if one in JOINERS or unicodedata.category(one) != "Cf")
 
 
 def _is_punctuation(character: str) -> bool:
-    return character not in APOSTROPHES and unicodedata.category(character)[0] in "PSC"
+    return character not in APOSTROPHES + JOINERS and unicodedata.category(character)[0] in "PSC"
 
 
 class Alphabet(tf.Module):

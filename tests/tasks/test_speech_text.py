@@ -14,6 +14,19 @@ from pipelines.speech_text import Alphabet, frames_needed, normalise
         ("«Привет», мир — ура", "привет мир ура"),
         ("...", ""),
         ("\x00a\x1fb", "a b"),
+        ("W\u00f6r\u00adter", "wörter"),
+        ("\ufeffyes\u200e, \u202bno\u202c\u2060!", "yes no"),
+        ("e\u00ad\u0301", "é"),
+        ("\u0dc1\u0dca\u200d\u0dbb\u0dd3 \u200d", "\u0dc1\u0dca\u200d\u0dbb\u0dd3"),  # Sinhala: with a joiner
+        (
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645\u200c\u060c",
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        ),
+        ("\u200c \u200d\u200c a\u200c.\u200cb", "a b"),
+        (
+            "\u1781\u17d2\u1789\u17bb\u17c6\u200b\u1791\u17c5",
+            "\u1781\u17d2\u1789\u17bb\u17c6 \u1791\u17c5",
+        ),  # Khmer: two words
     ],
 )
 def test_transcripts_have_one_form(text, expected):
@@ -23,6 +36,19 @@ def test_transcripts_have_one_form(text, expected):
 
 def test_case_and_punctuation_can_stay():
     assert normalise("Oh, No!", lowercase=False, punctuation=True) == "Oh, No!"
+
+
+def test_invisible_characters_go_also_where_punctuation_stays():
+    assert normalise("\ufeffOh,\u00ad No\u200b!", lowercase=False, punctuation=True) == "Oh, No !"
+
+
+@pytest.mark.parametrize("pieces", [False, True])
+def test_words_with_joiners_are_spelled_whole(pieces):
+    text = normalise("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \u0dc1\u0dca\u200d\u0dbb\u0dd3")
+    alphabet = Alphabet.learn_pieces([text], 60) if pieces else Alphabet.learn([text])
+    numbers = alphabet.encode(text)
+    assert alphabet.decode(numbers) == text and len(text.split()) == 2
+    assert alphabet.spell(np.array([numbers], np.int32)).numpy()[0].decode() == text
 
 
 def test_an_alphabet_spells_what_it_was_learned_from(tmp_path):
