@@ -160,7 +160,7 @@ def _done(file: BinaryIO, path: str, kind: Kind) -> Done:
             continue
         try:
             failed, tally.last = _read(content, kind)
-        except (ValueError, KeyError, TypeError, IndexError):
+        except (ValueError, KeyError, TypeError, IndexError, csv.Error):
             raise ValueError(f"--resume: {path}:{number}: expected {EXPECTED[kind]}, as this job writes") from None
         tally.count(failed)
     return Done(tally, size, rest)
@@ -173,6 +173,7 @@ def _read(content: bytes, kind: Kind) -> tuple[bool, str]:
         return "error" in record, str(record["input"])
     text = content.decode("utf-8")[:-1]
     if kind == "csv":
+        csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # the default of 128 KiB refuses long inputs
         given, _, score, error = next(csv.reader([text]))
         float(score)
         return bool(error), given

@@ -1,5 +1,7 @@
 """What a job may continue: nothing that it did not write is lost."""
 
+import csv
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +24,14 @@ def work(file: Path, kind: batch.Kind, inputs: list[str]) -> bytes:
     with batch.opened(str(file), True, kind) as out:
         batch.run(Shouter(), inputs, out, kind)
     return file.read_bytes()
+
+
+@pytest.fixture
+def narrow() -> Iterator[None]:
+    """Fields of CSV are as short as in a process that has read no data yet."""
+    before = csv.field_size_limit(128 * 1024)
+    yield
+    csv.field_size_limit(before)
 
 
 @pytest.mark.parametrize("kind", ["json", "lines", "csv"])
@@ -55,3 +65,21 @@ def test_a_refused_file_keeps_its_last_line_without_an_end(tmp_path: Path) -> No
 def test_an_empty_file_is_begun(tmp_path: Path) -> None:
     (tmp_path / "new").touch()
     assert work(tmp_path / "new", "lines", ["one"]) == b"ONE\t0.5000\tone\n"
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("kind", ["json", "lines", "csv"])
+def test_a_file_is_continued_behind_an_input_of_any_length(tmp_path: Path, kind: Any) -> None:
+    inputs = ["one", "two " * 50_000, "three"]
+    whole = work(tmp_path / "whole", kind, inputs)
+    (tmp_path / "part").write_bytes(whole[:-3])
+    assert work(tmp_path / "part", kind, inputs) == whole
+
+
+@pytest.mark.parametrize("kind", ["json", "lines", "csv"])
+def test_a_line_that_is_no_row_is_named(tmp_path: Path, kind: Any) -> None:
+    file = tmp_path / "answers"
+    file.write_bytes(b"one\rONE,0.5,,\n")  # csv.Error, which is no ValueError
+    with pytest.raises(ValueError, match=r"--resume: .*answers:1: expected .*, as this job writes"):
+        work(file, kind, ["one"])
+    assert file.read_bytes() == b"one\rONE,0.5,,\n"
