@@ -137,8 +137,10 @@ def opened(path: str, resume: bool, kind: Kind) -> Iterator[Any]:
     with open(target, "ab+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise ValueError(f"--out {path}: is being written by another process") from None
+        except OSError:
+            pass  # a file system without locks; that is no reason not to write there
         done = _done(file, path, kind)
         try:
             yield Continued(file, path, done)

@@ -1,6 +1,8 @@
 """What a job may continue: nothing that it did not write is lost."""
 
 import csv
+import errno
+import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -83,3 +85,19 @@ def test_a_line_that_is_no_row_is_named(tmp_path: Path, kind: Any) -> None:
     with pytest.raises(ValueError, match=r"--resume: .*answers:1: expected .*, as this job writes"):
         work(file, kind, ["one"])
     assert file.read_bytes() == b"one\rONE,0.5,,\n"
+
+
+def test_a_file_is_written_by_one_job_at_a_time(tmp_path: Path) -> None:
+    path = str(tmp_path / "answers")
+    with batch.opened(path, False, "lines"), pytest.raises(ValueError, match="is being written by another process"):
+        with batch.opened(path, True, "lines"):
+            pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_written_to(tmp_path: Path, monkeypatch: Any, number: int) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise OSError(number, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert work(tmp_path / "answers", "lines", ["one"]) == b"ONE\t0.5000\tone\n"
