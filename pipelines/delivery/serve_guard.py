@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from pipelines.delivery.serve_inputs import sayable
 from pipelines.delivery.serve_limits import Limits
 
 SYSTEM = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
@@ -24,8 +25,8 @@ Scope = dict[str, Any]
 
 
 def refusal(status: int, sentence: str) -> JSONResponse:
-    """Return an error as every endpoint gives it: JSON with one sentence."""
-    return JSONResponse({"error": sentence}, status, HEADERS.get(status))
+    """Return an error as every endpoint gives it: JSON with one sentence, whatever of the request that repeats."""
+    return JSONResponse({"error": sayable(sentence)}, status, HEADERS.get(status))
 
 
 class Door:

@@ -77,6 +77,11 @@ def _kind(value: Any) -> str:
     return kinds.get(type(value), "null")
 
 
+def sayable(sentence: str) -> str:
+    """Return a sentence that has UTF-8: half a surrogate pair, which a request may hold, is escaped as it was there."""
+    return sentence.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def public(raw: str, prediction: dict[str, Any]) -> dict[str, Any]:
     """Return what a client is told: the prediction without what it sent; only the reason where it failed.
 

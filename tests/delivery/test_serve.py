@@ -19,7 +19,7 @@ from PIL import Image
 from pipelines.__main__ import main
 from pipelines.delivery import serve
 from pipelines.delivery.serve_batching import Batcher, Overloaded
-from pipelines.delivery.serve_inputs import from_file, from_json, public
+from pipelines.delivery.serve_inputs import from_file, from_json, public, sayable
 from pipelines.delivery.serve_limits import Limits
 
 LIMITS = Limits(characters=10, seconds=2, samples=32_000)
@@ -188,6 +188,11 @@ def test_a_client_is_told_the_answer_and_not_what_it_sent() -> None:
     assert public("text", prediction) == {"answer": "a", "score": None, "p": {"b": [1.5]}}
     failed = prediction | {"error": "input 31: not a readable recording"}
     assert public("audio", failed) == {"error": "audio: not a readable recording"}
+
+
+def test_a_refusal_that_repeats_half_a_surrogate_pair_can_be_sent() -> None:
+    assert sayable("came \ud800, täxt").encode() == "came \\ud800, täxt".encode()
+    assert sayable("\U0001f600") == "\U0001f600"
 
 
 def test_limits_that_nothing_can_meet_are_refused_by_their_option() -> None:

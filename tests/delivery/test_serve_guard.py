@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("starlette")
 
-from pipelines.delivery.serve_guard import Door, Guard
+from pipelines.delivery.serve_guard import Door, Guard, refusal
 from pipelines.delivery.serve_limits import Limits
 
 pytestmark = pytest.mark.serve
@@ -82,6 +82,11 @@ def test_a_body_is_refused_by_its_length_before_the_endpoint_sees_it() -> None:
     assert status == 405 and "expected POST, came GET" in body["error"]
     assert endpoint.begun == 1
     assert asyncio.run(status_of(app, path="/livez", headers=[], method="GET"))[0] == 200, "no endpoint, no limit"
+
+
+def test_a_refusal_may_repeat_what_has_no_utf8() -> None:
+    answer = refusal(400, "expected the field text alone, came text, \ud800")
+    assert json.loads(bytes(answer.body)) == {"error": "expected the field text alone, came text, \\ud800"}
 
 
 def test_the_door_lets_in_endpoints_and_answers_the_rest_itself() -> None:

@@ -108,6 +108,7 @@ def test_a_wrong_request_is_one_sentence_and_never_an_error_of_the_server(served
         (400, "/sentiment", [], JSON),
         (400, "/sentiment", {"txt": "a"}, JSON),
         (400, "/sentiment", {"text": "a", "more": 1}, JSON),
+        (400, "/sentiment", {"text": "a", "\ud800": 1}, JSON),
         (400, "/sentiment", {"text": ["a"]}, JSON),
         (400, "/sentiment", {"text": "a" * 20_001}, JSON),
         (400, "/sentiment/batch", {"inputs": []}, JSON),
