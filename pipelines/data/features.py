@@ -98,22 +98,26 @@ def load(
     if root is None:
         rows, found = compute(network, [contents(picture) for picture in pictures], mirrored)
         return rows[found == OK], found
-    folder = folder_of(network, root, mirrored)
+    folder = folder_of(network, root, mirrored).absolute()
     digests = [_digest(picture) for picture in pictures]
     refused = {"": UNREADABLE}
     try:
-        known = _index(folder, network)
-        missing = {d: p for d, p in zip(digests, pictures, strict=True) if d and d not in known}
+        kept = _KEPT.setdefault(folder, Kept(folder, network))
+        kept.refresh()
+        missing = {d: p for d, p in zip(digests, pictures, strict=True) if d and d not in kept.known}
         for part, status in _compute_parts(network, missing, folder, mirrored):
             refused |= {digest: code for digest, code in status.items() if code != OK}
-            known |= _read_index(part, network)
+            kept.add(part)
+        usable = [digest for digest in digests if digest in kept.known]
+        if len(usable) < sum(digest not in refused for digest in digests):  # rows would be those of other pictures
+            raise OSError("what was written cannot be read back")
+        rows = kept.gather(usable)
     except OSError as error:
         raise RuntimeError(
             f"{folder}: picture features cannot be kept: {error.strerror or error}; PIPELINES_CACHE=FOLDER keeps them "
             "elsewhere, PIPELINES_CACHE=off computes them anew each time"
         ) from None
-    usable = [digest for digest in digests if digest in known]
-    return _gather(known, usable, network), np.array([refused.get(digest, OK) for digest in digests], np.int32)
+    return rows, np.array([refused.get(digest, OK) for digest in digests], np.int32)
 
 
 def contents(picture: Picture) -> bytes:
@@ -174,32 +178,72 @@ def _replace(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-Known = dict[str, tuple[np.ndarray, int]]
+Stamp = tuple[tuple[int, int, int] | None, ...]
+"""Identity, size and time of change of a part's index and of its features; None for a file that is not there."""
 
 
-def _index(folder: Path, network: PictureNetwork) -> Known:
-    known: Known = {}
-    for index in sorted(folder.glob("*.json")):
-        if index.name != "network.json":
-            known |= _read_index(index, network)
-    return known
+class Kept:
+    """Where the features in one folder lie. Each part is read once, however often pictures are looked up in it.
+
+    Attributes:
+        known: SHA-256 of a picture -> the file of its part, and its row there.
+    """
+
+    def __init__(self, folder: Path, network: PictureNetwork) -> None:
+        self.folder, self.shape = folder, (network.cells, network.features)
+        self.known: dict[str, tuple[Path, int]] = {}
+        self._stamps: dict[Path, Stamp] = {}
+
+    def refresh(self) -> None:
+        """Read the parts that came since; all of them where one was changed or taken away."""
+        stamps = {index: _stamp(index) for index in sorted(self.folder.glob("*.json")) if index.name != "network.json"}
+        if any(stamps.get(index) != stamp for index, stamp in self._stamps.items()):
+            self.known, self._stamps = {}, {}
+        for index in stamps:
+            if index not in self._stamps:
+                self.add(index)
+
+    def add(self, index: Path) -> None:
+        """Read where each picture of a part lies; nothing of one that is damaged, which is then computed again."""
+        self._stamps[index] = _stamp(index)
+        part = index.with_suffix(".npy")
+        try:
+            digests = json.loads(index.read_text("utf-8"))
+            features = np.load(part, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return
+        if isinstance(digests, list) and features.shape == (len(digests), *self.shape) and features.dtype == np.float16:
+            self.known |= {digest: (part, row) for row, digest in enumerate(digests)}
+
+    def gather(self, digests: Sequence[str]) -> np.ndarray:
+        """Return the features of N known pictures, float16 [N, S, D]; one part is open at a time.
+
+        Raises:
+            OSError: a part was taken away meanwhile.
+        """
+        rows = np.empty((len(digests), *self.shape), np.float16)
+        places: dict[Path, list[tuple[int, int]]] = {}
+        for place, digest in enumerate(digests):
+            part, row = self.known[digest]
+            places.setdefault(part, []).append((place, row))
+        for part, pairs in places.items():
+            features = np.load(part, mmap_mode="r", allow_pickle=False)
+            for place, row in pairs:
+                rows[place] = features[row]
+        return rows
 
 
-def _read_index(index: Path, network: PictureNetwork) -> Known:
-    """Where each picture of a part lies; empty for a part that is damaged, which is then computed again."""
-    try:
-        digests = json.loads(index.read_text("utf-8"))
-        features = np.load(index.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return {}
-    if features.shape != (len(digests), network.cells, network.features) or features.dtype != np.float16:
-        return {}
-    return {digest: (features, row) for row, digest in enumerate(digests)}
+_KEPT: dict[Path, Kept] = {}
+"""Every folder of features that this process has looked into: examples are encoded a thousand at a time."""
 
 
-def _gather(known: Known, digests: list[str], network: PictureNetwork) -> np.ndarray:
-    rows = np.empty((len(digests), network.cells, network.features), np.float16)
-    for i, digest in enumerate(digests):
-        features, row = known[digest]
-        rows[i] = features[row]
-    return rows
+def _stamp(index: Path) -> Stamp:
+    found: list[tuple[int, int, int] | None] = []
+    for path in (index, index.with_suffix(".npy")):
+        try:
+            state = os.stat(path)
+        except OSError:
+            found.append(None)
+        else:
+            found.append((state.st_ino, state.st_size, state.st_mtime_ns))
+    return tuple(found)

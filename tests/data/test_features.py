@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import resource
 import socket
 from pathlib import Path
 
@@ -133,6 +135,51 @@ def test_a_damaged_part_is_computed_again(
         np.save(part, np.zeros((2, 1, 1), np.float16))
     np.testing.assert_array_equal(features.load(network, pictures, tmp_path)[0], good)
     assert counted == [2, 2]
+
+
+def test_an_index_is_read_once(
+    network: PictureNetwork, counted: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many calls look pictures up, and whoever wrote its part; parts that another process adds are found."""
+    read: list[str] = []
+    original = Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda path, *args: read.append(path.name) or original(path, *args))
+    pictures = [png(i) for i in range(9)]
+    expected = np.concatenate([features.load(network, pictures[i : i + 3], tmp_path)[0] for i in (0, 3, 6)])
+    for _ in range(2):
+        found, _ = features.load(network, pictures, tmp_path)
+        np.testing.assert_array_equal(found, expected)
+    assert len(read) == 3 and counted == [3, 3, 3]
+    folder = features.folder_of(network, tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    features.load(network, [png(20)], tmp_path / "elsewhere")
+    for path in features.folder_of(network, tmp_path / "elsewhere").iterdir():
+        path.replace(folder / path.name)
+    features.load(network, [*pictures, png(20)], tmp_path)
+    assert counted == [3, 3, 3, 1] and len(read) == 5
+    for part in folder.glob("*.npy"):
+        part.unlink()
+    np.testing.assert_array_equal(features.load(network, pictures, tmp_path)[0], expected)
+    assert counted == [3, 3, 3, 1, 3, 3, 3]
+
+
+def test_more_parts_than_files_may_be_open(
+    network: PictureNetwork, counted: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "PART", 1)
+    pictures = [png(i) for i in range(30)]
+    expected, _ = features.load(network, pictures, tmp_path)
+    monkeypatch.setattr(features, "_KEPT", {})
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = set(map(int, os.listdir("/proc/self/fd")))
+    twelfth = [number for number in range(len(taken) + 12) if number not in taken][11]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (twelfth, hard))
+    try:
+        found, _ = features.load(network, pictures, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    np.testing.assert_array_equal(found, expected)
+    assert counted == [1] * 30
 
 
 def test_mirrored_features_are_those_of_the_mirrored_picture(network: PictureNetwork, tmp_path: Path) -> None:
