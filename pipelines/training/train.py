@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import platform
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,6 +78,8 @@ def train(
     file = Path(config) if config else None
     chosen = configuration.resolve(module.Config, module.PRESETS, preset, file, settings, base)
     folder = Path(run).expanduser() if run else Path("runs") / f"{task}-{time.strftime('%Y%m%d-%H%M%S')}"
+    if init and settings.get("embeddings"):
+        raise ValueError("--embeddings: the embedding begins as that of --init; leave one of the two out")
     other = load_run(init) if init else None
     need_trainable(folder)
     _set_up(chosen)
@@ -215,12 +218,14 @@ def _prepare(
 
 
 def _keep(run: Run, preprocessor: Any) -> None:
-    staging = run.path / ".preprocessor"
-    staging.mkdir(exist_ok=True)
-    preprocessor.save(staging)
-    for name in preprocessor.FILES:
-        run.write(name, (staging / name).replace)
-    staging.rmdir()
+    staging = run.path / f".{os.getpid()}.preprocessor"  # so called, it counts as the run's own where it is left over
+    try:
+        staging.mkdir(exist_ok=True)
+        preprocessor.save(staging)
+        for name in preprocessor.FILES:
+            run.write(name, (staging / name).replace)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _same(folder: Path, task: str, config: Any, data: dict[str, Any]) -> Run:

@@ -31,10 +31,13 @@ def fingerprint(other: Loaded) -> str:
 
 
 def adopt_preprocessor(task: Any, config: Any, other: Loaded, examples: Iterable[Any]) -> Any:
-    """Take over the vocabulary; a task with ``adopt`` learns from the examples what is new, such as labels."""
+    """Take over the vocabulary under the settings of the new run.
+
+    A task with ``adopt`` learns from the examples what is new, such as labels.
+    """
     if hasattr(task, "adopt"):
         return task.adopt(config, other.preprocessor, examples)
-    return other.preprocessor
+    return task.load_preprocessor(config, other.run.path)
 
 
 def take_weights(model: Any, other: Loaded, config: Any, preprocessor: Any) -> list[str]:

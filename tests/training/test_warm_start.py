@@ -1,5 +1,6 @@
 """Beginning with another run: the same vocabulary and weights, a new head for new labels, refusals by name."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from pipelines import train
 from pipelines.command_line import run as command
 from pipelines.training.loading import load_run
+from pipelines.training.warm_start import adopt_preprocessor
 
 LABELS = {"same": ["positive", "negative"], "other": ["fine", "awful", "mixed"]}
 
@@ -51,6 +53,22 @@ def test_everything_is_taken_over_when_labels_are_the_same(small_run, data, tmp_
     assert old.read_bytes() == new.read_bytes()
     record = json.loads((tmp_path / "new" / "config.json").read_text())
     assert record["config"]["units"] == 8 and len(record["data"]["init"]) == 64
+
+
+def test_vectors_and_a_run_are_not_both_the_beginning(small_run, tmp_path):
+    (tmp_path / "vectors.txt").write_text("good 1 2\n")
+    with pytest.raises(ValueError, match="--embeddings: the embedding begins as that of --init; leave one of the two"):
+        train("sentiment", run=tmp_path / "new", init=small_run("sentiment"), embeddings=str(tmp_path / "vectors.txt"))
+
+
+@pytest.mark.parametrize(
+    ("task", "settings"), [("translation", {"max_tokens": 9, "lowercase": True}), ("captioning", {"picture_size": 48})]
+)
+def test_what_is_taken_over_works_by_the_new_settings(task, settings, small_run):
+    other = load_run(small_run(task))
+    config = dataclasses.replace(other.config, **settings)
+    adopted = adopt_preprocessor(other.task, config, other, [])
+    assert adopted.config == config != other.preprocessor.config
 
 
 def test_new_labels_get_a_new_head(small_run, data, tmp_path, monkeypatch):
