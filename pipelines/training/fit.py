@@ -197,7 +197,7 @@ class Trainer:
                 names = ", ".join(str(train.examples[i]["where"]) for i in indices[:8])
                 raise TrainingStopped(
                     f"{what} is {value} in epoch {progress.epoch + 1}, batch {progress.step + 1} ({names}, ...); "
-                    "a smaller --learning-rate or --clip-norm may help"
+                    "a smaller --learning-rate or --clip-norm may help, in a new --run"
                 )
         end = time.monotonic()
         self.wait += waited
@@ -284,7 +284,7 @@ class Trainer:
     def _write_history(self, progress: Progress) -> None:
         self.run.write(HISTORY, lambda path: save_history(path, progress))
         if self.log:
-            with self.log.as_default(step=progress.epoch):
+            with self.log.as_default(step=int(progress.history[-1]["epoch"])):
                 for name, value in progress.history[-1].items():
                     tf.summary.scalar(name, value)
 

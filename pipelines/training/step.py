@@ -103,7 +103,9 @@ def make_step(
             scale = optimizer.scale_loss(tf.ones_like(value))
             scaled = value * scale
         # Dense, because the squares of an IndexedSlices with repeated rows do not add up to the norm.
-        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(scaled, weights)]
+        # Zero, where a loss does not ask for a part of the model, such as answers' rewards for the word detector.
+        found = zip(tape.gradient(scaled, weights), weights, strict=True)
+        gradients = [tf.zeros_like(weight) if g is None else tf.convert_to_tensor(g) for g, weight in found]
         norm = tf.linalg.global_norm(gradients) / scale
         optimizer.apply(gradients, weights)
         average.update(optimizer.iterations)

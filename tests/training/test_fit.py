@@ -65,7 +65,7 @@ def test_it_learns_a_line_and_keeps_the_best(tmp_path: Path, capsys: Any) -> Non
 def test_a_loss_that_is_not_finite_names_epoch_batch_and_examples(tmp_path: Path) -> None:
     with pytest.raises(TrainingStopped, match=r"loss is nan in epoch 1, batch [1-4] \(.*data.csv:5") as error:
         trainer(tmp_path).fit(line_data(bad=3))
-    assert "--learning-rate" in str(error.value)
+    assert str(error.value).endswith("a smaller --learning-rate or --clip-norm may help, in a new --run")
 
 
 def test_a_gradient_that_is_not_finite_names_its_own_batch_and_not_the_next(tmp_path: Path) -> None:
@@ -225,6 +225,17 @@ def test_clipping_bounds_the_step_and_the_norm_is_that_before_clipping() -> None
     assert float(loss) == 0, "a loss of exactly zero must not upset the norm"
     moved = np.concatenate([w.ravel() for w in model.get_weights()])
     np.testing.assert_allclose(moved, -0.5 * np.array([15, 20, 10]) / float(norm), rtol=1e-5)
+
+
+def test_a_weight_that_the_loss_does_not_ask_for_stays() -> None:
+    model = keras.Sequential([keras.Input([1]), keras.layers.Dense(1), keras.layers.Dense(1)])
+    optimizer = keras.optimizers.SGD(0.1)
+    optimizer.build(model.trainable_variables)
+    step = make_step(model, lambda x, y: tf.square(model.layers[0](x["x"])[:, 0] - 9), optimizer, Average([], 0.0))
+    before = model.get_weights()
+    step({"x": tf.ones([4, 1])}, {})
+    changed = [not np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True)]
+    assert changed == [True, True, False, False]
 
 
 def test_averaged_weights_follow_the_formula_and_swap_back() -> None:
