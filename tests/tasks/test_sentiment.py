@@ -55,6 +55,27 @@ def test_the_adversarial_step_has_its_norm_and_raises_the_loss() -> None:
     np.testing.assert_allclose(np.sqrt((step.numpy() ** 2).sum((1, 2))), size, rtol=1e-5)
 
 
+def test_the_adversarial_step_is_that_of_float32_in_half_precision() -> None:
+    config = dataclasses.replace(PLAIN, adversarial=0.2)
+    gradient = tf.constant(np.random.default_rng(0).normal(0, 1e-4, (2, 3, 6)), tf.float16)  # squares below 6e-8 are 0
+    embedded, lengths = tf.ones([2, 3, 6], tf.float16), tf.constant([3, 2])
+    step = sentiment._worst_direction(gradient, embedded, lengths, config)
+    wide = sentiment._worst_direction(tf.cast(gradient, tf.float32), tf.cast(embedded, tf.float32), lengths, config)
+    assert step.dtype == tf.float16
+    np.testing.assert_allclose(step, wide, rtol=2e-3)
+    none = sentiment._worst_direction(tf.zeros_like(gradient), embedded, lengths, config)
+    np.testing.assert_array_equal(none, np.zeros([2, 3, 6]))
+
+
+def test_confident_answers_keep_their_order() -> None:
+    _, preprocessor, _, _ = made(PLAIN)
+    rows = np.array([[1 - 1e-7, 1e-7, 0], [1 - 3e-7, 3e-7, 0]], np.float32)
+    answers = [sentiment.answer(preprocessor, PLAIN, EXAMPLES[0], {"probabilities": row}) for row in rows]
+    low, high = (one["probabilities"]["good"] for one in answers)
+    assert low < high
+    assert [np.float32(low), np.float32(high)] == [rows[0, 1], rows[1, 1]]
+
+
 def test_the_label_of_a_row_without_text_makes_no_class() -> None:
     rows = [*EXAMPLES, {"id": "4", "where": "x:4", "text": " ", "label": "sideways"}]
     learnt = fit_preprocessor(PLAIN, iter(rows))
