@@ -24,13 +24,17 @@ LANGUAGE = ("lm", "lm_order", "lm_units", "lm_weight", "lm_bonus")
 DECODING = (*SEARCH, *LANGUAGE, "encoder_weights")
 """Settings that change nothing that was trained: how answers are searched, with which language model, and where the
 file of a frozen network's weights lies by now. They may differ at each decoding."""
-NETWORK = ("embedding_size", "embedding_start", "embeddings", "share_embeddings", "tied", "cell", "units", "layers")
-NETWORK += ("bidirectional", "layer_norm", "decoder_units", "decoder_layers", "grid_units", "filters", "pooling")
-NETWORK += ("attention", "context_recurrence", "context_gate", "lexical")
+NETWORK = (
+    *("embedding_size", "embedding_start", "embeddings", "share_embeddings", "tied", "cell", "units", "layers"),
+    *("bidirectional", "layer_norm", "decoder_units", "decoder_layers", "grid_units", "filters", "pooling"),
+    *("attention", "context_recurrence", "context_gate", "lexical"),
+)
 REWARD = ("reward_epochs", "reward_samples", "reward_kept", "reward_temperature", "reward_share", "reward_rate")
 LEARNING = ("dropout", "label_smoothing", "adversarial", "best_by", "attention_penalty", "word_detection", *REWARD)
-AUGMENTATION = ("word_dropout", "segmentation_dropout", "speed", "gain_db", "noise", "snr_db")
-AUGMENTATION += ("band_masks", "band_width", "time_masks", "time_width")
+AUGMENTATION = (
+    *("word_dropout", "segmentation_dropout", "speed", "gain_db", "noise", "snr_db"),
+    *("band_masks", "band_width", "time_masks", "time_width"),
+)
 NOT_ENCODED = (*NETWORK, *LEARNING, *AUGMENTATION, *SEARCH, *LANGUAGE)
 """Settings on which the encoded examples do not depend, in any task that has them: another value trains on those that
 are kept already. What is not named here may shape them."""
@@ -148,6 +152,12 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     missing = "nothing"
     names = [name for name in {**old, **new} if old.get(name, missing) != new.get(name, missing)]
     return "; ".join(f"{n}: {old.get(n, missing)!r} in the run, {new.get(n, missing)!r} now" for n in names)
+
+
+def placeless(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a begun run without where files lie, and without what was read at its beginning only."""
+    places = {name: "a file" for name, words in FILES.items() if settings.get(name) and settings[name] not in words}
+    return {name: value for name, value in {**settings, **places}.items() if name != "embeddings"}
 
 
 def nearest(name: str, known: list[str]) -> str:

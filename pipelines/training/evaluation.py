@@ -20,7 +20,7 @@ from pipelines.data.sources.source import ALL, Example, Problem, Source
 from pipelines.training.fit import quiet, say
 from pipelines.training.loading import Loaded, load_run
 from pipelines.training.metrics import bootstrap, paired_bootstrap
-from pipelines.training.runs import Run
+from pipelines.training.runs import Run, need_writable
 
 METRICS, PREDICTIONS = "metrics.json", "predictions.jsonl"
 MAX_BAD = 0.05
@@ -188,6 +188,11 @@ def evaluate(
         RuntimeError: the results cannot be written.
     """
     loaded = load_run(run, **decoding)
+    other = load_run(against, **decoding) if against is not None else None
+    if other and other.task.NAME != loaded.task.NAME:
+        raise ValueError(f"--against {against}: is a {other.task.NAME} run, the first is {loaded.task.NAME}")
+    folder = Run(Path(out).expanduser() if out is not None else loaded.run.path)
+    need_writable(folder.path)
     source = loaded.open_source(data)
     split = split or _usual_split(loaded, source)
     loaded = settled(loaded, source)
@@ -197,9 +202,8 @@ def evaluate(
     seconds = time.monotonic() - begin
     record = measure(loaded, source, split, predictions)
     record |= {"skipped": len(encoded.dropped), "seconds": round(seconds, 2)}
-    if against is not None:
-        record["against"] = _compare(loaded, predictions, load_run(against, **decoding), source, split)
-    folder = Run(Path(out).expanduser() if out is not None else loaded.run.path)
+    if other:
+        record["against"] = _compare(loaded, predictions, other, source, split)
     folder.write_json(METRICS, record)
     lines = "".join(json.dumps(p, ensure_ascii=False) + "\n" for p in predictions)
     folder.write(PREDICTIONS, lambda path: path.write_text(lines, "utf-8"))
@@ -237,8 +241,6 @@ def _compare(
     loaded: Loaded, predictions: list[dict[str, Any]], other: Loaded, source: Source, split: str
 ) -> dict[str, Any]:
     against = other.run.path
-    if other.task.NAME != loaded.task.NAME:
-        raise ValueError(f"--against {against}: is a {other.task.NAME} run, the first is {loaded.task.NAME}")
     others = Decoder(settled(other, source))(encode_split(other, source, split))
     if [p["id"] for p in others] != [p["id"] for p in predictions]:
         raise ValueError(f"--against {against}: the two runs cannot use the same examples of {source.spec}")

@@ -26,6 +26,7 @@ WEIGHTS = "model.weights.h5"
 STATE = "state.npz"
 HISTORY = "history.csv"
 ENVIRONMENT = "environment.json"
+_UNFINISHED = re.compile(r"\.\d+\.")
 TENSORBOARD = "tensorboard"
 FORMAT = 1
 
@@ -118,13 +119,15 @@ class Run:
             ValueError: other files are in it too; nothing was deleted.
         """
         own = {MANIFEST, TENSORBOARD, *self._arrived(self.manifest() or {"files": {}})["files"]}
-        unfinished = [path for path in self.path.iterdir() if re.match(r"\.\d+\.", path.name)]
-        others = sorted({path.name for path in self.path.iterdir()} - own - {path.name for path in unfinished})
+        found = list(self.path.iterdir())
+        others = sorted(path.name for path in found if path.name not in own and not _UNFINISHED.match(path.name))
         if others:
             raise ValueError(f"--run {self.path}: holds {others[0]}, which is not of the run; name a new one")
-        shutil.rmtree(self.path / TENSORBOARD, ignore_errors=True)
-        for path in (*unfinished, *(self.path / name for name in own - {TENSORBOARD})):
-            path.unlink(missing_ok=True)
+        for path in found:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     def has(self, name: str) -> bool:
         """Say whether the run holds file ``name`` (without verifying it)."""
@@ -171,6 +174,11 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _foreign(path: Path) -> bool:
+    """Say whether a file is none of those that a run has before its ``config.json`` has its name."""
+    return path.name != MANIFEST and not _UNFINISHED.match(path.name)
+
+
 def need_trainable(path: Path) -> None:
     """Refuse a path at which no run can begin or go on.
 
@@ -178,13 +186,24 @@ def need_trainable(path: Path) -> None:
         ValueError: ``path`` is a file, a folder with other things in it, or a trained run without training state.
     """
     run = Run(path)
-    if path.is_file() or (path.is_dir() and any(path.iterdir()) and not run.has(CONFIG)):
+    if path.is_file() or (path.is_dir() and any(map(_foreign, path.iterdir())) and not run.has(CONFIG)):
         raise ValueError(f"--run {path}: exists and is no run folder; name a new one")
     if run.has(ENVIRONMENT) and not run.has(STATE):
         raise ValueError(
             f"--run {path}: is a trained run without training state, which cannot go on; begin with it by "
             f"--init {path}, and name a new --run"
         )
+
+
+def need_writable(path: Path) -> None:
+    """Refuse a folder in which nothing can be written, before anything is computed for it.
+
+    Raises:
+        ValueError: it, or where it is not there the nearest folder above it, cannot be written.
+    """
+    there = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"{path}: cannot be written; name another folder by --out")
 
 
 def need_same(path: Path, task: str, config: Any) -> tuple[Run, dict[str, Any], str]:
@@ -200,8 +219,9 @@ def need_same(path: Path, task: str, config: Any) -> tuple[Run, dict[str, Any], 
     if record["task"] != task:
         raise ValueError(f"--run {path}: is a {record['task']} run, not {task}")
     # Settings that this version knows and the run does not are as they were before there was such a setting.
-    whole = configuration.from_dict(type(config), record["config"], str(path / CONFIG))
-    changed = configuration.difference(configuration.to_dict(whole), configuration.to_dict(config))
+    whole = configuration.to_dict(configuration.from_dict(type(config), record["config"], str(path / CONFIG)))
+    now = configuration.to_dict(config)
+    changed = configuration.difference(*map(configuration.placeless, (whole, now)) if run.has(STATE) else (whole, now))
     if changed and run.has(STATE):
         raise other_settings(path, changed)
     return run, record, changed

@@ -40,6 +40,8 @@ def slim(run: str | Path, out: str | Path) -> Path:
         copy.write(WEIGHTS, lambda path: halve(loaded.run.verified(WEIGHTS), path))
         for name in (*loaded.task.Preprocessor.FILES, *(name for name in COPIED if loaded.run.has(name))):
             copy.write(name, partial(shutil.copyfile, loaded.run.verified(name)))
+        if not copy.has(ENVIRONMENT):  # of a training that was interrupted: what has it cannot be trained further
+            copy.write_json(ENVIRONMENT, {})
     return target
 
 

@@ -34,7 +34,7 @@ def save_state(path: Path, progress: Progress, variables: Iterable[Any]) -> None
     arrays = {f"v{i:05d}": np.asarray(variable) for i, variable in enumerate(variables)}
     meta = np.frombuffer(json.dumps(asdict(progress)).encode(), np.uint8)
     with open(path, "wb") as file:  # given a path, numpy would append .npz to the temporary name
-        np.savez(file, allow_pickle=False, meta=meta, **arrays)
+        np.savez(file, meta=meta, **arrays)  # type: ignore[arg-type]  # numpy 2.1 does not know allow_pickle
 
 
 def load_state(path: Path, variables: Iterable[Any]) -> Progress:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipelines import config as configuration
+from pipelines.captioning_config import Config as CaptioningConfig
 from pipelines.sentiment_config import Config
 from pipelines.training.runs import (
     CONFIG,
@@ -20,7 +21,9 @@ from pipelines.training.runs import (
     Run,
     alone,
     create,
+    need_same,
     need_trainable,
+    need_writable,
     open_run,
 )
 from pipelines.training.train import _same
@@ -151,12 +154,52 @@ def test_a_trained_run_without_state_is_not_trained_over(tmp_path: Path) -> None
     assert _same(run.path, "sentiment", config, data) == run
 
 
+def test_a_begun_run_goes_on_where_its_files_lie_elsewhere(tmp_path: Path) -> None:
+    data = {"spec": "synthetic", "fingerprint": "x", "limit": 0}
+    frozen = dataclasses.replace(CaptioningConfig(), encoder="MobileNetV2", encoder_weights="/a/net.h5")
+    moved = dataclasses.replace(frozen, encoder_weights="/b/net.h5")
+    run = create(tmp_path / "run", "captioning", frozen, data)
+    assert "encoder_weights" in need_same(run.path, "captioning", moved)[2], "nothing was begun: a corrected command"
+    run.write_json(STATE, "begun")
+    assert need_same(run.path, "captioning", moved) == (run, open_run(run.path)[1], "")
+    with pytest.raises(ValueError, match="encoder_weights: 'a file' in the run, 'none' now"):
+        need_same(run.path, "captioning", dataclasses.replace(frozen, encoder_weights="none"))
+    begun = create(tmp_path / "vectors", "sentiment", dataclasses.replace(Config(), embeddings="/a/glove.txt"), data)
+    begun.write_json(STATE, "begun")
+    need_same(begun.path, "sentiment", Config())  # they were read at its beginning, and never again
+
+
+@pytest.mark.parametrize("left", [[MANIFEST], [MANIFEST, ".17.config.json"], [".17.MANIFEST.json"]])
+def test_what_a_kill_at_the_very_beginning_leaves_is_no_foreign_folder(left: list[str], tmp_path: Path) -> None:
+    for name in left:
+        (tmp_path / name).write_text(json.dumps({"format": 1, "files": {}, "pending": {CONFIG: "0"}}))
+    need_trainable(tmp_path)
+    create(tmp_path, "sentiment", Config(), {"spec": "synthetic"})
+    assert open_run(tmp_path)[1]["task"] == "sentiment"
+    (tmp_path / CONFIG).unlink()
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="exists and is no run folder"):
+        need_trainable(tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_work(tmp_path: Path, monkeypatch: Any) -> None:
+    need_writable(tmp_path / "new" / "folder")
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ValueError, match=r"file/folder: cannot be written; name another folder by --out"):
+        need_writable(tmp_path / "file" / "folder")
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
+    with pytest.raises(ValueError, match="cannot be written"):
+        need_writable(tmp_path)
+
+
 def test_a_run_that_has_not_begun_gives_way_to_the_corrected_command(tmp_path: Path) -> None:
     config, data = dataclasses.replace(Config(), epochs=3), {"spec": "synthetic"}
     run = made(tmp_path)
     run.write_json("labels.json", [])
     (run.path / ".123.vocabulary.txt").write_text("cut")
     (run.path / "tensorboard").mkdir()
+    (run.path / ".123.preprocessor").mkdir()
+    (run.path / ".123.preprocessor" / "vocabulary.txt").write_text("cut")
     (run.path / "notes.txt").write_text("mine")
     before = sorted(run.path.iterdir())
     with pytest.raises(ValueError, match=r"holds notes\.txt, which is not of the run"):

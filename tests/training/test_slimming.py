@@ -11,7 +11,7 @@ import pytest
 from pipelines import load_settings
 from pipelines.sentiment_config import Config
 from pipelines.training import loading
-from pipelines.training.runs import CONFIG, WEIGHTS, Run, create
+from pipelines.training.runs import CONFIG, WEIGHTS, Run, create, need_trainable
 from pipelines.training.slimming import halve, slim
 
 
@@ -65,6 +65,13 @@ def test_the_data_keeps_its_name_but_not_its_path(
     run = create(tmp_path / "run", "sentiment", Config(), {"spec": spec, "fingerprint": "x", "limit": 0})
     slimmed(run, tmp_path / "slim", monkeypatch)
     assert Run(tmp_path / "slim").read_json(CONFIG)["data"]["spec"] == kept
+
+
+def test_a_copy_of_an_interrupted_training_is_not_trained_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = create(tmp_path / "run", "sentiment", Config(), {"spec": "synthetic", "fingerprint": "x", "limit": 0})
+    slimmed(run, tmp_path / "slim", monkeypatch)
+    with pytest.raises(ValueError, match="a trained run without training state"):
+        need_trainable(tmp_path / "slim")
 
 
 @pytest.mark.parametrize(
