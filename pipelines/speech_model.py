@@ -12,7 +12,7 @@ import tensorflow as tf
 from models.ctc import ctc_loss
 from models.encoders import ConvolutionalSubsampling
 from models.recurrent import RecurrentStack
-from pipelines.data.audio import Mel, log_mel, normalise_statistics, normalise_utterance
+from pipelines.data.audio import Mel, log_mel, mel_filters, normalise_statistics, normalise_utterance
 from pipelines.data.audio_augment import Augment, spec_augment
 from pipelines.speech_config import Config
 
@@ -82,11 +82,16 @@ class Frontend(keras.layers.Layer):
 def build(config: Config, symbols: int, statistics: Statistics | None) -> keras.Model:
     """Build the network: audio float32 [B, N], samples int32 [B] -> logits float32 [B, T, V], steps int32 [B].
 
+    Raises:
+        ValueError: the settings ask for mel filters that hear nothing.
+
     The part behind the front-end is a model of its own, ``recogniser``: SpecAugment comes between the two.
     """
     audio = keras.Input([None], dtype="float32", name="audio")
     samples = keras.Input([], dtype="int32", name="samples")
-    features, frames = Frontend(mel_of(config), statistics, name="frontend")(audio, samples)
+    mel = mel_of(config)
+    mel_filters(mel)  # refuses now what it would only in the first step, when all recordings have been read
+    features, frames = Frontend(mel, statistics, name="frontend")(audio, samples)
     logits, steps = _recogniser(config, symbols)([features, frames])
     outputs = {"logits": logits, "steps": steps}
     return keras.Model({"audio": audio, "samples": samples}, outputs, name="speech")

@@ -8,7 +8,6 @@ frames, so the answer to a chunk is final.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -74,7 +73,7 @@ class Streamer(tf.Module):
             final: bool scalar: nothing follows, so that what is left is padded with silence and answered.
             tail: float32 [B, N'], what the last step returned under this name, or ``start``.
             begun: bool scalar, likewise.
-            **states: ``state_0`` ..., float32 [B, H] each, likewise.
+            **states: ``state_0`` ..., [B, H] each, likewise; float32, or the half precision in which the run computes.
 
         Returns:
             the new ``tail``, ``begun`` and ``state_0`` ...; ``logits`` float32 [B, T, V], of which the first
@@ -83,7 +82,8 @@ class Streamer(tf.Module):
         sound = tf.concat([tail, sound], axis=1)
         count = tf.shape(sound)[1]
         whole = tf.maximum(0, (count - self.mel.window) // self.mel.hop + 1)
-        used = tf.where(final, tf.maximum(whole, tf.where(begun, 0, 1)), whole // self.stride * self.stride)
+        least = tf.where(begun | (count == 0), 0, 1)
+        used = tf.where(final, tf.maximum(whole, least), whole // self.stride * self.stride)
         known = tf.where(begun, 1, 0)
         x, steps = self._subsampled(sound, used, known)
         x = self.norm(x)
@@ -148,10 +148,3 @@ class Stream:
         self.state = state
         self.path += [int(number) for number in logits[:steps].argmax(-1)]
         return self.alphabet.decode(number for number, _ in itertools.groupby(self.path) if number)
-
-
-def transcribe(stream: Stream, chunks: Iterable[np.ndarray[Any, Any]]) -> Iterator[str]:
-    """The transcript after each chunk, and once more at the end."""
-    for chunk in chunks:
-        yield stream.feed(chunk)
-    yield stream.finish()

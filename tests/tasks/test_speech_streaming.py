@@ -8,7 +8,7 @@ from models.kernels import portable
 from pipelines import speech_model
 from pipelines.config import from_dict
 from pipelines.speech_config import Config, streaming
-from pipelines.speech_streaming import Stream, Streamer, transcribe
+from pipelines.speech_streaming import Stream, Streamer
 from pipelines.speech_text import Alphabet
 
 ALPHABET = Alphabet(["", " ", "a", "b", "c"])
@@ -59,13 +59,20 @@ def test_chunks_give_the_logits_of_the_whole(cell, subsampling):
         np.testing.assert_allclose(chunked(model, config, audio, sizes), expected, atol=2e-5)
 
 
-@pytest.mark.parametrize("samples", [0, 1, 199, 200, 280, 520, 521, 839, 840, 841, 1000])
+@pytest.mark.parametrize("samples", [1, 199, 200, 280, 520, 521, 839, 840, 841, 1000])
 def test_every_length_ends_as_the_whole_does(samples):
     model, config = network()
     audio = sound(samples)
     np.testing.assert_allclose(
         chunked(model, config, audio, [samples // 2, samples - samples // 2]), whole(model, audio), atol=2e-5
     )
+
+
+def test_no_sound_is_answered_by_no_step():
+    model, config = network()
+    assert chunked(model, config, sound(0), [0]).shape[1] == 0
+    stream = Stream(model, ALPHABET, config)
+    assert [stream.finish(), stream.finish()] == ["", ""]
 
 
 def test_the_stream_writes_what_the_whole_recording_says():
@@ -79,7 +86,7 @@ def test_the_stream_writes_what_the_whole_recording_says():
     kept = [int(one) for one, before in zip(path, [0, *path], strict=False) if one != before and one]
     stream = Stream(model, ALPHABET, config)
     for _ in range(2):  # a stream is as new after it has finished
-        texts = list(transcribe(stream, np.split(audio[0], 9)))
+        texts = [*map(stream.feed, np.split(audio[0], 9)), stream.finish()]
         assert texts[-1] == ALPHABET.decode(kept) and len(set(kept)) > 1 and len(kept) > 3
         assert all(ALPHABET.decode(kept).startswith(text) for text in texts)
 
