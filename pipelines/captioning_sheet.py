@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from pipelines.captioning_data import Preprocessor
 from pipelines.captioning_explain import Look, look
@@ -53,8 +52,7 @@ def sheet(
 def draw(lines: Sequence[Line]) -> plots.Picture:
     """Draw every picture in a row of its own, its words with their attention beside it."""
     columns = 1 + max((min(len(line.look.words), MOST) for line in lines if line.look), default=1)
-    figure = plots.Picture(figsize=(1.25 * columns, 1.55 * len(lines)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = plots.canvas(1.25 * columns, 1.55 * len(lines))
     grids: Any = figure.subfigures(len(lines), 1)
     for grid, line in zip(np.atleast_1d(grids), lines, strict=True):
         panels: Any = np.atleast_1d(grid.subplots(1, columns))

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from models.kernels import portable
 from pipelines import speech
@@ -14,7 +13,7 @@ from pipelines.speech_config import Config
 from pipelines.speech_data import Preprocessor, heard
 from pipelines.speech_model import mel_of, seconds_per_step
 from pipelines.training.explanation import Explanation
-from pipelines.training.plots import Picture
+from pipelines.training.plots import Picture, canvas
 
 Array = np.ndarray[Any, Any]
 SHOWN_SECONDS = 12.0
@@ -62,8 +61,7 @@ def _picture(
     features, posteriors = arrays["features"], arrays["posteriors"]
     hop, step = steps
     seconds = min(len(features) * hop, SHOWN_SECONDS)
-    figure = Picture(figsize=(max(6.0, 2.5 * seconds), 7.0), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = canvas(max(6.0, 2.5 * seconds), 7.0)
     panels: Any = figure.subplots(3, 1, sharex=True, height_ratios=[3, 4, 1])
     panels[0].imshow(
         features.T, origin="lower", aspect="auto", extent=(0, len(features) * hop, 0, features.shape[1]), cmap="magma"
