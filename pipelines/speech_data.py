@@ -212,16 +212,16 @@ def encode(
 ) -> Encoded:
     """Read the recordings, several at a time, and spell the transcripts.
 
-    With references, a recording that cannot be read or is too short or too long is dropped by name, and to learn from
-    (without ``keep_raw``) also one whose transcript CTC cannot spell in its steps; without references, it stays as
-    silence whose example says why under ``error``.
+    With references, a recording that cannot be read is dropped by name, and to learn from (without ``keep_raw``) also
+    one that is too short, too long or silent, or whose transcript CTC cannot spell in its steps: a score is that of the
+    whole split. Without references, what cannot be read stays as silence whose example says why under ``error``.
     """
     sounds: list[np.ndarray[Any, Any]] = []
     texts: list[str] = []
     kept: list[Example] = []
     dropped: list[str] = []
     for example, sound, problem in _read_ahead(examples, config):
-        reason = problem or (unusable(sound, config) if labelled else "")
+        reason = problem or (unusable(sound, config) if labelled and not keep_raw else "")
         if reason and labelled:
             dropped.append(f"{example['where']}: {reason}")
             continue
@@ -256,7 +256,7 @@ def _read_ahead(examples: Iterable[Example], config: Config) -> Iterator[tuple[E
 
 
 def unusable(sound: np.ndarray[Any, Any], config: Config) -> str:
-    """Say why samples [N] cannot be learned from or scored: too short, too long, or silent; empty when they can."""
+    """Say why samples [N] cannot be learned from: too short, too long, or silent; empty when they can."""
     found = faults(sound, config.rate, config.shortest, config.longest)
     return "; ".join(fault for fault in found if not fault.startswith("clipped"))
 

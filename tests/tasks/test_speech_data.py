@@ -26,7 +26,7 @@ def tone(seconds, level=0.3):
 def corpus(tmp_path):
     """Six recordings, of which two can be used."""
     soundfile.write(tmp_path / "good.wav", tone(1), 16000)
-    soundfile.write(tmp_path / "fast.flac", np.stack([tone(0.5)] * 2, 1), 44100)
+    soundfile.write(tmp_path / "fast.flac", np.stack([tone(1)] * 2, 1), 44100)
     soundfile.write(tmp_path / "short.wav", tone(0.1), 16000)
     soundfile.write(tmp_path / "long.wav", tone(5), 16000)
     soundfile.write(tmp_path / "silent.wav", 0 * tone(1), 16000)
@@ -41,8 +41,8 @@ def test_what_cannot_be_used_is_skipped_and_named(corpus):
     source = open_source(str(corpus / "train.csv"), dataclasses.replace(CONFIG, validation_share=1e-9))
     given = list(source.read("train"))
     preprocessor = fit_preprocessor(CONFIG, given)
-    encoded = encode(preprocessor, CONFIG, given)
-    assert [example["speaker"] for example in encoded.examples] == ["s0", "s1"]
+    encoded = encode(preprocessor, CONFIG, given, keep_raw=False)
+    assert [example["id"] for example in encoded.examples] == ["train:2", "train:3"]
     reasons = {sentence.split(": ")[0].rsplit(":", 1)[1]: sentence for sentence in encoded.dropped}
     words = {"4": "too short", "5": "too long", "6": "silent", "7": "not a readable recording", "8": "no such file"}
     assert reasons.keys() == words.keys()
@@ -53,7 +53,19 @@ def test_what_cannot_be_used_is_skipped_and_named(corpus):
     spelled = preprocessor.alphabet.decode(encoded.y["tokens"][1].numpy())
     assert spelled == "yes no1"
     np.testing.assert_allclose(encoded.x["audio"][0], tone(1), atol=1e-4)
-    assert encoded.x["samples"].numpy().tolist() == encoded.lengths.tolist() == [16000, 2902]
+    assert encoded.x["samples"].numpy().tolist() == encoded.lengths.tolist() == [16000, 5805]
+
+
+def test_what_can_be_read_is_scored(corpus):
+    """However long, short or silent it is, as it would be answered; files without sound are skipped and counted."""
+    source = open_source(str(corpus / "train.csv"), dataclasses.replace(CONFIG, validation_share=1e-9))
+    given = list(source.read("train"))
+    preprocessor = fit_preprocessor(CONFIG, given)
+    scored, answered = (encode(preprocessor, CONFIG, given, labelled=labelled) for labelled in (True, False))
+    assert [example["speaker"] for example in scored.examples] == [f"s{number}" for number in range(5)]
+    assert scored.lengths.tolist() == answered.lengths.tolist()[:5] and scored.lengths.max() == 5 * 16000
+    assert not any("error" in example for example in scored.examples)
+    assert [sentence.split(": ")[0].rsplit(":", 1)[1] for sentence in scored.dropped] == ["7", "8"]
 
 
 def test_transcripts_that_do_not_fit_are_named():
