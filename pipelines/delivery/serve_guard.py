@@ -1,13 +1,12 @@
 """What stands before the service: the page, unknown paths, and the limits of size, number and time. Pure ASGI."""
 
 import asyncio
-from collections import Counter
 from typing import Any
 
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from pipelines.delivery.serve_inputs import sayable
-from pipelines.delivery.serve_limits import Limits
+from pipelines.delivery.serve_limits import Inside, Limits
 
 SYSTEM = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
 PAGE = """<!DOCTYPE html>
@@ -27,6 +26,10 @@ Scope = dict[str, Any]
 def refusal(status: int, sentence: str) -> JSONResponse:
     """Return an error as every endpoint gives it: JSON with one sentence, whatever of the request that repeats."""
     return JSONResponse({"error": sayable(sentence)}, status, HEADERS.get(status))
+
+
+def _model(path: str) -> str:
+    return path[1:].partition("/")[0]
 
 
 class Door:
@@ -56,11 +59,14 @@ class Door:
 
 
 class Guard:
-    """Refuses what is too large, too much at a time, or takes too long, before and around the endpoints."""
+    """Refuses what is too large, too much at a time, or takes too long, before and around the endpoints.
+
+    Both endpoints of a model count together: what they hold waits for the same model.
+    """
 
     def __init__(self, app: Any, limits: Limits, endpoints: frozenset[str]) -> None:
         self.app, self.limits, self.endpoints = app, limits, endpoints
-        self.inside: Counter[str] = Counter()
+        self.inside = {_model(path): Inside(limits) for path in endpoints}
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Handle one request."""
@@ -68,29 +74,25 @@ class Guard:
         if scope["type"] != "http" or path not in self.endpoints:
             await self.app(scope, receive, send)
             return
-        refused = self._refused(path, scope)
+        inside, headers = self.inside[_model(path)], dict(scope["headers"])
+        refused = self._refused(inside, headers, scope["method"])
         if refused is not None:
             await refused(scope, receive, send)
             return
-        self.inside[path] += 1
-        try:
+        with inside.let_in(int(headers[b"content-length"])):
             await self._in_time(scope, receive, send)
-        finally:
-            self.inside[path] -= 1
 
-    def _refused(self, path: str, scope: Scope) -> JSONResponse | None:
-        headers = dict(scope["headers"])
+    def _refused(self, inside: Inside, headers: dict[bytes, bytes], method: str) -> JSONResponse | None:
         length = headers.get(b"content-length", b"")
-        if scope["method"] != "POST":
-            return refusal(405, f"expected POST, came {scope['method']}; the page at / shows a request")
+        if method != "POST":
+            return refusal(405, f"expected POST, came {method}; the page at / shows a request")
         # The length of a body in chunks is whatever comes, also where a Content-Length says otherwise (RFC 9112, 6.3).
         if not length.isdigit() or b"transfer-encoding" in headers:
             return refusal(411, "expected a Content-Length header and no Transfer-Encoding")
         if int(length) > self.limits.bytes:
             return refusal(413, f"the body has {int(length)} bytes, at most {self.limits.bytes} are taken")
-        if self.inside[path] >= self.limits.waiting:
-            return refusal(503, "too much is waiting; try again in a moment")
-        return None
+        later = inside.problem(int(length))
+        return refusal(503, later) if later else None
 
     async def _in_time(self, scope: Scope, receive: Any, send: Any) -> None:
         begun = False

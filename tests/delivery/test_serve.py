@@ -20,7 +20,7 @@ from pipelines.__main__ import main
 from pipelines.delivery import serve
 from pipelines.delivery.serve_batching import Batcher, Overloaded
 from pipelines.delivery.serve_inputs import from_file, from_json, public, sayable
-from pipelines.delivery.serve_limits import Limits
+from pipelines.delivery.serve_limits import Inside, Limits
 
 LIMITS = Limits(characters=10, seconds=2, samples=32_000)
 
@@ -201,6 +201,20 @@ def test_limits_that_nothing_can_meet_are_refused_by_their_option() -> None:
             Limits(**{name: value})
     with pytest.raises(ValueError, match="--max-megabytes"):
         Limits(megabytes=float("nan"))
+    with pytest.raises(ValueError, match="--max-megabytes 300: is more than can be held, --max-held-megabytes 256"):
+        Limits(megabytes=300)
+
+
+def test_what_one_model_holds_is_limited_by_its_bytes_and_by_its_number() -> None:
+    inside = Inside(Limits(megabytes=1, held=2, waiting=3, instances=3))
+    with inside.let_in(1_000_000), inside.let_in(999_999):
+        assert inside.problem(1) == ""
+        assert inside.problem(2) == ("1999999 bytes are waiting, 2 more would be beyond 2000000; try again in a moment")
+        with inside.let_in(0):
+            assert inside.problem(0) == "too much is waiting; try again in a moment"
+    with pytest.raises(RuntimeError), inside.let_in(5):
+        raise RuntimeError("broken")
+    assert (inside.requests, inside.bytes) == (0, 0) and not inside.problem(1_000_000)
 
 
 def test_a_source_may_be_called_by_a_name(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ async def status_of(app: Any, path: str = "/a", headers: Any = HEADERS, method: 
 
 
 def guard(endpoint: Endpoint, **limits: Any) -> Guard:
-    return Guard(endpoint, Limits(**limits), frozenset({"/a", "/b"}))
+    return Guard(endpoint, Limits(**limits), frozenset({"/a", "/a/batch", "/b", "/b/batch"}))
 
 
 def test_what_takes_too_long_is_cancelled_and_said() -> None:
@@ -55,15 +55,25 @@ def test_what_takes_too_long_is_cancelled_and_said() -> None:
     assert endpoint.cancelled == 1
 
 
-def test_so_many_are_let_in_at_a_time_at_each_path() -> None:
-    endpoint = Endpoint(0.1)
-    app = guard(endpoint, waiting=3, instances=3)
+async def together(app: Any, paths: list[str], headers: Any = HEADERS) -> list[tuple[int, Any]]:
+    return await asyncio.gather(*(status_of(app, path, headers) for path in paths))
 
-    async def work() -> list[tuple[int, Any]]:
-        return await asyncio.gather(*(status_of(app, path) for path in ["/a"] * 5 + ["/b"] * 3))
 
-    assert [status for status, _ in asyncio.run(work())] == [200, 200, 200, 503, 503, 200, 200, 200]
+def test_so_many_are_let_in_at_a_time_for_each_model() -> None:
+    app = guard(Endpoint(0.1), waiting=3, instances=3)
+    paths = ["/a", "/a/batch"] * 2 + ["/a"] + ["/b"] * 3
+    assert [status for status, _ in asyncio.run(together(app, paths))] == [200, 200, 200, 503, 503, 200, 200, 200]
     assert asyncio.run(status_of(app))[0] == 200, "the places are free again"
+
+
+def test_so_many_bytes_are_let_in_at_a_time_for_each_model() -> None:
+    app, headers = guard(Endpoint(0.1), megabytes=1, held=2), [(b"content-length", b"900000")]
+    found = asyncio.run(together(app, ["/a", "/a/batch", "/a", "/a/batch", "/b", "/b"], headers))
+    assert [status for status, _ in found] == [200, 200, 503, 503, 200, 200]
+    assert found[2][1] == {
+        "error": "1800000 bytes are waiting, 900000 more would be beyond 2000000; try again in a moment"
+    }
+    assert asyncio.run(status_of(app, headers=headers))[0] == 200, "the room is free again"
 
 
 def test_a_body_is_refused_by_its_length_before_the_endpoint_sees_it() -> None:
