@@ -74,6 +74,9 @@ def cached(name: str, parts: Callable[[], Iterable[Encoded]], whole: Callable[[]
         name: what ``key`` returned.
         parts: makes the examples part by part, as they are kept.
         whole: makes them at once, in memory; called where nothing can be kept.
+
+    Raises:
+        RuntimeError: the disk is full, and memory would be.
     """
     home = folder()
     if home is None:
@@ -96,13 +99,30 @@ def cached(name: str, parts: Callable[[], Iterable[Encoded]], whole: Callable[[]
             _forget(entry)
         return load(entry)
     except (OSError, TypeError) as error:  # no room, or an example that is no JSON
-        reason = getattr(error, "strerror", None) or error
-        hint = "; PIPELINES_CACHE=FOLDER keeps them elsewhere" if isinstance(error, OSError) else ""
-        kept = f"{entry.parent}: encoded examples cannot be kept ({reason}), and are held in memory{hint}"
-        tqdm.write(kept, file=sys.stderr)
+        _tell(entry.parent, temporary, error)
+        shutil.rmtree(temporary, ignore_errors=True)  # now, not when all has been read again
         return whole()
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _tell(home: Path, written: Path, error: Exception) -> None:
+    """Say why nothing can be kept, and refuse what is then too large for memory."""
+    reason = getattr(error, "strerror", None) or error
+    hint = "; PIPELINES_CACHE=FOLDER keeps them elsewhere" if isinstance(error, OSError) else ""
+    size, said = _size(written), f"{home}: encoded examples cannot be kept ({reason}), and are"
+    if size > _memory() / 4:  # the whole is more than what was written, and is copied once on its way
+        raise RuntimeError(f"{said} too large for memory: {size / 2**30:.1f} GiB are only a part{hint}") from None
+    tqdm.write(f"{said} held in memory{hint}", file=sys.stderr)
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.iterdir()) if os.path.isdir(folder) else 0
+
+
+def _memory() -> int:
+    """Return the bytes of memory that the machine has."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _forget(newest: Path) -> None:
@@ -110,7 +130,7 @@ def _forget(newest: Path) -> None:
     entries = sorted(newest.parent.iterdir(), key=lambda entry: entry.stat().st_mtime, reverse=True)
     size = 0
     for entry in entries:
-        size += sum(file.stat().st_size for file in entry.iterdir())
+        size += _size(entry)
         unfinished = entry.name.startswith(".") and time.time() - entry.stat().st_mtime > ABANDONED
         if entry != newest and (unfinished or (size > LARGEST and not entry.name.startswith("."))):
             shutil.rmtree(entry, ignore_errors=True)

@@ -38,6 +38,8 @@ from pipelines.training.runs import (
 from pipelines.training.step import LossFunction
 from pipelines.training.warm_start import adopt_preprocessor, fingerprint, settings_of, take_weights
 
+MANY = 10_000
+"""Examples cut for validation above which more of them tell nothing new, and cost time."""
 FEW = 200
 """Updates below which a network has hardly begun to learn."""
 SIMPLEST = {"beam_width": 1, "lm": "", "sampling_temperature": 0.0}
@@ -95,8 +97,8 @@ def _fit(loaded: Loaded, source: Source, other: Loaded | None) -> None:
     for sentence in source.cuts.values():
         say(sentence)
     say(f"{len(training)} training and {len(validation)} validation examples; run {loaded.run.path}")
-    if source.spec != "synthetic" and (updates := few_updates(chosen, len(training))):
-        say(f"{updates} updates in all are few: more --epochs or a smaller --batch-size learn more from these examples")
+    for sentence in advice(chosen, source, len(training), len(validation)):
+        say(sentence)
     if not loaded.run.has(STATE):
         _begin(loaded, training, other)
     second = getattr(chosen, "reward_epochs", 0)
@@ -127,10 +129,13 @@ def _fit(loaded: Loaded, source: Source, other: Loaded | None) -> None:
     say(f"{best}: validation {metric} {progress.best:.4f}")
 
 
-def few_updates(chosen: configuration.TrainingConfig, count: int) -> int:
-    """Return the number of updates of a training on ``count`` examples where it is below ``FEW``, and 0 otherwise."""
-    updates = chosen.epochs * -(-count // chosen.batch_size)
-    return updates if updates < FEW and not chosen.batch_tokens else 0
+def advice(chosen: configuration.TrainingConfig, source: Source, training: int, validation: int) -> Iterator[str]:
+    """Say what of the numbers of examples will be regretted; of built-in data nothing, whose presets know them."""
+    updates = chosen.epochs * -(-training // chosen.batch_size)
+    if source.spec != "synthetic" and updates < FEW and not chosen.batch_tokens:
+        yield f"{updates} updates in all are few: more --epochs or a smaller --batch-size learn more from the same"
+    if "validation" in source.cuts and validation > MANY:
+        yield f"validation is {validation} examples, answered after each epoch: a smaller --validation-share takes less"
 
 
 def _training_examples(loaded: Loaded, source: Source) -> Encoded:

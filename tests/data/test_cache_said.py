@@ -1,5 +1,6 @@
 """A cache that cannot be written is said, with what to do about it; the code of what decides is in its names."""
 
+import errno
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -46,6 +47,24 @@ def test_examples_of_texts_are_said_to_be_in_memory_wherever_the_cache_lies(
     assert "x/x is not made of numbers" in said and "in memory" in said and "PIPELINES_CACHE" not in said
 
 
+def test_a_full_disk_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def parts() -> Any:
+        yield encoded([1.0, 2.0])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setenv("PIPELINES_CACHE", str(tmp_path))
+    left = []
+    assert (
+        len(cache.cached("k", parts, lambda: left.append(list((tmp_path / "encoded").iterdir())) or encoded([1, 2])))
+        == 2
+    )
+    assert left == [[]], "what was written is gone before all is read again"
+    monkeypatch.setattr(cache, "_memory", lambda: 16)
+    with pytest.raises(RuntimeError, match=r"\(No space left on device\), and are too large for memory: 0\.0 GiB are"):
+        cache.cached("k", parts, lambda: pytest.fail("it would be read into memory"))
+    assert list((tmp_path / "encoded").iterdir()) == []
+
+
 def test_a_cache_that_works_or_is_off_says_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
@@ -57,7 +76,7 @@ def test_a_cache_that_works_or_is_off_says_nothing(
 
 def test_picture_features_that_cannot_be_kept_name_the_variable_that_helps(closed: tuple[Path, str]) -> None:
     folder, reason = closed
-    network: Any = SimpleNamespace(network="N", size=8, layer="", sha256="0" * 64, record=dict)
+    network: Any = SimpleNamespace(network="N", size=8, layer="", sha256="0" * 64, record=dict, cells=1, features=1)
     with pytest.raises(RuntimeError, match=f"cannot be kept: {reason}; PIPELINES_CACHE=FOLDER .* PIPELINES_CACHE=off"):
         features.load(network, [b"picture"], folder)
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from pipelines.data.sources.source import Source
 from pipelines.sentiment_config import PRESETS, Config
 from pipelines.training import evaluation
 from pipelines.training.loading import load_run
-from pipelines.training.train import _prepare, _training_examples, few_updates
+from pipelines.training.train import _prepare, _training_examples, advice
 
 
 def test_what_is_skipped_is_named_out_of_the_cache_too(
@@ -47,9 +48,20 @@ def test_other_data_without_splits_is_scored_as_a_whole(small_run: Any, tmp_path
         assert evaluation._usual_split(learnt, source) == "test", "what it was trained on is no test"
 
 
+def advised(config: Config, training: int, held: int = 1, spec: str = "mine", **cuts: str) -> str:
+    return "; ".join(advice(config, Source(spec, {}, "", cuts=cuts), training, held))
+
+
 def test_updates_are_few_below_two_hundred() -> None:
     config = Config(epochs=5, batch_size=32)
-    assert few_updates(config, 1216) == 190  # 38 batches an epoch
-    assert few_updates(config, 1217) == 195  # a last batch that is not full counts
-    assert few_updates(config, 1280) == few_updates(dataclasses.replace(config, epochs=6), 1217) == 0
-    assert few_updates(dataclasses.replace(config, batch_tokens=1000), 1216) == 0  # how many batches, lengths tell
+    assert advised(config, 1216).startswith("190 updates in all are few: more --epochs")  # 38 batches an epoch
+    assert advised(config, 1217).startswith("195 ")  # a last batch that is not full counts
+    assert advised(config, 1280) == advised(dataclasses.replace(config, epochs=6), 1217) == ""
+    assert advised(dataclasses.replace(config, batch_tokens=1000), 1216) == ""  # how many batches, lengths tell
+    assert advised(config, 1216, spec="synthetic") == ""
+
+
+def test_a_large_cut_is_told_and_a_large_split_is_not() -> None:
+    config = Config(epochs=5, batch_size=32)
+    assert advised(config, 9000, 10_001) == advised(config, 9000, 10_000, validation="cut") == ""
+    assert "validation is 10001 examples" in advised(config, 9000, 10_001, validation="cut")
