@@ -39,11 +39,12 @@ def asked(monkeypatch):
 def table(tmp_path):
     """Return ``table(splits)``: a manifest of 40 recordings that say what no training recording does."""
     sound = np.random.default_rng(0).normal(scale=0.1, size=8000)
-    soundfile.write(tmp_path / "a.wav", sound, 16000)
+    for number in range(40):
+        soundfile.write(tmp_path / f"{number}.wav", sound, 16000)
 
     def make(*splits):
         head = "id,path,text" + (",split" if splits else "")
-        rows = [f"r{n},a.wav,own {n}" + (f",{splits[n % len(splits)]}" if splits else "") for n in range(40)]
+        rows = [f"r{n},{n}.wav,own {n}" + (f",{splits[n % len(splits)]}" if splits else "") for n in range(40)]
         (tmp_path / "recordings.csv").write_text("\n".join([head, *rows]) + "\n")
         return str(tmp_path / "recordings.csv")
 
