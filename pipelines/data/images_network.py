@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import re
 import socket
 import sys
 import warnings
@@ -101,7 +102,11 @@ def _load(make: Any, network: str, weights: str, size: int) -> Any:
         raise ValueError(f"--encoder-weights {weights}: there is no such file")
     options: dict[str, Any] = {"include_top": False, "input_shape": (size, size, 3)}
     if weights == "none":
-        model = make(weights=None, **options)
+        try:
+            model = make(weights=None, **options)
+        except ValueError as error:
+            _refuse_size(error, network, size)
+            raise
         _fill(model)
         return model
     if path is None:
@@ -111,6 +116,7 @@ def _load(make: Any, network: str, weights: str, size: int) -> Any:
         with warnings.catch_warnings(action="error", category=UserWarning):
             return make(weights=str(path), **options)
     except Exception as error:  # Keras raises whatever its readers raise
+        _refuse_size(error, network, size)
         raise ValueError(f"--encoder-weights {weights}: are no weights of {network}: {_first_line(error)}") from None
 
 
@@ -123,12 +129,20 @@ def _from_keras(make: Any, network: str, options: dict[str, Any]) -> Any:
         with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings(action="ignore", category=UserWarning):
             return make(weights="imagenet", **options)
     except Exception as error:
+        _refuse_size(error, network, options["input_shape"][0])
         raise ValueError(
             f"the weights of {network} are not in Keras's cache and could not be downloaded ({_first_line(error)}); "
             "fetch them where there is a network and name the file with --encoder-weights FILE"
         ) from None
     finally:
         socket.setdefaulttimeout(before)
+
+
+def _refuse_size(error: Exception, network: str, size: int) -> None:
+    """Name the option where Keras refuses pictures so small; neither file nor download is to blame then."""
+    least = re.match(r"Input size must be at least (\d+)x", str(error))
+    if least:
+        raise ValueError(f"--picture-size {size}: {network} needs at least {least[1]}") from None
 
 
 def _first_line(error: Exception) -> str:

@@ -15,6 +15,7 @@ from pipelines import Predictor, captioning, captioning_data, config, evaluate, 
 from pipelines.captioning_cases import files
 from pipelines.captioning_config import Config
 from pipelines.captioning_data import Preprocessor, open_network
+from pipelines.data.images_network import PictureNetwork
 from pipelines.data.sources.synthetic import captioning as synthetic
 from pipelines.delivery.explain import explain as explain_run
 from pipelines.delivery.export import export, run_fresh
@@ -107,6 +108,13 @@ def test_weights_may_lie_elsewhere_by_now(frozen_run: tuple[Path, Path], predict
 def test_weights_that_are_gone_are_told_before_the_first_picture(frozen_run: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"--encoder-weights .*gone\.h5: there is no such file"):
         Predictor(frozen_run[0], encoder_weights=str(tmp_path / "gone.h5"))
+
+
+@pytest.mark.parametrize("weights", ["", "none", "FILE"])
+def test_pictures_too_small_for_the_network_are_told_as_such(weights: str, tmp_path: Path) -> None:
+    (tmp_path / "FILE").touch()
+    with pytest.raises(ValueError, match=r"^--picture-size 16: MobileNetV2 needs at least 32$"):
+        PictureNetwork("MobileNetV2", str(tmp_path / weights) if weights == "FILE" else weights, 16)
 
 
 def test_an_opened_network_leaves_no_trace_in_random_numbers() -> None:
