@@ -6,9 +6,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pipelines import TASKS
+from pipelines.delivery.extras import instead, unmet
 
-NEEDS = {"onnx": ("tf2onnx", "onnxruntime"), "litert": ("ai-edge-litert",)}
-"""Formats that hold a network alone, numbers in and numbers out, and the packages that write and prove them."""
+NEEDS = ("onnx", "litert")
+"""Formats that hold a network alone, numbers in and numbers out; the extra of that name writes and proves them."""
 
 OLDER = {
     "saved_model": ("saved_model.pb", "SavedModel"),
@@ -27,7 +28,8 @@ def check(run: str, form: str, decoding: Mapping[str, str]) -> None:
         decoding: settings of the search that were asked for.
 
     Raises:
-        ValueError: the task's answer is more than its network gives, a search was asked for, or a package is missing.
+        ValueError: the task's answer is more than its network gives, a search was asked for, or a package is missing or
+            too old.
     """
     task = _task(run)
     if task and find_spec(f"pipelines.{task}_numeric") is None:
@@ -43,9 +45,10 @@ def check(run: str, form: str, decoding: Mapping[str, str]) -> None:
             f"{option}: --format {form} holds a network alone, without a search; decode the log-probabilities that it "
             "gives (docs/exports.md), or use --format saved_model"
         )
-    missing = [package for package in NEEDS[form] if find_spec(package.replace("-", "_")) is None]
+    missing = unmet(form)
     if missing:
-        raise ValueError(f"--format {form}: needs {' and '.join(missing)}: pip install {' '.join(missing)}")
+        install = " ".join(f"'{package}'" for package in missing)
+        raise ValueError(f"--format {form}: needs {' and '.join(missing)}: pip install {install}{instead(missing)}")
 
 
 def _task(run: str) -> str:

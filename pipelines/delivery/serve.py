@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import functools
-import importlib.util
 import ipaddress
 import json
 import os
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import TASKS
+from pipelines.delivery.extras import need
 from pipelines.delivery.serve_limits import Limits, add_options, limits_of
 from pipelines.quiet import import_tensorflow
 from pipelines.training.runs import open_run
@@ -38,13 +38,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal ends it; print the address when the first request can come.
 
     Raises:
-        ValueError: BentoML is missing, the port is taken, or a source is no run and no export.
+        ValueError: BentoML is missing or of another version, the port is taken, or a source is no run and no export.
         RuntimeError: the service could not start.
     """
     a = arguments
     limits = limits_of(a)
-    if importlib.util.find_spec("bentoml") is None:
-        raise ValueError(f"serve needs BentoML: {INSTALL}")
+    need("serve", f"serve needs BentoML: {INSTALL}")
     sources = [named(source) for source in a.source]
     for _, source in sources:
         if not (source / "saved_model.pb").exists():

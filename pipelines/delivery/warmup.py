@@ -4,13 +4,13 @@ Both are made from the signature and from the examples on which the export was p
 """
 
 import base64
-import importlib.util
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 from pipelines import load_task
+from pipelines.delivery.extras import need
 
 EXTRA = Path("assets.extra")
 WARMUP = EXTRA / "tf_serving_warmup_requests"
@@ -27,10 +27,9 @@ def need_messages() -> None:
     """Refuse when the messages of TensorFlow Serving are not installed.
 
     Raises:
-        ValueError: they are not; says how to install them.
+        ValueError: they are not, or not in this version; says how to install them.
     """
-    if importlib.util.find_spec("tensorflow_serving") is None:
-        raise ValueError(f"--warmup needs the messages of TensorFlow Serving: {INSTALL}")
+    need("tf-serving", f"--warmup needs the messages of TensorFlow Serving: {INSTALL}")
 
 
 def add(folder: Path, examples: list[dict[str, Any]]) -> None:

@@ -1,18 +1,18 @@
 """The web page: a tab a run, in the browser of whoever started it. What is wrong is said before TensorFlow loads."""
 
-import importlib.util
 import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipelines.delivery.extras import EXTRAS, need
 from pipelines.delivery.serve import listening
 from pipelines.quiet import import_tensorflow
 from pipelines.training.runs import MANIFEST, open_run
 
 PRETRAINED = Path(__file__).resolve().parents[2] / "pretrained"
-INSTALL = "the web page needs Gradio: pip install 'gradio>=6.16,<7'"
+INSTALL = f"the web page needs Gradio: pip install '{EXTRAS['web'][0]}'"
 
 
 def chosen(runs: Sequence[str], pretrained: Path = PRETRAINED) -> list[Path]:
@@ -46,10 +46,9 @@ def run(runs: Sequence[str], host: str, port: int, decoding: Mapping[str, str]) 
         decoding: settings that replace those of every run that has them, such as ``encoder_weights``.
 
     Raises:
-        ValueError: Gradio is missing, a folder is no run, or the port cannot be used.
+        ValueError: Gradio is missing or of another version, a folder is no run, or the port cannot be used.
     """
-    if importlib.util.find_spec("gradio") is None:
-        raise ValueError(INSTALL)
+    need("web", INSTALL)
     folders = chosen(runs)
     with listening(host, port) as listener:
         if host not in ("127.0.0.1", "localhost", "::1"):

@@ -19,7 +19,7 @@ import pytest
 from pipelines import Predictor, load_task, train
 from pipelines.__main__ import main
 from pipelines.data.inputs import batches
-from pipelines.delivery import formats, numeric
+from pipelines.delivery import extras, formats, numeric
 from pipelines.training.loading import load_run
 
 ROOT = Path(__file__).parent.parent.parent
@@ -77,9 +77,8 @@ def test_a_search_is_refused_where_the_network_would_do(capsys: pytest.CaptureFi
 
 def test_a_missing_package_is_named(monkeypatch: Any, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"task": "speech"}))
-    present = formats.find_spec
-    monkeypatch.setattr(formats, "find_spec", lambda name: None if name == "ai_edge_litert" else present(name))
-    with pytest.raises(ValueError, match="--format litert: needs ai-edge-litert: pip install ai-edge-litert"):
+    monkeypatch.setattr(extras.importlib.util, "find_spec", lambda name: None if name == "ai_edge_litert" else True)
+    with pytest.raises(ValueError, match="--format litert: needs ai-edge-litert>=2: pip install 'ai-edge-litert>=2'"):
         formats.check(str(tmp_path), "litert", {})
 
 
