@@ -23,6 +23,7 @@ from pipelines.speech_beam import beam_path
 from pipelines.speech_config import PRESETS as PRESETS
 from pipelines.speech_config import Config as Config
 from pipelines.speech_data import Preprocessor as Preprocessor
+from pipelines.speech_data import adopt as adopt
 from pipelines.speech_data import encode as encode
 from pipelines.speech_data import facets as facets
 from pipelines.speech_data import fit_preprocessor as fit_preprocessor

@@ -27,8 +27,8 @@ class Config(TrainingConfig):
         "characters", description="symbols of the network: letters, or learned pieces of words"
     )
     vocabulary_size: int = Field(500, ge=3, description="pieces with --vocabulary subword, the blank included")
-    shortest: float = Field(0.05, ge=0, description="seconds below which a recording is not used")
-    longest: float = Field(30.0, gt=0, description="seconds above which a recording is not used")
+    shortest: float = Field(0.05, ge=0, description="seconds below which nothing is learned from a recording")
+    longest: float = Field(30.0, gt=0, description="seconds above which nothing is learned from a recording")
     rate: int = Field(16000, ge=1000, description="sampling rate in Hz to which everything is brought")
     window_ms: float = Field(25.0, gt=0, description="length of a frame in milliseconds")
     hop_ms: float = Field(10.0, gt=0, description="distance of frames in milliseconds")

@@ -165,6 +165,14 @@ def fit_preprocessor(config: Config, examples: Iterable[Example]) -> Preprocesso
     return Preprocessor(alphabet, _statistics(config, sounds) if sounds else None, config.rate)
 
 
+def adopt(config: Config, other: Preprocessor, examples: Iterable[Example]) -> Preprocessor:
+    """Take over the alphabet of another run; its statistics too where ``config`` asks for some, else learned."""
+    statistics = other.statistics if config.normalisation == "statistics" else None
+    if config.normalisation == "statistics" and statistics is None:
+        statistics = fit_preprocessor(config, examples).statistics
+    return Preprocessor(other.alphabet, statistics, config.rate)
+
+
 def _statistics(config: Config, sounds: list[np.ndarray[Any, Any]]) -> speech_model.Statistics:
     mel = speech_model.mel_of(config)
     whole = [sound for sound in sounds if len(sound) >= mel.window]
@@ -271,15 +279,14 @@ def _impossible(needed: int, samples: int, config: Config) -> str:
 
 
 def facets(config: Config, example: Example) -> Facets:
-    """View an example as validation does: its transcript, everything that is wrong with it, and whether it is clipped.
+    """View an example as validation does: its transcript, what is wrong with it, and whether it is clipped.
 
     How many steps a transcript of pieces needs is known only once the pieces are learned: never more than of letters.
     """
     text = transcript(config, str(example["text"]))
     sound, problem = heard(example, config.rate)
-    problem = problem or unusable(sound, config)
-    problem = problem or ("" if text else f"the transcript holds no letters ({example['text']!r:.40})")
     letters = frames_needed([ord(character) for character in text]) if config.vocabulary == "characters" else 1
-    problem = problem or _impossible(letters, len(sound), config)
+    reason = unusable(sound, config) or _impossible(letters if text else 0, len(sound), config)
     found = faults(sound, config.rate, config.shortest, config.longest)
-    return Facets({"text": text}, problem=problem, notes=tuple(fault for fault in found if fault.startswith("clipped")))
+    notes = tuple(fault for fault in found if fault.startswith("clipped"))
+    return Facets({"text": text}, problem=problem, unlearned="" if problem else reason, notes=notes)

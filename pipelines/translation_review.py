@@ -60,10 +60,9 @@ def viewer(config: Config, source: Source) -> Callable[[Example], Facets]:
 
 def facets(languages: Languages, example: Example) -> Facets:
     """View a pair: both texts, why training would leave it out, and whether its sides seem to be exchanged."""
-    problem = refused(example)
-    if problem:
-        return Facets({}, problem=problem)
-    source, target = example["source"], example["target"]
-    exchanged = languages.exchanged(source, target)
+    reason, source, target = refused(example), example["source"], example["target"]
+    if reason and not (isinstance(source, str) and isinstance(target, str)):
+        return Facets({}, problem=reason)
+    exchanged = not reason and languages.exchanged(source, target)
     notes = ("source and target seem to be exchanged",) if exchanged else ()
-    return Facets({"source": source, "target": target}, notes=notes)
+    return Facets({"source": source, "target": target}, unlearned=reason, notes=notes)

@@ -39,12 +39,14 @@ class Facets:
         texts: the texts by field name.
         label: the class, or None for tasks without.
         problem: why it cannot be used; empty when it can.
+        unlearned: why training leaves it out, although evaluation scores it; empty when it does not.
         notes: what is unusual about an example that is used nevertheless, one clause each.
     """
 
     texts: dict[str, str]
     label: str | None = None
     problem: str = ""
+    unlearned: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -168,16 +170,23 @@ def _count(
             bad(Problem(example["where"], reason))
         else:
             _add(split, example["where"], facets, seen, learn=known is None)
-            for note in facets.notes:
+            for note in _notes(facets):
                 tell[1](name, Problem(example["where"], note))
     return split
 
 
 def _reason(facets: Facets, known: Counter[str] | None) -> str:
-    """Say why an example cannot be used; a label must be one of train's."""
+    """Say why an example cannot be used; a label must be one of train's, which is the split without ``known`` ones."""
+    if known is None and facets.unlearned:
+        return facets.problem or facets.unlearned
     if facets.problem or not known or facets.label is None or facets.label in known:
         return facets.problem
     return f"unknown label {facets.label!r}; train has {shown(sorted(known))}"
+
+
+def _notes(facets: Facets) -> tuple[str, ...]:
+    skipped = (f"{facets.unlearned}: scored, though training would skip it",) if facets.unlearned else ()
+    return facets.notes + skipped
 
 
 def _add(split: Split, where: str, facets: Facets, seen: WordTable, learn: bool) -> None:
@@ -197,7 +206,7 @@ def _add(split: Split, where: str, facets: Facets, seen: WordTable, learn: bool)
     if not unicodedata.is_normalized("NFC", text):
         split.not_nfc += 1
         split.not_nfc_at += [where] if len(split.not_nfc_at) < NAMED else []
-    if facets.notes:
+    if _notes(facets):
         split.unusual += 1
         split.unusual_at += [where] if len(split.unusual_at) < NAMED else []
     split.digests.append(_digest(text))

@@ -101,6 +101,20 @@ def _rows(rows):
     return (row | {"id": str(i), "where": f"x:{i}"} for i, row in enumerate(rows))
 
 
+def test_what_training_skips_is_unusable_in_train_and_scored_elsewhere():
+    def view(example):
+        return Facets({"text": example["text"]}, unlearned="is too long" if "long" in example["text"] else "")
+
+    rows, told, noted = [{"text": "a"}, {"text": "long"}], [], []
+    source = Source("x", {"train": lambda _: _rows(rows), "validation": lambda _: _rows(rows[1:])}, "")
+    tell = [lambda split, problem, into=into: into.append((split, problem.reason)) for into in (told, noted)]
+    report = validate(source, view, tell[0], 0.6, tell[1])
+    assert told == [("train", "is too long")]
+    assert noted == [("validation", "is too long: scored, though training would skip it")]
+    assert report["refusals"] == [] and report["splits"]["validation"]["examples"] == 1
+    assert report["splits"]["validation"]["unusual"] == {"count": 1, "at": ["x:0"]}
+
+
 def report_on(splits, most_bad=0.05):
     def reader(rows):
         return lambda on_problem: _rows(rows)

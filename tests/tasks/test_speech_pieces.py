@@ -84,10 +84,12 @@ def test_validation_does_not_count_letters_of_pieces():
     config = from_dict(Config, {}, "test")
     sound = np.random.default_rng(0).normal(size=4800).astype(np.float32) * 0.05
     example = {"id": "0", "where": "x:1", "audio": sound, "text": "far too many letters"}
-    assert "the transcript needs" in facets(config, example).problem
-    assert facets(dataclasses.replace(config, vocabulary="subword"), example).problem == ""
+    assert "the transcript needs" in facets(config, example).unlearned
+    assert facets(dataclasses.replace(config, vocabulary="subword"), example).unlearned == ""
     loud = facets(config, example | {"audio": np.clip(sound * 100, -1, 1), "text": "a"})
-    assert loud.problem == "" and loud.notes == ("clipped: more than one sample in a thousand at full scale",)
+    assert loud.problem == loud.unlearned == "" and loud.notes == (
+        "clipped: more than one sample in a thousand at full scale",
+    )
 
 
 def test_the_export_words_them_as_the_run():

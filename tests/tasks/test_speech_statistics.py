@@ -5,7 +5,7 @@ import numpy as np
 from pipelines import speech_data
 from pipelines.config import from_dict
 from pipelines.speech_config import Config
-from pipelines.speech_data import fit_preprocessor
+from pipelines.speech_data import adopt, fit_preprocessor
 
 CONFIG = from_dict(Config, {"bands": 20, "normalisation": "statistics"}, "test")
 
@@ -38,3 +38,14 @@ def test_a_network_that_measures_each_recording_hears_none_beforehand(monkeypatc
     monkeypatch.setattr(speech_data, "heard", lambda one, rate: 1 / 0)
     found = fit_preprocessor(from_dict(Config, {"bands": 20}, "test"), recordings(5))
     assert found.statistics is None and found.alphabet.size == 4
+
+
+def test_another_run_gives_its_alphabet_and_the_settings_say_what_normalises():
+    each = from_dict(Config, {"bands": 20}, "test")
+    plain, measured = fit_preprocessor(each, recordings(20)), fit_preprocessor(CONFIG, recordings(20))
+    others = [row | {"text": "no"} for row in recordings(30)]
+    learned = adopt(CONFIG, plain, iter(others))
+    assert learned.alphabet is plain.alphabet
+    np.testing.assert_array_equal(learned.statistics, fit_preprocessor(CONFIG, others).statistics)
+    assert adopt(CONFIG, measured, iter(())).statistics is measured.statistics, "its weights know these"
+    assert adopt(each, measured, iter(())).statistics is None
