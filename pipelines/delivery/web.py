@@ -8,6 +8,7 @@ from typing import Any
 
 from pipelines.delivery.extras import EXTRAS, need
 from pipelines.delivery.serve import listening
+from pipelines.delivery.web_hosts import is_local
 from pipelines.quiet import import_tensorflow
 from pipelines.training.runs import MANIFEST, open_run
 
@@ -51,7 +52,7 @@ def run(runs: Sequence[str], host: str, port: int, decoding: Mapping[str, str]) 
     need("web", INSTALL)
     folders = chosen(runs)
     with listening(host, port) as listener:
-        if host not in ("127.0.0.1", "localhost", "::1"):
+        if not is_local(listener.getsockname()[0]):
             print(f"pipelines web: everybody who can reach {host} can use this page", file=sys.stderr)
         import_tensorflow()
         from pipelines.delivery.web_limits import Worker  # noqa: PLC0415

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.delivery.web_answers import Page, warm
+from pipelines.delivery.web_hosts import OwnPages, is_local
 from pipelines.delivery.web_limits import MOST_BYTES, Worker
 
 # Read when Gradio is imported: no statistics, no look for a newer version, no list of past runs in the browser.
@@ -23,14 +24,12 @@ with warnings.catch_warnings():
     import gradio as gr
 import fastapi
 import uvicorn
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from pipelines.delivery.web_style import CSS
 from pipelines.delivery.web_tabs import build
 
 MOST_BODY = 2 * MOST_BYTES  # of any request; an upload is refused beyond `MOST_BYTES` by Gradio
 FONTS = ["system-ui", "sans-serif"]  # a name alone is looked for on the reader's machine, never on the network
-LOCAL = ("127.0.0.1", "localhost")
 HEADERS = {
     b"content-security-policy": b"default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; frame-ancestors 'none'",
     b"referrer-policy": b"no-referrer",
@@ -45,14 +44,15 @@ def serve(pages: Sequence[tuple[str, Page | str]], worker: Worker, listener: soc
         pages: as `web_tabs.build` takes them.
         worker: of the pages.
         listener: bound and listening.
-        host: as it was asked for. At this machine's own address, requests that name another host are refused, so
-            that a foreign page cannot reach this one under a name of its own.
+        host: as it was asked for. Where it stands for an address of this machine alone, requests that name another
+            host are refused, so that a foreign page cannot reach this one.
     """
     with tempfile.TemporaryDirectory(prefix="pipelines-web-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(Path(folder) / "uploads")
         examples = Path(folder) / "examples"
         app = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOCAL) if host in LOCAL else ["*"])
+        if is_local(listener.getsockname()[0]):
+            app.add_middleware(OwnPages, name=host)
         app.add_middleware(Guard)
         gr.mount_gradio_app(
             app,

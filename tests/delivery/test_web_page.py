@@ -267,6 +267,8 @@ def test_nothing_is_served_to_others(address: str) -> None:
 
         assert status("/") == 200
         assert status("/", Host="elsewhere.example") == 400
+        assert status("/", Origin="http://elsewhere.example") == 400
+        assert status("/", Origin=address.strip("/")) == 200
         for path in ("/etc/passwd", str(ROOT / "pyproject.toml"), "pyproject.toml"):
             assert status(f"/gradio_api/file={path}") in (403, 404)
         connection.request("POST", "/gradio_api/queue/join", body=b"x" * 21_000_000)
