@@ -62,6 +62,19 @@ def read(source: Source, rate: int, name: str | None = None) -> Array:
     return mono(sound.mean(axis=1), own_rate, rate, name)
 
 
+def extent(content: bytes) -> tuple[int, int, int]:
+    """Return samples a channel, channels and rate in Hz of the bytes of a recording, without decoding it.
+
+    Raises:
+        ValueError: it is no recording.
+    """
+    try:
+        found = soundfile.info(io.BytesIO(counted(content) or content))
+    except (soundfile.LibsndfileError, TypeError) as error:
+        raise ValueError(f"not a readable recording ({error})") from None
+    return int(found.frames), int(found.channels), int(found.samplerate)
+
+
 def _sized(source: Source, name: str) -> Any:
     """The soundfile of a recording that knows its own length; ValueError when there is none, or it is cut short."""
     file = _opened(source, name)

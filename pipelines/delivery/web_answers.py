@@ -1,7 +1,6 @@
 """What the page answers: a raw input in, HTML out. Nothing here knows Gradio, so a test can ask as the page does."""
 
 import contextlib
-import io
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 
+from pipelines.data.audio_files import extent
 from pipelines.data.images_files import inspect
 from pipelines.data.text import CONTINUES
 from pipelines.delivery import web_drawing as drawing
@@ -175,9 +174,8 @@ def transcript(page: Page, path: Any) -> str:
         why_not,
     ]
     if explanation is not None:
-        header = soundfile.info(io.BytesIO(content))
-        seconds = header.frames / header.samplerate
-        parts.append(drawing.timeline(explanation.arrays["features"], seconds, prediction["words"]))
+        frames, _, rate = extent(content)
+        parts.append(drawing.timeline(explanation.arrays["features"], frames / rate, prediction["words"]))
     return "".join(parts)
 
 

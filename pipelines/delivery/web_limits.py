@@ -1,12 +1,11 @@
 """What the page refuses, in sentences: texts, files, recordings and pictures beyond a size, and work beyond a time."""
 
-import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import soundfile
+from pipelines.data.audio_files import extent
 
 MOST_CHARACTERS = 3000
 MOST_BYTES = 10_000_000  # of an uploaded file
@@ -60,10 +59,10 @@ def sound_within(content: bytes, most: float = MOST_SECONDS) -> bytes:
         ValueError: no format of libsndfile, longer than ``most`` seconds, or of more than ``MOST_SAMPLES``.
     """
     try:
-        header = soundfile.info(io.BytesIO(content))
-    except (soundfile.LibsndfileError, TypeError, ValueError):
+        frames, channels, rate = extent(content)
+    except ValueError:
         raise ValueError("This is no recording that can be read: expected WAV, FLAC, OGG or MP3.") from None
-    seconds, samples = header.frames / header.samplerate, header.frames * header.channels
+    seconds, samples = frames / rate, frames * channels
     if seconds > most:
         length = f"{seconds:,.0f} seconds" if seconds < 1e6 else "no stated end"
         raise ValueError(f"The recording has {length}; at most {most:g} seconds are heard here.")

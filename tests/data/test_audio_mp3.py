@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.data.audio_files import read
+from pipelines.data.audio_files import extent, read
 from pipelines.data.audio_mp3 import FRAME, counted
 
 DELAY = 529
@@ -87,3 +87,14 @@ def test_an_mp3_that_says_its_length_is_refused_where_it_is_cut_short():
 def test_what_is_no_mp3_has_no_frames():
     for content in (b"", b"\xff\xfb", b"ID3", bytes(5000), b"\xff" * 5000, b"these are words" * 99):
         assert counted(content) is None
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_what_is_limited_by_its_length_is_measured_by_what_will_be_read(channels):
+    """The estimate is less than half, by which a service would take what it must refuse."""
+    content = bare(mp3(44100, channels=channels))
+    frames, found, rate = extent(content)
+    assert (found, rate, len(read(content, 44100))) == (channels, 44100, frames)
+    assert soundfile.info(io.BytesIO(content)).frames < 0.6 * frames
+    with pytest.raises(ValueError, match="not a readable recording"):
+        extent(b"text")
