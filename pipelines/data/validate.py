@@ -11,7 +11,8 @@ import sys
 import unicodedata
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from pipelines.data.sources.source import Example, Problem, Source
 
 NAMED = 5
 """How many duplicates and how many texts in another normal form are named by file and line."""
-_FILES = ("audio", "image")
+_FILES = {"audio", "image"}
 _NO_TEXT = {"id", "where", "label", "speaker", "split", *_FILES}
 _WORD = re.compile(r"\w+")
 _BITS = 27
@@ -105,6 +106,7 @@ class Split:
     unusual: int = 0
     unusual_at: list[str] = field(default_factory=list)
     digests: array = field(default_factory=lambda: array("Q"))
+    refused: set[int] = field(default_factory=set)  # numbers of the examples that cannot be used
 
 
 def validate(
@@ -143,7 +145,7 @@ def validate(
     report: dict[str, Any] = {}
     for split in splits:
         others = [other for other in splits[: splits.index(split)] if len(other.digests)]
-        report[split.name] = _summary(source, split, others, view, bool(train) and split.name != train)
+        report[split.name] = _summary(source, split, others, bool(train) and split.name != train)
     refusals = _refusals(source, splits, most_bad)
     return {"data": source.spec, "splits": report, "unreadable": unreadable, "refusals": refusals}
 
@@ -163,16 +165,26 @@ def _count(
         tell[0](name, problem)
 
     examples = source.read(name, bad)
-    for example in tqdm(examples, desc=name, unit=" examples", disable=not sys.stderr.isatty(), leave=False):
-        facets = view(example)
+    progress = tqdm(examples, desc=name, unit=" examples", disable=not sys.stderr.isatty(), leave=False)
+    for number, (example, facets) in enumerate(_viewed(progress, view)):
         reason = _reason(facets, known)
         if reason:
+            split.refused.add(number)
             bad(Problem(example["where"], reason))
         else:
             _add(split, example["where"], facets, seen, learn=known is None)
             for note in _notes(facets):
                 tell[1](name, Problem(example["where"], note))
     return split
+
+
+def _viewed(examples: Iterable[Example], view: View) -> Iterator[tuple[Example, Facets]]:
+    """View examples in their order; recordings and pictures, which are decoded outside of Python, several at a time."""
+    source = iter(examples)
+    with ThreadPoolExecutor() as pool:
+        for first in source:
+            chunk = [first, *itertools.islice(source, 63 if first.keys() & _FILES else 0)]
+            yield from zip(chunk, pool.map(view, chunk) if len(chunk) > 1 else [view(first)], strict=True)
 
 
 def _reason(facets: Facets, known: Counter[str] | None) -> str:
@@ -218,15 +230,15 @@ def _digest(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=8).digest(), "big")
 
 
-def _summary(source: Source, split: Split, others: list[Split], view: View, unseen: bool) -> dict[str, Any]:
+def _summary(source: Source, split: Split, others: list[Split], unseen: bool) -> dict[str, Any]:
     digests = np.frombuffer(split.digests, np.uint64) if split.examples else np.zeros(0, np.uint64)
     _, first = np.unique(digests, return_index=True)
     repeated = np.ones(len(digests), bool)
     repeated[first] = False
     shared = {other.name: np.isin(digests, np.frombuffer(other.digests, np.uint64)) for other in others}
     wanted = {name: np.flatnonzero(mask)[:NAMED].tolist() for name, mask in {**shared, "": repeated}.items()}
-    examples = source.read(split.name, lambda problem: None)
-    usable = (example for example in examples if not _reason(view(example), split.known))
+    examples = enumerate(source.read(split.name, lambda problem: None))
+    usable = (example for number, example in examples if number not in split.refused)
     places = _places(usable, set(itertools.chain(*wanted.values())))
     return {
         "examples": split.examples,

@@ -182,6 +182,25 @@ def test_a_split_that_training_does_not_need_may_be_unreadable(tmp_path):
         validate(source, usual_facets, lambda *_: None, 0.05)
 
 
+@pytest.mark.parametrize("field", ["text", "audio"])
+def test_every_example_is_looked_at_once_and_named_in_its_order(field):
+    viewed, told = [], []
+
+    def view(example):
+        viewed.append(example["id"])
+        return Facets({"text": example["text"]}, problem="is bad" if example["text"] == "bad" else "")
+
+    texts = [f"text {i}" for i in range(150)]
+    texts[3] = texts[77] = "bad"
+    texts[100] = "text 99"
+    rows = [{"text": text, field: text} for text in texts]
+    source = Source("x", {"train": lambda _: _rows(rows)}, "")
+    report = validate(source, view, lambda split, problem: told.append(problem.where), 0.5)
+    assert told == ["x:3", "x:77"]
+    assert report["splits"]["train"]["duplicates"] == {"count": 1, "at": ["x:100"]}
+    assert sorted(map(int, viewed)) == list(range(150))
+
+
 def test_usual_facets(tmp_path):
     (tmp_path / "a.wav").touch()
     example = {"id": "1", "where": "x", "audio": str(tmp_path / "a.wav"), "text": "hello", "speaker": "s"}
