@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from models.kernels import is_portable
 from pipelines import TASKS, load_task
-from pipelines.delivery.export import TOLERANCE, export, run_fresh
+from pipelines.delivery.export import TOLERANCE, export, fresh
 from pipelines.delivery.predictor import CARD
 from pipelines.training.evaluation import Decoder
 from pipelines.training.loading import Loaded, load_run
@@ -81,18 +81,24 @@ def same(ours: Any, theirs: Any, where: str) -> None:
         assert ours == theirs, where
 
 
+def run_fresh(folder: Path, inputs: dict[str, Any]) -> list[dict[str, np.ndarray]]:
+    """Answer with an export in a new process, as Python loads it and as TensorFlow Serving does."""
+    with fresh() as ask:
+        return ask(folder, inputs)()
+
+
 @pytest.mark.parametrize("name", list(TASKS))
 def test_every_way_to_an_answer_gives_the_same_one(name: str, small_run: Any, small_export: Any) -> None:
     loaded, folder, examples = load_run(small_run(name)), small_export(name), asked(name, 40)
     task, inputs = loaded.task, dict(loaded.task.serving_inputs(examples, loaded.task.describe(loaded.preprocessor)))
-    fresh, served = run_fresh(folder, inputs)
+    anew, served = run_fresh(folder, inputs)
     eagerly = arrays(task.serving(loaded.model, loaded.preprocessor, loaded.config)(**inputs))
     for ours in (served, eagerly, compiled(loaded, inputs)):
-        found = gaps(ours, fresh)
+        found = gaps(ours, anew)
         assert found and max(found.values()) <= TOLERANCE, found
     encoded = task.encode(loaded.preprocessor, loaded.config, examples, labelled=False)
     assert len(encoded) == len(examples)
-    for example, ours, theirs in zip(examples, Decoder(loaded)(encoded), worded(loaded, folder, fresh), strict=True):
+    for example, ours, theirs in zip(examples, Decoder(loaded)(encoded), worded(loaded, folder, anew), strict=True):
         assert set(ours) >= set(theirs)
         # The run, which sees the file, says more; what could not even be read is known to who asks an export.
         reasons = ours.pop("error", ""), theirs.pop("error", example.get("error", ""))

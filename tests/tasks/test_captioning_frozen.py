@@ -18,7 +18,7 @@ from pipelines.captioning_data import Preprocessor, open_network
 from pipelines.data.images_network import PictureNetwork
 from pipelines.data.sources.synthetic import captioning as synthetic
 from pipelines.delivery.explain import explain as explain_run
-from pipelines.delivery.export import export, run_fresh
+from pipelines.delivery.export import export, fresh
 from pipelines.training.loading import load_run
 
 TINY: dict[str, Any] = {
@@ -69,17 +69,21 @@ def test_frozen_network_from_folder_to_answers(
 
 
 @pytest.mark.slow
-def test_frozen_network_exported(frozen_run: tuple[Path, Path], predictor: Predictor, tmp_path: Path) -> None:
-    run, root = frozen_run
+def test_frozen_network_exported(frozen_run: tuple[Path, Path], tmp_path: Path) -> None:
+    _, root = frozen_run
+    # So long that answers no longer score alike: which of two comes first then depends on rounding.
+    longer = TINY | {"epochs": 20, "learning_rate": 2e-2, "best_by": "rouge_l"}
+    run = train("captioning", data=str(root), run=tmp_path / "run", mirrored=True, **longer)
     buffer = io.BytesIO()
     Image.new("RGB", (300, 200), "red").save(buffer, "JPEG")
     contents = [(root / "test-0.png").read_bytes(), b"junk", buffer.getvalue(), *files()]
-    found, _ = run_fresh(export(run, tmp_path / "export"), {"image": tf.constant(contents)})
-    expected = predictor(contents)
+    with fresh() as ask:
+        found, _ = ask(export(run, tmp_path / "export"), {"image": tf.constant(contents)})()
+    expected = Predictor(run)(contents)
     assert [c.decode() for c in found["caption"]] == [p["answer"] for p in expected]
     np.testing.assert_allclose(found["score"], [p["score"] for p in expected], atol=1e-4)
     assert found["status"].tolist()[:3] == [0, 1, 0] and found["attention"].shape[2] == 4
-    assert not found["attention"][1].any() and found["attention"][0].sum() > 1
+    assert not found["attention"][1].any() and found["attention"][0].sum() > 0.999
 
 
 def test_explanation(frozen_run: tuple[Path, Path], predictor: Predictor, monkeypatch: Any) -> None:
