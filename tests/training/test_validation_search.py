@@ -45,7 +45,7 @@ def asked(config: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[bo
         scorer=lambda predictions: lambda numbers: {"settings": predictions[numbers[0]]},
     )
     with pytest.raises(RuntimeError, match="seen"):
-        train._fit(Loaded(task, config, None, None, Run(folder), {}), SimpleNamespace(cuts={}), None)
+        train._fit(Loaded(task, config, None, None, Run(folder), {}), SimpleNamespace(cuts={}, spec="synthetic"), None)
     return found
 
 
