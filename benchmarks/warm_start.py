@@ -3,7 +3,8 @@
     python benchmarks/warm_start.py --data FOLDER --work runs/warm-start
 
 ``--data`` is a folder with ``train.jsonl`` and ``test.jsonl`` of the Large Movie Review Dataset (``id``, ``text``,
-``label``, ``rating``: the files of its tree ``SPLIT/CLASS/ID_RATING.txt``, a line each). Of its training texts 500 are the labelled ones and 500 others choose the best epoch. The
+``label``, ``rating``: the files of its tree ``SPLIT/CLASS/ID_RATING.txt``, a line each). Of its training texts 500 are
+the labelled ones and 500 others choose the best epoch. The
 remaining 24,000 are used without their sentiment: as text, or with another label that says nothing about it, whether
 the opinion is strong (1, 2, 9 or 10 stars) or mild (3, 4, 7 or 8). Four ways to begin are compared on the official
 test split, each with several seeds; a line of JSON for each training goes to standard output, a table of means to

@@ -233,7 +233,7 @@ def describe(preprocessor: Preprocessor) -> dict[str, Any]:
 
 def served(card: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     """Word one row of ``Serving``'s outputs as ``answer`` does: ``probabilities`` by class."""
-    return {"probabilities": {n: round(float(p), 6) for n, p in zip(card["labels"], row["probabilities"], strict=True)}}
+    return {"probabilities": {n: float(str(p)) for n, p in zip(card["labels"], row["probabilities"], strict=True)}}
 
 
 class Serving(tf.Module):

@@ -48,7 +48,8 @@ class Config(TrainingConfig):
 
 
 FORMATS = (
-    "CSV, TSV or JSON lines (text, label), one file a split or one with a split column; SPLIT/CLASS/*.txt as aclImdb, or CLASS/*.txt"
+    "CSV, TSV or JSON lines (text, label), one file a split or one with a split column; SPLIT/CLASS/*.txt as "
+    "aclImdb, or CLASS/*.txt"
 )
 
 

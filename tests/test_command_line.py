@@ -233,7 +233,7 @@ def test_the_search_can_be_changed_and_what_was_trained_cannot(
     small_run: Any, first: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     run = small_run("translation")
-    first(16)
+    first(6)
     decoded = []
     for flags in (["--beam-width", "1"], ["--beam-width=3", "--length-penalty", "0.5"]):
         assert call(capsys, "evaluate", run, "--split", "validation", "--out", tmp_path, *flags)[0] == 0

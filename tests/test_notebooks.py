@@ -90,7 +90,12 @@ def as_in_jupyter(tmp_path: Path, monkeypatch: Any) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+ALIKE = ("02_translation", "04_captioning")
+"""Notebooks whose cells are those of others but for the task: here in the slow tests too."""
+AS_MARKED = [pytest.param(path, marks=pytest.mark.slow) if path.stem in ALIKE else path for path in NOTEBOOKS]
+
+
+@pytest.mark.parametrize("path", AS_MARKED, ids=lambda path: path.stem)
 def test_a_notebook_runs_in_a_reduced_form(
     path: Path, as_in_jupyter: Path, small_run: Any, monkeypatch: Any, capsys: Any
 ) -> None:

@@ -79,7 +79,7 @@ any_call = given(
 
 
 @pytest.mark.parametrize(("kind", "options"), KINDS)
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=4, deadline=None)
 @any_call
 def test_equals_stock(kind, options, mask, drawn, seed, with_state):
     ours, stock = pair(kind, {**options, **drawn}, False, 4)
@@ -98,7 +98,7 @@ def test_equals_stock_in_many_calls(kind, options, mask, drawn, seed, with_state
     compare(*pair(kind, both, True, 4), seed, mask, with_state)
 
 
-@pytest.mark.parametrize(("kind", "options"), KINDS)
+@pytest.mark.parametrize(("kind", "options"), KINDS[:2])  # the others in the slow test above: directions know no kind
 @settings(max_examples=3, deadline=None)
 @given(mask=masks(), sequences=st.booleans(), seed=st.integers(0, 1000), with_state=st.booleans())
 def test_bidirectional_equals_stock(kind, options, mask, sequences, seed, with_state):
