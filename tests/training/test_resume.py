@@ -20,6 +20,7 @@ IN_PROCESS = """
 import os, signal, sys
 from pipelines import train
 from pipelines.training.fit import Trainer, TrainingStopped
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it starts behind it ignore the signal
 task, settings, folder, stops = sys.argv[1], eval(sys.argv[2]), sys.argv[3], eval(sys.argv[4])
 train(task, run=folder + "/whole", preset="tiny", limit=48, **settings)
 compiled, seen = Trainer._compiled, [0]
