@@ -21,6 +21,7 @@ from typing import Any
 from tqdm import tqdm
 
 from pipelines.data.inputs import Encoded
+from pipelines.data.memory import available
 from pipelines.data.storage import load, store
 
 KEPT = "encoded"
@@ -111,18 +112,13 @@ def _tell(home: Path, written: Path, error: Exception) -> None:
     reason = getattr(error, "strerror", None) or error
     hint = "; PIPELINES_CACHE=FOLDER keeps them elsewhere" if isinstance(error, OSError) else ""
     size, said = _size(written), f"{home}: encoded examples cannot be kept ({reason}), and are"
-    if size > _memory() / 4:  # the whole is more than what was written, and is copied once on its way
+    if size > available() / 4:  # the whole is more than what was written, and is copied once on its way
         raise RuntimeError(f"{said} too large for memory: {size / 2**30:.1f} GiB are only a part{hint}") from None
     tqdm.write(f"{said} held in memory{hint}", file=sys.stderr)
 
 
 def _size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.iterdir()) if os.path.isdir(folder) else 0
-
-
-def _memory() -> int:
-    """Return the bytes of memory that the machine has."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _forget(newest: Path) -> None:

@@ -6,6 +6,7 @@ last. A ragged feature is two columns, its values and the length of each row; so
 """
 
 import json
+import mmap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,14 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.data.inputs import Encoded, Rows
+from pipelines.data.memory import available
 
 INDEX = "index.json"
 COUNTS = ".counts"
 IN_MEMORY = 256 * 2**20
 """Bytes below which encoded examples are held in memory."""
+SHORT = 32 * 2**10
+"""Bytes of a row below which reading it page by page costs less than reading what is around it."""
 Columns = dict[str, np.ndarray]
 
 
@@ -99,6 +103,9 @@ def load(folder: Path, in_memory: int = IN_MEMORY) -> Encoded:
         name: _mapped(folder / name.replace("/", "."), np.dtype(dtype), tuple(shape))
         for name, (dtype, shape) in index["columns"].items()
     }
+    if sum(array.nbytes for array in columns.values()) > available() / 2:
+        for array in columns.values():
+            _read_singly(array, rows=len(columns["lengths"]))
     counted = {name.removesuffix(COUNTS) for name in columns if name.endswith(COUNTS)}
     features: dict[str, Any] = {
         name: _rows(array, columns[name + COUNTS]) if name in counted else array
@@ -147,6 +154,16 @@ def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndar
     if size != dtype.itemsize * int(np.prod(shape)):
         raise ValueError(f"{path}: expected {shape} of {dtype}, has {size} bytes")
     return np.memmap(path, dtype, "r", shape=shape) if size else np.zeros(shape, dtype)
+
+
+def _read_singly(array: np.ndarray, rows: int) -> None:
+    """Let the kernel read the pages of a short row and none around it: they would push out those of other rows.
+
+    Rows come in random order. What fits into memory is there sooner if neighbours are read along.
+    """
+    mapped = getattr(array, "_mmap", None)
+    if mapped is not None and array.nbytes < SHORT * rows and hasattr(mmap, "MADV_RANDOM"):
+        mapped.madvise(mmap.MADV_RANDOM)
 
 
 def _filled(array: np.ndarray, tail: tuple[int, ...]) -> np.ndarray:

@@ -59,7 +59,7 @@ def test_a_full_disk_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytes
         == 2
     )
     assert left == [[]], "what was written is gone before all is read again"
-    monkeypatch.setattr(cache, "_memory", lambda: 16)
+    monkeypatch.setattr(cache, "available", lambda: 16)
     with pytest.raises(RuntimeError, match=r"\(No space left on device\), and are too large for memory: 0\.0 GiB are"):
         cache.cached("k", parts, lambda: pytest.fail("it would be read into memory"))
     assert list((tmp_path / "encoded").iterdir()) == []

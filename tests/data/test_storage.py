@@ -1,7 +1,9 @@
 """Examples written part by part are those of the whole, and batches of files are batches of tensors."""
 
+import mmap
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -88,3 +90,27 @@ def test_batches_from_files_are_batches_of_tensors(tmp_path: Path, start: int) -
     for one, two, other in zip(kept, held, tensors, strict=True):
         tf.nest.map_structure(np.testing.assert_array_equal, one, other)
         tf.nest.map_structure(np.testing.assert_array_equal, two, other)
+
+
+@pytest.mark.parametrize(("memory", "row", "advised"), [(10**12, 10**6, 0), (8, 10**6, 1), (8, 1, 0)])
+def test_pages_are_read_singly_where_rows_are_short_and_memory_is_little(
+    memory: int, row: int, advised: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage.store(tmp_path / "entry", [encoded(LENGTHS)])
+    told: list[int] = []
+
+    class Mapped(np.memmap):
+        @property
+        def _mmap(self) -> Any:
+            return SimpleNamespace(madvise=told.append)
+
+        @_mmap.setter
+        def _mmap(self, value: Any) -> None:
+            pass
+
+    monkeypatch.setattr(np, "memmap", Mapped)
+    monkeypatch.setattr(storage, "available", lambda: memory)
+    monkeypatch.setattr(storage, "SHORT", row)
+    found = storage.load(tmp_path / "entry", in_memory=0)
+    assert set(told) == ({mmap.MADV_RANDOM} if advised else set())
+    assert found.x["tokens"].values.tolist() == encoded(LENGTHS).x["tokens"].values.numpy().tolist()
