@@ -69,7 +69,9 @@ def extent(content: bytes) -> tuple[int, int, int]:
         ValueError: it is no recording.
     """
     try:
-        found = soundfile.info(io.BytesIO(counted(content) or content))
+        found = soundfile.info(io.BytesIO(content))
+        whole = counted(content) if found.format == "MP3" else None  # bytes of other formats may look like frames
+        found = soundfile.info(io.BytesIO(whole)) if whole else found
     except (soundfile.LibsndfileError, TypeError) as error:
         raise ValueError(f"not a readable recording ({error})") from None
     return int(found.frames), int(found.channels), int(found.samplerate)

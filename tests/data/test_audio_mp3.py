@@ -89,6 +89,14 @@ def test_what_is_no_mp3_has_no_frames():
         assert counted(content) is None
 
 
+def test_what_looks_like_frames_within_another_format_is_none():
+    frames = bare(mp3(16000))
+    content = io.BytesIO()
+    soundfile.write(content, np.frombuffer(frames[: len(frames) // 2 * 2], np.int16), 8000, format="WAV")
+    assert counted(content.getvalue()) is not None, "the bytes would pass for an MP3"
+    assert extent(content.getvalue()) == (len(frames) // 2, 1, 8000)
+
+
 @pytest.mark.parametrize("channels", [1, 2])
 def test_what_is_limited_by_its_length_is_measured_by_what_will_be_read(channels):
     """The estimate is less than half, by which a service would take what it must refuse."""
