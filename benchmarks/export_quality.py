@@ -16,11 +16,12 @@ import onnxruntime
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
-from pipelines.data.sources.source import limited
-from pipelines.delivery import export_litert, numeric
-from pipelines.delivery.numeric import SCORES, Arrays
-from pipelines.speech_model import best_path
-from pipelines.training import evaluation
+from pipelines.data.source import limited
+from pipelines.export import litert as export_litert
+from pipelines.export import numeric
+from pipelines.export.numeric import SCORES, Arrays
+from pipelines.tasks.speech.model import best_path
+from pipelines.training import evaluate as evaluation
 
 DECODE: dict[str, Callable[[Arrays], Any]] = {
     "sentiment": lambda got: {"probabilities": np.exp(got[SCORES])},

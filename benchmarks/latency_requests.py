@@ -9,15 +9,15 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.latency import REQUESTS, SECONDS, WORDS
-from models.kernels import portable
-from pipelines.delivery import numeric
-from pipelines.training.loading import Loaded, load_run
+from models.recurrent.kernels import portable
+from pipelines.export import numeric
+from pipelines.runs.load import Loaded, load_run
 
 
 def write(run: str, home: str, alone: bool, **decoding: Any) -> None:
     """Write ``HOME/requests``; where the network can leave ``alone``, also that as a SavedModel, ``HOME/network``.
 
-    ``decoding`` is as for `pipelines.training.loading.load_run`.
+    ``decoding`` is as for `pipelines.runs.load.load_run`.
     """
     unfinished = Path(home, ".requests")
     shutil.rmtree(unfinished, ignore_errors=True)

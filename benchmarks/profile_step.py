@@ -28,8 +28,8 @@ import tensorflow as tf
 
 from pipelines import TASKS, load_settings, load_task
 from pipelines.config import resolve
-from pipelines.data.inputs import batches, epoch_plan
-from pipelines.data.sources.source import limited
+from pipelines.data.batching import batches, epoch_plan
+from pipelines.data.source import limited
 from pipelines.training.optimizer import make_optimizer
 from pipelines.training.step import Average, make_step
 

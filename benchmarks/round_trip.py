@@ -15,8 +15,8 @@ import tensorflow as tf
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from pipelines.data.text import clean
-from pipelines.training.loading import load_run
+from pipelines.data.text.vocabulary import clean
+from pipelines.runs.load import load_run
 
 TOGETHER = 2000
 

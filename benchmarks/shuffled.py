@@ -11,9 +11,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from pipelines.data.lessons import shuffled_words
-from pipelines.training.evaluation import evaluate, table
-from pipelines.training.loading import load_run
+from gates.lessons import shuffled_words
+
+from pipelines.runs.load import load_run
+from pipelines.training.evaluate import evaluate, table
 
 
 def main() -> None:

@@ -18,10 +18,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines import Predictor, speech_model
+from pipelines import Predictor
 from pipelines.config import from_dict
-from pipelines.data.sources.synthetic.speech import examples
-from pipelines.speech_config import Config, base
+from pipelines.tasks.speech import model as speech_model
+from pipelines.tasks.speech.config import Config, base
+from pipelines.tasks.speech.synthetic import examples
 
 SYMBOLS, LABELS = 28, 24
 

@@ -25,14 +25,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.search import shrinking
-from pipelines import translation
-from pipelines.data.inputs import Encoded, batches, epoch_plan, padding_share, sorted_plan
-from pipelines.data.sources.source import limited
-from pipelines.training.loading import load_run
+from pipelines.data.batching import Encoded, batches, epoch_plan, padding_share, sorted_plan
+from pipelines.data.source import limited
+from pipelines.runs.load import load_run
+from pipelines.search.search import shrinking
+from pipelines.tasks.translation import task as translation
+from pipelines.tasks.translation.task import Config
 from pipelines.training.optimizer import make_optimizer
 from pipelines.training.step import Average, make_step
-from pipelines.translation import Config
 
 BATCH = 64
 

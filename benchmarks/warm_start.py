@@ -25,11 +25,11 @@ from typing import Any
 import numpy as np
 
 from pipelines import evaluate, train
-from pipelines.data.cooccurrence import cooccurrence_vectors
-from pipelines.data.sources.source import fraction
-from pipelines.data.text import CONTINUES, RESERVED
-from pipelines.training.evaluation import encode_split
-from pipelines.training.loading import load_run
+from pipelines.data.source import fraction
+from pipelines.data.text.cooccurrence import cooccurrence_vectors
+from pipelines.data.text.vocabulary import CONTINUES, RESERVED
+from pipelines.runs.load import load_run
+from pipelines.training.encode import encode_split
 
 LABELLED, CHOSEN_BY = 500, 500
 SIZES: dict[str, Any] = {

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from models.masks import mask_from_lengths
+from models.ops import mask_from_lengths
 
 PoolingKind = Literal["attention", "max", "mean", "last"]
 MultiplicativeKind = Literal["general", "scaled_dot"]

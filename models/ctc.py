@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 if keras.config.backend() == "tensorflow":
-    from models import kernels_ctc
+    from models import ctc_kernel as kernels_ctc
 
 BLANK = 0
 

@@ -12,10 +12,9 @@ from typing import Any, Literal, NamedTuple
 import keras
 from keras import ops
 
-from models import kernels
 from models.attention import AdditiveAttention, MultiplicativeAttention, Pooling
 from models.encoders import token_embedding
-from models.recurrent import RecurrentStack
+from models.recurrent import RecurrentStack, kernels
 
 AttentionKind = Literal["additive", "general", "scaled_dot"]
 ATTENTION_KINDS = ("additive", "general", "scaled_dot")

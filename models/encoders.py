@@ -1,4 +1,4 @@
-"""Encoders: text, a grid of picture features, and speech frames become states to attend to."""
+"""Encoders: text or a grid of picture features becomes states to attend to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from models.masks import mask_from_lengths
+from models.ops import zero_padding
 from models.recurrent import RecurrentStack
 
 
@@ -102,7 +102,7 @@ class TextEncoder(keras.layers.Layer):
         ends = top[:: len(top) // 2] if self.stack.bidirectional else top[:1]  # h of each direction, without c
         keys = self.drop(outputs, training=training)
         if self.words:
-            keys = ops.concatenate([keys, _zero_padding(embedded, lengths)], axis=-1)
+            keys = ops.concatenate([keys, zero_padding(embedded, lengths)], axis=-1)
         return keys, ops.concatenate(ends, axis=-1)
 
     def compute_mask(self, *args: Any, **kwargs: Any) -> None:
@@ -164,92 +164,3 @@ class GridEncoder(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
         return {**super().get_config(), "units": self.units, "dropout": self.dropout, "seed": self.seed}
-
-
-@keras.saving.register_keras_serializable("recurrent_pipelines")
-class ConvolutionalSubsampling(keras.layers.Layer):
-    """Speech frames -> fewer, wider frames: convolutions over time and frequency with exact lengths.
-
-    Each stage is a convolution with a square kernel, then ReLU, that shortens time by its stride and frequency
-    by 2; at the end the channels of all frequencies of a frame are projected together. The zero padding is
-    written out, (k - 1) / 2 on each side, because "same" in Keras depends on the padded length: a recording
-    would change with its batch. For the same reason padding is zeroed before every stage.
-
-    Args:
-        units: D, the width of the output.
-        filters: channels of each stage.
-        strides: shortening of time by each stage, one number a stage.
-        kernel_size: side of the kernels, odd.
-
-    Raises:
-        ValueError: filters and strides of different number, or an even kernel.
-    """
-
-    def __init__(
-        self,
-        units: int,
-        *,
-        filters: tuple[int, ...] = (32, 32),
-        strides: tuple[int, ...] = (2, 2),
-        kernel_size: int = 3,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        if len(filters) != len(strides) or kernel_size % 2 == 0:
-            raise ValueError(
-                f"expected as many strides as filters and an odd kernel, got filters={tuple(filters)}, "
-                f"strides={tuple(strides)}, kernel_size={kernel_size}"
-            )
-        self.units, self.filters, self.strides = units, tuple(filters), tuple(strides)
-        self.kernel_size = kernel_size
-        self.stages = [
-            keras.layers.Conv2D(count, kernel_size, strides=(stride, 2), activation="relu", dtype=self.dtype_policy)
-            for count, stride in zip(filters, strides, strict=True)
-        ]
-        self.project = keras.layers.Dense(units, dtype=self.dtype_policy)
-
-    def build(self, frames_shape: Any, lengths_shape: Any) -> None:
-        """Create the weights for frames [B, T, F]."""
-        bands, channels = frames_shape[-1], 1
-        for stage in self.stages:
-            stage.build((None, None, bands + self.kernel_size - 1, channels))
-            bands, channels = (bands + 1) // 2, stage.filters
-        self.project.build((None, None, bands * channels))
-
-    def call(self, frames: Any, lengths: Any) -> tuple[Any, Any]:
-        """Shorten.
-
-        Args:
-            frames: [B, T, F], e.g. log-mel energies.
-            lengths: int32 [B].
-
-        Returns:
-            frames [B, T', D], zero on padding; lengths int32 [B].
-        """
-        side = (self.kernel_size - 1) // 2
-        x = ops.expand_dims(frames, -1)
-        for stage, stride in zip(self.stages, self.strides, strict=True):
-            x = stage(ops.pad(_zero_padding(x, lengths), [[0, 0], [side, side], [side, side], [0, 0]]))
-            lengths = (lengths + stride - 1) // stride
-        x = ops.reshape(x, (ops.shape(x)[0], -1, x.shape[2] * x.shape[3]))
-        return _zero_padding(self.project(x), lengths), lengths
-
-    def compute_mask(self, *args: Any, **kwargs: Any) -> None:
-        """No Keras mask leaves this layer: lengths do that work."""
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor."""
-        own = {
-            "units": self.units,
-            "filters": self.filters,
-            "strides": self.strides,
-            "kernel_size": self.kernel_size,
-        }
-        return {**super().get_config(), **own}
-
-
-def _zero_padding(x: Any, lengths: Any) -> Any:
-    """Set everything past the lengths int32 [B] to zero in x [B, T, ...]."""
-    mask = mask_from_lengths(lengths, ops.shape(x)[1])
-    shape = (*ops.shape(mask), *(1,) * (len(x.shape) - 2))
-    return ops.where(ops.reshape(mask, shape), x, ops.zeros_like(x))

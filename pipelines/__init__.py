@@ -22,14 +22,14 @@ TASKS: dict[str, str] = {
 }
 
 _PUBLIC = {
-    "Predictor": "pipelines.delivery.predictor",
+    "Predictor": "pipelines.predictor",
     "train": "pipelines.training.train",
-    "evaluate": "pipelines.training.evaluation",
+    "evaluate": "pipelines.training.evaluate",
 }
 
 if TYPE_CHECKING:
-    from pipelines.delivery.predictor import Predictor as Predictor
-    from pipelines.training.evaluation import evaluate as evaluate
+    from pipelines.predictor import Predictor as Predictor
+    from pipelines.training.evaluate import evaluate as evaluate
     from pipelines.training.train import train as train
 
 
@@ -43,7 +43,7 @@ def load_settings(task: str) -> ModuleType:
         from pipelines.config import nearest  # noqa: PLC0415  # slow to import, and a mistake alone needs it
 
         raise ValueError(f"there is no task {task!r}; the tasks are: {', '.join(TASKS)}{nearest(task, list(TASKS))}")
-    return importlib.import_module(f"pipelines.{task}_config")
+    return importlib.import_module(f"pipelines.tasks.{task}.config")
 
 
 def load_task(task: str) -> Any:
@@ -53,7 +53,7 @@ def load_task(task: str) -> Any:
         ValueError: there is no such task.
     """
     load_settings(task)
-    return importlib.import_module(f"pipelines.{task}")
+    return importlib.import_module(f"pipelines.tasks.{task}.task")
 
 
 def __getattr__(name: str) -> Any:

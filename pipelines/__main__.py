@@ -25,7 +25,7 @@ if Path(pipelines.__file__ or "").resolve().parent != Path(__file__).resolve().p
         f"pipelines: {pipelines.__file__} hides this program; start the command `pipelines`, or from another folder"
     )
 
-from pipelines import command_line
+from pipelines.cli import parser as command_line
 
 PLACES = re.compile(r"Graph execution |Detected at |<stack traces |Node: |\d+ root error|  File |    |\t|Hint: |\s*$")
 """Lines of a TensorFlow error that lead to the place in the graph and say nothing of the reason."""

@@ -10,7 +10,7 @@ Beside the protocol a task may have:
 - ``complete(training)``: adds to the training examples what is known only once all of them are encoded;
 - ``adopt(config, preprocessor, examples)`` and ``HEAD`` (names of layers): warm start from another run;
 - ``reward(training)``, ``reward_loss(model, config, reward, x, y)``, settings ``reward_...``: whole answers train the
-  last epochs, see `pipelines.training.rewarding`;
+  last epochs, see `pipelines.recipes.reward`;
 - ``explain(model, preprocessor, config, input)``: where an answer comes from, for ``pipelines explain``;
 - ``sheet(model, preprocessor, config, examples)``: several explained on one picture, for ``explain --sheet``;
 - ``facets(config, example)``: what ``pipelines validate`` counts; ``viewer(config, source)`` where that takes a look at
@@ -22,7 +22,7 @@ Beside the protocol a task may have:
 - ``sentence(config, example)``: the text that ``pipelines lm RUN`` reads in an example;
 - ``MOST_STEPS``: padded steps that are decoded together at most, where one example can be very long;
 - ``PART``: training examples that are encoded together at most, where each is large;
-- a module ``pipelines/NAME_numeric.py``, where its network alone is of use: see ``pipelines.delivery.numeric``.
+- a module ``pipelines/NAME_numeric.py``, where its network alone is of use: see ``pipelines.export.numeric``.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -32,8 +32,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from pipelines.config import Preset
-from pipelines.data.inputs import Encoded, Transform
-from pipelines.data.sources.source import Example, Source
+from pipelines.data.batching import Encoded, Transform
+from pipelines.data.source import Example, Source
 
 Prediction = dict[str, Any]
 """One line of predictions.jsonl: ``id``, ``input``, ``references``, ``answer``, ``score``, and what a task adds."""

@@ -8,7 +8,7 @@ import pytest
 
 import pipelines
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 PAGE = "docs/adding-a-task.md"
 NAME = "casing"
 FILE = re.compile(r"^`([\w/]+\.py)`\n\n```python\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -82,7 +82,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture(scope="session")
 def small_export(shared: Any, small_run: Any) -> Any:
     """Return ``exported(task) -> folder`` of the small run's SavedModel; written and proven once a session."""
-    from pipelines.delivery import export
+    from pipelines.export import saved_model as export
 
     def exported(task: str) -> Path:
         run = small_run(task)
@@ -109,7 +109,7 @@ def first(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
     What holds for a few holds for all: to decode whole splits takes minutes, and finds nothing else.
     """
-    from pipelines.training.loading import Loaded
+    from pipelines.runs.load import Loaded
 
     opened = Loaded.open_source
 
@@ -120,7 +120,7 @@ def first(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 def run_here(folder: Path, inputs: dict[str, Any]) -> Callable[[], list[dict[str, Any]]]:
-    """Ask a SavedModel for answers as `pipelines.delivery.export.fresh` does, but in this process."""
+    """Ask a SavedModel for answers as `pipelines.export.saved_model.fresh` does, but in this process."""
     import tensorflow as tf
 
     answers = tf.saved_model.load(str(folder)).signatures["serving_default"](**inputs)

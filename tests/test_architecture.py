@@ -12,7 +12,7 @@ import pytest
 from pipelines import TASKS, load_task
 from pipelines.task import Task
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 SOURCES = sorted([*ROOT.glob("models/**/*.py"), *ROOT.glob("pipelines/**/*.py")])
 ROOMS = ["models", "pipelines.data", "pipelines.training", "pipelines.delivery"]
 MATHEMATICS = [
@@ -20,7 +20,7 @@ MATHEMATICS = [
     *sorted(ROOT.glob("pipelines/training/*metrics*.py")),
     *(ROOT / "pipelines" / "data" / f"{name}.py" for name in ("audio", "images", "inputs")),
 ]
-COMMON = {"pipelines", "pipelines.config", "pipelines.quiet", "pipelines.task"}
+COMMON = {"pipelines", "pipelines.config", "pipelines.log", "pipelines.task"}
 
 
 def module_name(path: Path) -> str:

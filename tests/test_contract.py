@@ -15,15 +15,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.kernels import portable
+from models.recurrent.kernels import portable
 from pipelines import TASKS, Predictor, config, evaluate, load_settings, load_task, train
-from pipelines.arguments import read_settings
-from pipelines.command_line import build_parser
-from pipelines.data.inputs import Encoded, batches
-from pipelines.data.sources.source import Source
-from pipelines.delivery.export import export, operations
-from pipelines.training import evaluation
-from pipelines.training.loading import Loaded, load_run
+from pipelines.cli.arguments import read_settings
+from pipelines.cli.parser import build_parser
+from pipelines.data.batching import Encoded, batches
+from pipelines.data.source import Source
+from pipelines.export.saved_model import export, operations
+from pipelines.runs.load import Loaded, load_run
+from pipelines.training import decode as evaluation
+from pipelines.training.encode import encode_split
 from tests.conftest import run_here
 
 every = pytest.mark.parametrize("name", list(TASKS))
@@ -129,7 +130,7 @@ def test_what_is_learned_by_heart_is_answered_exactly(name: str, tmp_path: Path,
     monkeypatch.setattr(task, "open_source", lambda spec, config: source)
     settings = EASY | OVERFIT.get(name, {})
     loaded = load_run(train(name, run=tmp_path / "run", preset="tiny", **settings))
-    predictions = evaluation.Decoder(loaded)(evaluation.encode_split(loaded, source, "validation"))
+    predictions = evaluation.Decoder(loaded)(encode_split(loaded, source, "validation"))
     assert [p["answer"] for p in predictions] == [p["references"][0] for p in predictions]
     assert len({p["answer"] for p in predictions}) > 1, "one answer serves for all"
 
@@ -275,7 +276,7 @@ def test_an_export_that_differs_is_not_delivered(
     before = (tmp_path / "export" / "saved_model.pb").read_bytes()
     task = load_task(name)
     honest = task.decode
-    monkeypatch.setattr("pipelines.delivery.export.fresh", lambda: nullcontext(run_here))
+    monkeypatch.setattr("pipelines.export.saved_model.fresh", lambda: nullcontext(run_here))
     monkeypatch.setattr(task, "decode", lambda *a: tf.nest.map_structure(_disturbed, honest(*a)))
     with pytest.raises(RuntimeError, match="differs"):
         export(small_run(name), tmp_path / "export")

@@ -11,12 +11,12 @@ from typing import NamedTuple
 import pytest
 
 from pipelines import TASKS, load_settings
-from pipelines.arguments import read_settings
-from pipelines.command_line import build_parser
+from pipelines.cli.arguments import read_settings
+from pipelines.cli.parser import build_parser
 from pipelines.config import DECODING, from_dict
 from tests import adding
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md"),
                 *ROOT.glob("pretrained/*/README.md")])  # fmt: skip
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -117,8 +117,8 @@ def quick_fences() -> dict[str, list[tuple[str, str]]]:
 @pytest.mark.parametrize("page", list(quick_fences()))
 def test_quick_fences_work_one_after_the_other(page: str, tmp_path: Path) -> None:
     """In a folder with `pretrained/` and the table `reviews.csv` that the pages speak of."""
-    from pipelines.data.sources.synthetic import sentiment as synthetic
-    from pipelines.data.sources.synthetic.builtin import builtin
+    from pipelines.data.builtin import builtin
+    from pipelines.tasks.sentiment import synthetic
 
     (tmp_path / "pretrained").symlink_to(ROOT / "pretrained")
     with open(tmp_path / "reviews.csv", "w", encoding="utf-8", newline="") as file:
@@ -151,7 +151,7 @@ def test_the_pages_of_docs_build_without_a_warning(tmp_path: Path) -> None:
 
 def test_the_table_of_an4_is_made_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the page's own program, out of the layout of the data set's repository."""
-    from pipelines.data.sources.recordings import open_recordings
+    from pipelines.data.audio.layouts import open_recordings
 
     (script,) = (
         body for _, body in FENCE.findall((ROOT / "docs/your-data.md").read_text("utf-8")) if "an4" in body[:9]
@@ -171,8 +171,10 @@ def test_the_table_of_an4_is_made_and_read(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_the_page_names_every_column_that_is_recognised() -> None:
-    from pipelines import sentiment, translation
-    from pipelines.data.sources import pictures, recordings
+    from pipelines.data.audio import layouts as recordings
+    from pipelines.data.images import layouts as pictures
+    from pipelines.tasks.sentiment import task as sentiment
+    from pipelines.tasks.translation import task as translation
 
     rows = ROW.findall((ROOT / "docs/your-data.md").read_text("utf-8"))
     for columns in (sentiment.COLUMNS, translation.COLUMNS, recordings.COLUMNS, pictures.COLUMNS):

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from models.kernels import portable
+from models.recurrent.kernels import portable
 from pipelines import TASKS, load_task
-from pipelines.training import evaluation
+from pipelines.training import evaluate as evaluation
 from tests.conftest import beginning
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MOST_CELLS = 15
 REDUCED: dict[str, dict[str, Any]] = {

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pipelines import Predictor
-from pipelines.data.sources.synthetic.speech import utterances
-from pipelines.training.runs import MANIFEST, WEIGHTS, Run, open_run
+from pipelines.runs.folder import MANIFEST, WEIGHTS, Run, open_run
+from pipelines.tasks.speech.synthetic import utterances
 
 ROOT = Path(__file__).parent.parent / "pretrained"
 RUNS = sorted(path.parent for path in ROOT.glob(f"*/{MANIFEST}"))

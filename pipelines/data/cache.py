@@ -20,9 +20,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pipelines.data.inputs import Encoded
-from pipelines.data.memory import available
-from pipelines.data.storage import load, store
+from pipelines.data.batching import Encoded
+from pipelines.data.storage import available, load, store
 
 KEPT = "encoded"
 LARGEST = 8 * 2**30
@@ -47,7 +46,7 @@ def key(**parts: Any) -> str:
     total = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
     package = Path(__file__).parent.parent
     # The metrics cut captions into words, by which they are encoded; the evaluation decides what is left out.
-    patterns = ("*.py", "data/**/*.py", "training/*metrics.py", "training/unspaced.py", "training/evaluation.py")
+    patterns = ("*.py", "data/**/*.py", "tasks/**/*.py", "recipes/*.py", "metrics/*.py", "training/encode.py")
     for file in sorted(file for pattern in patterns for file in package.glob(pattern)):
         total.update(file.read_bytes())
     return total.hexdigest()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipelines.config import nearest
 from pipelines.data.download import fetch, unpack
-from pipelines.data.sources.tfds_folder import PREFIX
+from pipelines.data.tfds_folder import PREFIX
 
 _MULTI30K = "https://raw.githubusercontent.com/neychev/small_DL_repo/master/datasets/Multi30k"
 _OPENSLR = "https://www.openslr.org/resources/12"
@@ -168,7 +168,7 @@ def run(name: str = "", out: str | Path = FOLDER) -> int:
     if not name:
         print("\n\n".join(_entry(*item) for item in SETS.items()))
     elif name.startswith(PREFIX):
-        from pipelines.data.sources.tfds import prepare  # noqa: PLC0415  # imports tensorflow
+        from pipelines.data.tfds import prepare  # noqa: PLC0415  # imports tensorflow
 
         prepare(name)
         print(name)

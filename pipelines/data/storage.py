@@ -7,7 +7,8 @@ last. A ragged feature is two columns, its values and the length of each row; so
 
 import json
 import mmap
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipelines.data.inputs import Encoded, Rows
-from pipelines.data.memory import available
+from pipelines.data.batching import Encoded, Rows
 
 INDEX = "index.json"
 COUNTS = ".counts"
@@ -168,3 +168,31 @@ def _read_singly(array: np.ndarray, rows: int) -> None:
 
 def _filled(array: np.ndarray, tail: tuple[int, ...]) -> np.ndarray:
     return np.pad(array, [(0, 0), *((0, to - size) for to, size in zip(tail, array.shape[1:], strict=True))])
+
+
+CGROUPS = Path("/sys/fs/cgroup")
+OWN = Path("/proc/self/cgroup")
+
+
+def available() -> int:
+    """Return bytes: the memory of the machine, or the smallest limit of the control groups of this process."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min([machine, *_limits()])
+
+
+def _limits() -> Iterator[int]:
+    """Stream the limits of both versions of control groups; within a container its own group stands at the top."""
+    try:
+        lines = OWN.read_text().splitlines()
+    except OSError:  # no Linux
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        folder, name = (CGROUPS / "memory", "memory.limit_in_bytes") if controllers else (CGROUPS, "memory.max")
+        for file in {folder / path.lstrip("/") / name, folder / name}:
+            try:
+                yield int(file.read_text())
+            except (OSError, ValueError):  # not there, or "max"
+                continue

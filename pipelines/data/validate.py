@@ -21,8 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from pipelines.data.labels import need_classes, shown
-from pipelines.data.sources.joined import distinct
-from pipelines.data.sources.source import Example, Problem, Source
+from pipelines.data.source import Example, Problem, Source, distinct
 
 NAMED = 5
 """How many duplicates and how many texts in another normal form are named by file and line."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipelines.data.inputs import Encoded, Plan
+from pipelines.data.batching import Encoded, Plan
 
 
 def longest(plan: Plan, lengths: np.ndarray) -> np.ndarray:

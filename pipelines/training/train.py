@@ -15,15 +15,13 @@ import tensorflow as tf
 
 from pipelines import __version__, load_settings, load_task
 from pipelines import config as configuration
+from pipelines.data.batching import Encoded, Transform
 from pipelines.data.cache import cached, key, stamp
 from pipelines.data.catalogue import located
-from pipelines.data.inputs import Encoded, Transform
-from pipelines.data.sources.source import Source, limited
-from pipelines.training.evaluation import PART, Decoder, encode_parts, encode_split, indices, judge
-from pipelines.training.fit import Trainer, say
-from pipelines.training.loading import Loaded, load_run
-from pipelines.training.rewarding import noise
-from pipelines.training.runs import (
+from pipelines.data.source import Source, limited
+from pipelines.log import say
+from pipelines.recipes.reward import noise
+from pipelines.runs.folder import (
     CONFIG,
     ENVIRONMENT,
     STATE,
@@ -35,6 +33,11 @@ from pipelines.training.runs import (
     other_settings,
     sha256,
 )
+from pipelines.runs.load import Loaded, load_run
+from pipelines.training.decode import Decoder
+from pipelines.training.encode import PART, encode_parts, encode_split, judge
+from pipelines.training.evaluate import indices
+from pipelines.training.loop import Trainer
 from pipelines.training.step import LossFunction
 from pipelines.training.warm_start import adopt_preprocessor, fingerprint, settings_of, take_weights
 

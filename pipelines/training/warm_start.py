@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines import config as configuration
-from pipelines.training.runs import WEIGHTS, open_run, sha256
+from pipelines.runs.folder import WEIGHTS, open_run, sha256
 
 if TYPE_CHECKING:
-    from pipelines.training.loading import Loaded
+    from pipelines.runs.load import Loaded
 
 
 def settings_of(init: str | Path, task: str) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from pipelines import sentiment
-from pipelines.data.sources import files
-from pipelines.data.sources.parallel import open_parallel
-from pipelines.data.sources.pictures import open_pictures
-from pipelines.data.sources.source import Problem, Source
+from pipelines.data import tables as files
+from pipelines.data.images.layouts import open_pictures
+from pipelines.data.source import Problem, Source
+from pipelines.data.text.layouts import open_parallel
+from pipelines.data.text.vectors import read_vectors
 from pipelines.data.validate import usual_facets, validate
-from pipelines.data.vectors import read_vectors
+from pipelines.tasks.sentiment import task as sentiment
 
 COLUMNS = {"text": ("text", "review"), "label": ("label", "class")}
 BAD_GZIP = gzip.compress(b"text,label\nfine,1\n")[:10] + b"\xff" * 20

@@ -11,9 +11,11 @@ import pytest
 import tensorflow as tf
 
 from pipelines.data import cache
-from pipelines.data.inputs import Encoded, Rows
-from pipelines.data.sources import folders, pictures, recordings
-from pipelines.data.sources.source import Source
+from pipelines.data.audio import layouts as recordings
+from pipelines.data.batching import Encoded, Rows
+from pipelines.data.images import layouts as pictures
+from pipelines.data.source import Source
+from pipelines.data.text import layouts as folders
 
 
 def encoded(texts: bool = False) -> Encoded:
@@ -119,7 +121,7 @@ def test_everything_that_shapes_the_content_is_in_the_name(other: dict[str, Any]
 
 def test_code_that_encodes_is_in_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
     before, read = cache.key(split="train"), Path.read_bytes
-    for name in ("sentiment_text.py", "text.py", "recordings.py", "caption_metrics.py"):
+    for name in ("task.py", "vocabulary.py", "layouts.py", "captions.py"):
         monkeypatch.setattr(Path, "read_bytes", lambda file, name=name: read(file) + b"#" * (file.name == name))
         assert cache.key(split="train") != before, name
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.data import cache, features
-from pipelines.data.inputs import Encoded
+from pipelines.data import cache
+from pipelines.data.batching import Encoded
+from pipelines.data.images import features
 
 
 def encoded(values: Any) -> Encoded:
@@ -81,7 +82,7 @@ def test_picture_features_that_cannot_be_kept_name_the_variable_that_helps(close
         features.load(network, [b"picture"], folder)
 
 
-@pytest.mark.parametrize("name", ["evaluation.py", "unspaced.py"])
+@pytest.mark.parametrize("name", ["encode.py", "translation.py"])
 def test_the_code_that_decides_what_is_left_out_or_cut_is_in_the_name(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

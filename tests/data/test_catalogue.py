@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from pipelines.command_line import run
+from pipelines.cli.parser import run
 from pipelines.data import catalogue
 from pipelines.data.catalogue import SETS, Archive, DataSet, get, located
 
@@ -72,7 +72,7 @@ def test_a_fetched_set_can_be_opened_by_its_task(served, capsys):
 
 
 def test_named_sets_of_tensorflow_datasets_are_prepared(monkeypatch, capsys):
-    from pipelines.data.sources import tfds
+    from pipelines.data import tfds
 
     asked = []
     monkeypatch.setattr(tfds, "prepare", asked.append)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.data import inputs
-from pipelines.data.inputs import Encoded, batches, cores
+from pipelines.data import batching as inputs
+from pipelines.data.batching import Encoded, batches, cores
 
 
 def test_cores_are_those_that_the_process_may_use() -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.data.sources import files, folders
-from pipelines.data.sources.source import with_cuts
+from pipelines.data import tables as files
+from pipelines.data.source import with_cuts
+from pipelines.data.text import layouts as folders
 
 COLUMNS = {"text": ("text",), "label": ("label",)}
 

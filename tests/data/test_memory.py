@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.data import memory
+from pipelines.data import storage as memory
 
 MACHINE = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 TWO_DEVICES = """
 import io
 import numpy as np
@@ -15,10 +15,10 @@ two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
 
 from pathlib import Path
-from pipelines import captioning
-from pipelines.captioning_config import PRESETS, Config
+from pipelines.tasks.captioning import task as captioning
+from pipelines.tasks.captioning.config import PRESETS, Config
 from pipelines.data import storage
-from pipelines.data.inputs import Encoded
+from pipelines.data.batching import Encoded
 
 config = Config(**PRESETS["tiny"]())
 file = io.BytesIO()

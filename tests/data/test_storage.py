@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from pipelines.data import storage
-from pipelines.data.inputs import Encoded, Rows, batches, epoch_plan
+from pipelines.data.batching import Encoded, Rows, batches, epoch_plan
 
 LENGTHS = [3, 1, 9, 4, 17, 2, 8, 1, 5, 30, 2]
 

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from pipelines.data.sources import tfds as named
-from pipelines.data.sources.source import refuse
+from pipelines.data import tfds as named
+from pipelines.data.source import refuse
 
 COLUMNS = {"text": ("text", "sentence"), "label": ("label",)}
 IMDB = {"text": tfds.features.Text(), "label": tfds.features.ClassLabel(names=["neg", "pos"])}

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.cli.validate import table
 from pipelines.data.labels import need_classes
-from pipelines.data.sources.files import open_tables
-from pipelines.data.sources.source import Source
+from pipelines.data.source import Source
+from pipelines.data.tables import open_tables
 from pipelines.data.validate import Facets, WordTable, percentiles, usual_facets, validate
-from pipelines.data.validate_table import table
 
 COLUMNS = {"text": ("text",), "label": ("label",)}
 TRAIN = """text,label

@@ -13,9 +13,9 @@ import numpy as np
 
 from models import recurrent
 from models.attention import POOLING_KINDS, AdditiveAttention, MultiplicativeAttention, Pooling
+from models.convolution import ConvolutionalGrid, ConvolutionalSubsampling
 from models.decoders import AttentionDecoder
-from models.encoders import ConvolutionalSubsampling, GridEncoder, TextEncoder
-from models.pictures import ConvolutionalGrid
+from models.encoders import GridEncoder, TextEncoder
 
 REAL = {"T": np.array([5, 2, 1]), "U": np.array([4, 3, 1]), "S": np.array([2, 1, 1])}
 """Real steps of each of the three rows, for each kind of time."""

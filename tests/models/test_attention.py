@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from models.attention import AdditiveAttention, MultiplicativeAttention, Pooling, masked_softmax
-from models.masks import mask_from_lengths
+from models.ops import mask_from_lengths
 from tests.models.references import softmax
 
 RNG = np.random.default_rng(0)

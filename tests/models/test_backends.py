@@ -13,7 +13,7 @@ PROGRAM = """
 import json, sys
 import numpy as np
 from keras import backend, ops
-from models.search import Rules, beam, greedy
+from pipelines.search.search import Rules, beam, greedy
 assert backend.backend() == sys.argv[1]
 
 def step(tokens, state, memory):  # logits are a function of the last token and of what the example is

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from models.encoders import ConvolutionalSubsampling, GridEncoder, TextEncoder
+from models.convolution import ConvolutionalSubsampling
+from models.encoders import GridEncoder, TextEncoder
 
 RNG = np.random.default_rng(3)
 TOKENS = np.array([[3, 1, 4, 1, 5], [2, 6, 0, 0, 0]], "int32")

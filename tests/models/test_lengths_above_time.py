@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.attention import POOLING_KINDS, Pooling
-from models.masks import mask_from_lengths
+from models.ops import mask_from_lengths
 
 
 @pytest.mark.parametrize("kind", POOLING_KINDS)

@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from models.masks import mask_from_lengths
+from models.ops import mask_from_lengths
 
 EXPECTED = [[True, True, False], [False, False, False], [True, True, True]]
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from models.pictures import ConvolutionalGrid
+from models.convolution import ConvolutionalGrid
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 16, 24, 3), np.uint8)
 

@@ -9,8 +9,9 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import kernels, recurrent
-from models.kernels_run import SPLIT_FROM_UNITS
+from models import recurrent
+from models.recurrent import kernels
+from models.recurrent.kernels.run import SPLIT_FROM_UNITS
 
 BATCH, TIME, WIDTH = 4, 5, 3
 KINDS = [("LSTM", {}), ("GRU", {}), ("GRU", {"reset_after": False}), ("SimpleRNN", {})]

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.rewards import CODES, cider_d, codes, document_frequencies, sentence_bleu
-from pipelines.training import caption_metrics
+from pipelines.metrics import captions as caption_metrics
 
 
 def by_counting(answer: list[int], references: list[list[int]]) -> float:

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from models.top_k import FROM, _group, top_k
+from models.ops import FROM, _group, top_k
 
 
 @pytest.mark.parametrize(("size", "k"), [(8000, 5), (4000, 8), (FROM, 1), (2817, 9), (2999, 4), (600, 6), (7, 7)])

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from pipelines import TASKS, load_task, train
-from pipelines.training.loading import load_run
+from pipelines.runs.load import load_run
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -21,7 +21,7 @@ def test_every_choice_is_a_score_and_the_first_is_the_tasks_own(name: str, small
 
 def test_the_best_epoch_is_chosen_by_it(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
     scores = iter([{"accuracy": 0.9, "macro_f1": 0.2}, {"accuracy": 0.1, "macro_f1": 0.8}] * 2)
-    monkeypatch.setattr("pipelines.sentiment.scorer", lambda predictions: lambda numbers: next(scores))
+    monkeypatch.setattr("pipelines.tasks.sentiment.scorer", lambda predictions: lambda numbers: next(scores))
     for choice, best in (("accuracy", 1), ("macro_f1", 2)):
         run = train("sentiment", run=tmp_path / choice, preset="tiny", limit=40, epochs=2, best_by=choice)
         assert f"best epoch {best}: validation {choice}" in capsys.readouterr().err

@@ -9,10 +9,10 @@ import pytest
 
 from pipelines import TASKS, load_task
 from pipelines.config import NOT_ENCODED
-from pipelines.data.sources.source import Source
-from pipelines.sentiment_config import Config
-from pipelines.training.loading import Loaded
-from pipelines.training.runs import Run
+from pipelines.data.source import Source
+from pipelines.runs.folder import Run
+from pipelines.runs.load import Loaded
+from pipelines.tasks.sentiment.config import Config
 from pipelines.training.train import _cache_key
 
 TASK = load_task("sentiment")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.sentiment_config import PRESETS, Config
-from pipelines.training.evaluation import encode_parts
+from pipelines.tasks.sentiment.config import PRESETS, Config
+from pipelines.training.encode import encode_parts
 from pipelines.training.train import _prepare
 
 

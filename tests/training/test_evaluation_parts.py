@@ -10,10 +10,10 @@ import pytest
 import tensorflow as tf
 
 from pipelines import load_settings, load_task
-from pipelines.data.sources.source import OnProblem, Problem, Source
-from pipelines.training.evaluation import encode_parts, encode_split
-from pipelines.training.loading import Loaded
-from pipelines.training.runs import Run
+from pipelines.data.source import OnProblem, Problem, Source
+from pipelines.runs.folder import Run
+from pipelines.runs.load import Loaded
+from pipelines.training.encode import encode_parts, encode_split
 
 UNUSABLE = {
     "translation": {20: {"source": "", "target": "ein Hund"}, 41: {"source": None, "target": "x"}},

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from pipelines.training.interrupts import deferred
+from pipelines.training.checkpoint import deferred
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

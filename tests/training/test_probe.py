@@ -9,11 +9,11 @@ import pytest
 import tensorflow as tf
 
 from pipelines.config import TrainingConfig
-from pipelines.data.inputs import Encoded
-from pipelines.training import fit
-from pipelines.training.fit import Trainer
+from pipelines.data.batching import Encoded
+from pipelines.runs.folder import Run
+from pipelines.training import loop as fit
+from pipelines.training.loop import Trainer
 from pipelines.training.probe import longest
-from pipelines.training.runs import Run
 
 LENGTHS = np.array([3, 40, 5, 7, 2, 30, 9, 1, 12, 4, 6, 8], np.int32)
 

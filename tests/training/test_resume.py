@@ -13,13 +13,13 @@ import pytest
 
 from pipelines import TASKS
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 STRICT = {"epochs": 3, "batch_size": 8, "dropout": 0.4, "ema": 0.9, "deterministic": True, "checkpoint_minutes": 0.0}
 
 IN_PROCESS = """
 import os, signal, sys
 from pipelines import train
-from pipelines.training.fit import Trainer, TrainingStopped
+from pipelines.training.loop import Trainer, TrainingStopped
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it starts behind it ignore the signal
 task, settings, folder, stops = sys.argv[1], eval(sys.argv[2]), sys.argv[3], eval(sys.argv[4])
 train(task, run=folder + "/whole", preset="tiny", limit=48, **settings)

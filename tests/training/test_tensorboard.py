@@ -8,7 +8,7 @@ import tensorflow as tf
 
 pytest.importorskip("tensorboard", reason="needs .[slow]")
 
-from tests.training.test_fit import line_data, trainer
+from tests.training.test_loop import line_data, trainer
 
 
 @pytest.mark.slow

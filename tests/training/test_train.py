@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.data.sources.source import Source
-from pipelines.sentiment_config import PRESETS, Config
-from pipelines.training import evaluation
-from pipelines.training.loading import load_run
+from pipelines.data.source import Source
+from pipelines.runs.load import load_run
+from pipelines.tasks.sentiment.config import PRESETS, Config
+from pipelines.training import evaluate as evaluation
 from pipelines.training.train import _prepare, _training_examples, advice
 
 

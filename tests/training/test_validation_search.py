@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
-from pipelines import captioning_config, sentiment_config, speech_config, translation_config
+from pipelines.runs.folder import Run
+from pipelines.runs.load import Loaded
+from pipelines.tasks.captioning import config as captioning_config
+from pipelines.tasks.sentiment import config as sentiment_config
+from pipelines.tasks.speech import config as speech_config
+from pipelines.tasks.translation import config as translation_config
 from pipelines.training import train
-from pipelines.training.loading import Loaded
-from pipelines.training.runs import Run
 
 DRAWN = {"beam_width": 7, "sampling_temperature": 0.5}
 SEARCHED = {"beam_width": 1, "sampling_temperature": 0.0}

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pipelines import train
-from pipelines.command_line import run as command
-from pipelines.training.loading import load_run
+from pipelines.cli.parser import run as command
+from pipelines.runs.load import load_run
 from pipelines.training.warm_start import adopt_preprocessor
 
 LABELS = {"same": ["positive", "negative"], "other": ["fine", "awful", "mixed"]}
@@ -39,7 +39,7 @@ def begin(monkeypatch, small_run, spec, tmp_path, **settings):
         seen.update({weight.path: weight.numpy() for weight in trainer.model.weights})
         raise RuntimeError("seen")
 
-    monkeypatch.setattr("pipelines.training.fit.Trainer.fit", fit)
+    monkeypatch.setattr("pipelines.training.loop.Trainer.fit", fit)
     with pytest.raises(RuntimeError, match="seen"):
         train("sentiment", spec, tmp_path / "new", init=init, **settings)
     return seen

@@ -1,0 +1,1 @@
+"""Code of notebook 00: the adding problem, gradients through time, gate diagrams."""

@@ -1,0 +1,130 @@
+"""The demonstration: every task on built-in data, from training to an export that answers in a fresh process."""
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from pipelines import load_task
+from pipelines.cli.demo_folder import claim, clear
+from pipelines.export.saved_model import Proven, prove
+from pipelines.log import say
+from pipelines.training.evaluate import evaluate, table
+from pipelines.training.train import train
+
+SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line of the closing table; ``failures`` are sentences, none when all is well."""
+
+    task: str
+    parameters: int
+    seconds: float
+    metric: str
+    value: float
+    baseline: str
+    baseline_value: float
+    run: Path
+    failures: tuple[str, ...]
+
+
+def run_demo(tasks: list[str], out: Path) -> int:
+    """Run every task in ``tasks`` and print a table.
+
+    Args:
+        tasks: names of tasks.
+        out: folder; each task's run is ``out/TASK``, made anew, its export ``out/TASK/export``.
+
+    Returns:
+        Exit status: 1 when a metric misses its threshold, leads the baseline by less than its margin, or an export
+        and its run disagree.
+
+    Raises:
+        ValueError: ``out`` holds something else than an earlier demonstration.
+    """
+    claim(out)
+    results = [_one(name, clear(out, name)) for name in tasks]
+    print(_closing(results))
+    for result in results:
+        for failure in result.failures:
+            print(f"pipelines: {result.task}: {failure}", file=sys.stderr)
+    return 1 if any(result.failures for result in results) else 0
+
+
+def _one(name: str, folder: Path) -> Result:
+    say(f"== {name}")
+    task = load_task(name)
+    begin = time.monotonic()
+    keras.backend.clear_session()
+    train(name, run=folder, preset="small")
+    record, failures = _judged(task, folder)
+    method, reference = _baseline(task)
+    failures = _verdict(task, record, method, reference) + failures
+    seconds, value = time.monotonic() - begin, record["metrics"][task.METRIC]["value"]
+    return Result(name, record["parameters"], seconds, task.METRIC, value, method, reference, folder, tuple(failures))
+
+
+def _judged(task: Any, folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """Export a run, and evaluate it while the fresh process answers: its scores, and why the export is refused."""
+    records = []
+
+    def score() -> None:
+        records.append(evaluate(folder))
+        print(table(records[0]))
+
+    failures = []
+    try:
+        print(_answers(task, prove(folder, meanwhile=score)))
+    except RuntimeError as error:
+        failures.append(str(error))
+    if not records:
+        score()
+    return records[0], failures
+
+
+def _baseline(task: Any) -> tuple[str, float]:
+    source = task.open_source("synthetic", task.Config())
+    method, value = task.baseline(list(source.read("train")), list(source.read("test")))
+    return str(method), float(value)
+
+
+def _verdict(task: Any, record: dict[str, Any], method: str, reference: float) -> list[str]:
+    value, sign = record["metrics"][task.METRIC]["value"], 1 if task.BETTER == "higher" else -1
+    failures = []
+    if sign * (value - task.THRESHOLD) < 0:
+        failures.append(f"{task.METRIC} {value:.4f} misses {task.THRESHOLD}")
+    if sign * (value - reference) < task.MARGIN:
+        failures.append(f"{task.METRIC} {value:.4f} does not beat {method} ({reference:.4f}) by {task.MARGIN}")
+    return failures
+
+
+def _answers(task: Any, proven: Proven) -> str:
+    """Lay out what the export answered in its fresh process: a few test examples with input, answer and reference."""
+    lines = (proven.folder.parent / "predictions.jsonl").read_text("utf-8").splitlines()
+    predictions = {one["id"]: one for one in map(json.loads, lines)}
+    shown = ["answers of the export in a fresh process:"]
+    count = len(proven.examples)
+    for example, answer in list(zip(proven.examples, proven.answers[task.ANSWER], strict=True))[count - SHOWN :]:
+        prediction, text = predictions[example["id"]], answer.decode("utf-8")
+        if text != prediction["answer"]:
+            raise RuntimeError(f"{example['id']}: the export answers {text!r}, the run {prediction['answer']!r}")
+        shown.append(f"  {prediction['input']}\n    -> {text}   (reference: {prediction['references'][0]})")
+    return "\n".join(shown)
+
+
+def _closing(results: list[Result]) -> str:
+    head = f"\n{'task':<12} {'parameters':>10} {'seconds':>8}  {'metric':<14} {'value':>8}  without recurrence"
+    lines = [head]
+    for r in results:
+        lines.append(
+            f"{r.task:<12} {r.parameters:>10,} {r.seconds:>8.1f}  {r.metric:<14} {r.value:>8.4f}  "
+            f"{r.baseline_value:.4f} ({r.baseline})"
+        )
+        lines.append(f"             run {r.run}, export {r.run / 'export'}")
+    return "\n".join(lines)

@@ -1,0 +1,86 @@
+"""Explain one answer of a run: a picture and the numbers in it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pipelines.cli.predict import SENTENCE
+from pipelines.data.source import limited
+from pipelines.explain.explanation import Explanation, table
+from pipelines.explain.plots import save
+from pipelines.log import say
+from pipelines.runs.files import need_file
+from pipelines.runs.load import load_run
+from pipelines.training.decode import settled
+
+
+def explain(run: str | Path, raw: Any, **decoding: Any) -> Explanation:
+    """Answer one raw input with a trained run and say where the answer comes from.
+
+    Args:
+        run: the run folder.
+        raw: the input.
+        **decoding: settings out of ``config.DECODING`` that replace the run's own.
+
+    Raises:
+        ValueError: no usable run, what it needs to answer is not there, or its task has no explanation.
+        RuntimeError: the explanation failed its own check.
+    """
+    loaded = settled(load_run(run, **decoding))
+    if not hasattr(loaded.task, "explain"):
+        raise ValueError(f"{run}: is a {loaded.task.NAME} run, whose answers cannot be explained yet")
+    return loaded.task.explain(loaded.model, loaded.preprocessor, loaded.config, raw)
+
+
+def run(folder: str | Path, raw: str, out: str | Path, as_json: bool = False, **decoding: Any) -> int:
+    """Write the picture to ``out`` and print the numbers: a table, or one JSON object.
+
+    Raises:
+        ValueError: the run cannot be used, or the folder of ``out`` does not exist.
+        RuntimeError: the explanation failed, or ``out`` cannot be written.
+    """
+    target = need_file(out)
+    explanation = explain(folder, raw, **decoding)
+    save(explanation.picture, target)
+    if explanation.numbers.get("cut"):
+        say(f"the input is {SENTENCE}")
+    print(json.dumps(explanation.numbers, ensure_ascii=False) if as_json else explanation.table())
+    return 0
+
+
+def run_sheet(
+    folder: str | Path,
+    count: int,
+    out: str | Path,
+    as_json: bool = False,
+    data: str | None = None,
+    split: str = "test",
+    **decoding: Any,
+) -> int:
+    """Explain examples of a split on one sheet: write it to ``out`` and print a table, or a JSON array, of them.
+
+    Args:
+        folder: the run folder.
+        count: how many examples, spread over the split in the same way every time.
+        out: the picture to write.
+        as_json: print JSON.
+        data: a data specification; the run's own when left out.
+        split: which split.
+        **decoding: as for ``explain``.
+
+    Raises:
+        ValueError: the run, its data or ``out`` cannot be used, or its task has no sheet.
+        RuntimeError: ``out`` cannot be written.
+    """
+    target = need_file(out)
+    loaded = settled(load_run(folder, **decoding))
+    if not hasattr(loaded.task, "sheet"):
+        raise ValueError(f"--sheet: {folder} is a {loaded.task.NAME} run; sheets are drawn of captions")
+    source = limited(loaded.open_source(data), count)
+    examples = list(source.read(split, lambda problem: say(f"{problem.where}: {problem.reason}")))
+    if not examples:
+        raise ValueError(f"{source.spec}: no usable example in split {split}")
+    sheet = loaded.task.sheet(loaded.model, loaded.preprocessor, loaded.config, examples)
+    save(sheet.picture, target)
+    print(json.dumps(sheet.rows, ensure_ascii=False) if as_json else table(sheet.rows))
+    return 0

@@ -1,0 +1,180 @@
+"""The command line: what can be typed. ``commands`` says what each command does."""
+
+import argparse
+from collections.abc import Callable
+
+from pipelines import TASKS, __version__
+from pipelines.cli import commands, language_model
+from pipelines.cli.arguments import (
+    Parser,
+    TaskHelp,
+    add_settings,
+    decoding_names,
+    read_decoding,
+    read_settings,
+    unknown_argument,
+)
+from pipelines.config import DECODING
+from pipelines.serve import server as serve
+
+FORMATS = ("saved_model", "onnx", "litert", "run")
+OF_A_TASK = ("train", "validate")
+"""Commands whose options are the settings of a task too."""
+OF_A_RUN = dict.fromkeys(("evaluate", "explain", "predict", "export"), DECODING)
+"""Commands whose options are settings of decoding too, and which."""
+DECODES = (
+    "Settings of the run that only decoding reads are options too, such as --beam-width, --length-penalty, "
+    "--sampling-temperature, --encoder-weights, and for speech --lm; pipelines tasks lists them."
+)
+MANY = {"predict": "input", "explain": "input", "serve": "source", "web": "runs"}
+"""Commands that take any number of something, and its name."""
+
+
+def run(arguments: list[str]) -> int:
+    """Parse and carry out one command line.
+
+    Raises:
+        ValueError: the request is wrong.
+        RuntimeError: the work failed.
+    """
+    parser = build_parser()
+    if not arguments:
+        parser.print_help()
+        return 0
+    known, rest = parser.parse_known_args(arguments)
+    if known.command in OF_A_TASK:
+        known.settings = read_settings(known.task, rest, known.prog)
+    else:
+        _take(known, rest)
+    function: Callable[[argparse.Namespace], int] = known.function
+    return function(known)
+
+
+def _take(known: argparse.Namespace, rest: list[str]) -> None:
+    """Take what argparse leaves over because it stands behind an option, and the settings of decoding."""
+    names = [name for name in vars(known) if name not in ("command", "function", "prog", "run", *MANY.values())]
+    if known.command in OF_A_RUN:
+        names += decoding_names(known.run)
+    end = rest.index("--") if "--" in rest else len(rest)
+    options = [word for word in rest[:end] if word.startswith("-") and word != "-" and " " not in word]  # as argparse
+    if options or (rest and known.command not in MANY):
+        raise unknown_argument(known.prog, (options or rest)[0], names)
+    if rest:
+        name = MANY[known.command]
+        setattr(known, name, [*getattr(known, name), *rest[:end], *rest[end + 1 :]])
+    if known.command in OF_A_RUN:
+        given = {name: getattr(known, name) for name in OF_A_RUN[known.command] if hasattr(known, name)}
+        known.decoding = read_decoding(known.run, given, known.prog)
+
+
+def build_parser() -> Parser:
+    """Describe every command."""
+    parser = Parser(prog="pipelines", description="Recurrent task pipelines for Keras 3.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"pipelines {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, function: Callable[[argparse.Namespace], int], summary: str) -> Parser:
+        own = name in OF_A_TASK
+        command = subparsers.add_parser(name, help=summary, description=summary, allow_abbrev=False, add_help=not own)
+        if own:
+            command.add_argument("-h", "--help", action=TaskHelp)
+        add_settings(command, OF_A_RUN.get(name, ()))
+        command.set_defaults(function=function, prog=f"pipelines {name}")
+        return command
+
+    add("tasks", commands.tasks, "list tasks, their presets and settings")
+    command = add("demo", commands.demo, "all tasks on built-in data: train, evaluate, export, answer")
+    command.add_argument("--out", default="demo", help="folder for the runs (default: demo)")
+    command.add_argument("--task", action="append", default=[], help="only this task; may be repeated")
+    _add_train(add("train", commands.train, "train a task, or resume a run"))
+    _add_validate(add("validate", commands.validate, "counts, lengths, duplicates, unusable examples by file and line"))
+    command = add("evaluate", commands.evaluate, "decode and score a split")
+    command.add_argument("run", help="run folder")
+    command.add_argument("--data", help="data to evaluate on (default: the run's own)")
+    command.add_argument("--split", default="", help="split (default: test; all of other data that has no splits)")
+    command.add_argument("--out", help="folder for metrics.json and predictions.jsonl (default: the run)")
+    command.add_argument("--against", metavar="RUN2", help="second run, compared by paired bootstrap")
+    command.epilog = DECODES
+    _add_predict(add("predict", commands.predict, "raw inputs in, answers out: ANSWER, tab, score, tab, input"))
+    _add_explain(add("explain", commands.explain, "say where an answer comes from: a picture and the numbers in it"))
+    _add_export(add("export", commands.export, "write a model for servers or devices, compared with the run"))
+    _add_web(add("web", commands.web, "a page in the browser: a tab a run, to ask and to see where answers come from"))
+    serve.add_arguments(add("serve", serve.run, "answer over HTTP: an endpoint for each run or export"))
+    language_model.add_arguments(
+        add("lm", language_model.run, "estimate an n-gram language model for speech, one sentence a line")
+    )
+    command = add("data", commands.data, "where to get the named data sets; fetch one")
+    command.add_argument("name", nargs="?", default="", help="a set of the list, or tfds:NAME; nothing prints the list")
+    command.add_argument("--out", default="data", help="folder to fetch into (default: data)")
+    command = add("doctor", commands.doctor, "versions, conflicts, devices, arithmetic, sound formats, room to work")
+    command.add_argument("--json", action="store_true", help="one JSON array instead of lines")
+    return parser
+
+
+def _add_validate(command: Parser) -> None:
+    command.add_argument("task", help=f"one of: {', '.join(TASKS)}")
+    command.add_argument("--data", default="synthetic", help="synthetic (default), tfds:NAME, or a path")
+    command.add_argument("--config", metavar="FILE", help="JSON file of settings")
+    command.add_argument("--json", action="store_true", help="JSON lines: unusable examples, then the report")
+    command.epilog = "Settings of the task that say how data is read are options too, e.g. --text-column words."
+
+
+def _add_explain(command: Parser) -> None:
+    command.add_argument("run", help="run folder")
+    command.add_argument("input", nargs="*", help="one input")
+    command.add_argument("--out", required=True, metavar="FILE.png", help="picture to write")
+    command.add_argument(
+        "--sheet", type=int, nargs="?", const=12, metavar="N", help="instead of an input: N examples on a sheet (12)"
+    )
+    command.add_argument("--data", help="where the sheet's examples come from (default: the run's own data)")
+    command.add_argument("--split", default="test", help="split of the sheet's examples (default: test)")
+    command.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    command.epilog = DECODES
+
+
+def _add_predict(command: Parser) -> None:
+    command.add_argument("run", help="run folder or exported SavedModel")
+    command.add_argument("input", nargs="*", help="inputs; - reads lines from standard input")
+    command.add_argument("--file", help="file with one input a line")
+    command.add_argument("--json", action="store_true", help="JSON lines instead")
+    command.add_argument("--csv", action="store_true", help="CSV with a header instead; also for --out FILE.csv")
+    command.add_argument("--out", metavar="FILE", help="write to a file instead; --resume continues it")
+    command.add_argument("--resume", action="store_true", help="continue --out after its last complete line")
+    command.epilog = DECODES
+
+
+def _add_web(command: Parser) -> None:
+    command.add_argument("runs", nargs="*", metavar="RUN", help="run folders (default: those in pretrained/)")
+    command.add_argument("--port", type=int, default=7860, help="port (default: 7860; 0 takes a free one)")
+    command.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
+    command.add_argument("--encoder-weights", metavar="FILE", help="of the frozen network behind a captioning run")
+    command.epilog = "Needs Gradio: pip install 'gradio>=6.16,<7'. Ctrl-C stops it."
+
+
+def _add_export(command: Parser) -> None:
+    command.add_argument("run", help="run folder")
+    formats = (
+        "saved_model (default); onnx or litert: the network alone, numbers in and numbers out; or run: a copy with "
+        "float16 weights and without training state"
+    )
+    command.add_argument("--format", default="saved_model", choices=FORMATS, help=formats)
+    command.add_argument("--out", help="folder to write (default: RUN/export, RUN/onnx, RUN/litert)")
+    command.add_argument("--warmup", action="store_true", help="add requests for TensorFlow Serving: warm-up, examples")
+    command.epilog = DECODES
+
+
+def _add_train(command: Parser) -> None:
+    command.add_argument("task", help=f"one of: {', '.join(TASKS)}")
+    command.add_argument(
+        "--preset",
+        default="default",
+        help="named settings, e.g. base, for real data (default: default, plain ones)",
+    )
+    command.add_argument("--data", default="synthetic", help="synthetic (default), tfds:NAME, or a path")
+    command.add_argument("--run", help="run folder; an existing run is resumed (default: runs/TASK-TIME)")
+    command.add_argument("--config", metavar="FILE", help="JSON file of settings")
+    command.add_argument("--init", metavar="RUN", help="begin with the settings, vocabulary and weights of this run")
+    command.add_argument("--limit", type=int, default=0, help="at most this many examples of each split")
+    command.epilog = (
+        "Every setting of the task is an option too, e.g. --epochs 3; pipelines train TASK --help lists them."
+    )

@@ -1,0 +1,76 @@
+"""The command behind ``pipelines validate``: open the data as training would, and report on it."""
+
+import json
+import sys
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pipelines import config as configuration
+from pipelines import load_settings, load_task
+from pipelines.data.catalogue import located
+from pipelines.data.source import Problem
+from pipelines.data.validate import View, usual_facets, validate
+from pipelines.training.encode import MAX_BAD
+
+
+def run(task: str, data: str, settings: Mapping[str, Any], config: str | None = None, as_json: bool = False) -> int:
+    """Print every unusable or unusual example as it is found, then the report; status 1 when training would refuse.
+
+    With ``as_json`` each line is one object: ``{"split", "where", "reason"}`` for an unusable example, with ``note``
+    for ``reason`` where it is used nevertheless, and the report last.
+
+    Raises:
+        ValueError: a wrong setting, or data that cannot be opened.
+    """
+    settings_module = load_settings(task)
+    file = Path(config) if config else None
+    chosen = configuration.resolve(settings_module.Config, settings_module.PRESETS, "default", file, settings)
+    module = load_task(task)
+
+    def tell(name: str, split: str, found: Problem) -> None:
+        record = {"split": split, "where": found.where, name: found.reason}
+        line = f"{found.where}: {'note: ' if name == 'note' else ''}{found.reason}"
+        print(json.dumps(record, ensure_ascii=False) if as_json else line)
+
+    source = module.open_source(located(data), chosen)
+    view: View = usual_facets
+    if hasattr(module, "viewer"):
+        view = module.viewer(chosen, source)
+    elif hasattr(module, "facets"):
+        view = partial(module.facets, chosen)
+    report = validate(source, view, partial(tell, "reason"), MAX_BAD, partial(tell, "note"))
+    for sentence in source.cuts.values():
+        print(sentence, file=sys.stderr)
+    print(json.dumps(report, ensure_ascii=False) if as_json else table(report))
+    return int(bool(report["refusals"]))
+
+
+MOST_LABELS = 40
+"""Labels of a split that are shown, the most frequent ones."""
+
+
+def table(report: dict[str, Any]) -> str:
+    """Lay out a report as lines of text."""
+    lines = []
+    for name, split in report["splits"].items():
+        lines.append(f"{name}: {split['examples']} examples, {split['bad']} unusable")
+        total = max(1, split["examples"])
+        frequent = sorted(split["labels"].items(), key=lambda item: (-item[1], item[0]))[:MOST_LABELS]
+        lines += [f"  label {label:<20}{count:>9}  {count / total:.1%}" for label, count in frequent]
+        rare = len(split["labels"]) - len(frequent)
+        lines += [f"  and {rare} labels that are not as frequent"] if rare else []
+        for unit in ("words", "characters"):
+            lengths = ", ".join(f"{k if k in ('min', 'max') else k + ' %'} {v}" for k, v in split[unit].items())
+            lines += [f"  {unit:<12}{lengths}"] if lengths else []
+        if split["unseen_words"] is not None:
+            lines.append(f"  unseen words in train: {split['unseen_words']:.2%} of all words")
+        kinds = {"duplicates": split["duplicates"], "not in normal form NFC": split["not_nfc"]}
+        kinds |= {"unusual but used": split["unusual"]}
+        kinds |= {f"also in {other}": found for other, found in split["also_in"].items()}
+        lines += [f"  {kind}: {f['count']} ({', '.join(f['at'])})" for kind, f in kinds.items() if f["count"]]
+    lines += [
+        f"{name}: cannot be read, and training does not need it: {why}" for name, why in report["unreadable"].items()
+    ]
+    return "\n".join([*lines, *(f"training would refuse: {reason}" for reason in report["refusals"])])

@@ -1,0 +1,1 @@
+"""Sound: reading, features, augmentation, file layouts."""

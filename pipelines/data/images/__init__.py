@@ -1,0 +1,1 @@
+"""Pictures: reading, pixels, features of frozen networks, file layouts."""

@@ -1,1 +1,0 @@
-"""Where raw examples come from: files, named data sets, and built-in data."""

@@ -1,0 +1,324 @@
+"""Raw examples from files: CSV, TSV and JSON lines (also .gz and .xz), one file a split or one with a split column."""
+
+import bz2
+import csv
+import gzip
+import hashlib
+import io
+import json
+import lzma
+import re
+import textwrap
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TextIO
+
+from pipelines.config import nearest
+from pipelines.data.source import SPLIT_NAMES, Example, Joined, OnProblem, Problem, Reader, Source, alone
+
+TABLES = (".csv", ".tsv", ".jsonl")
+PACKED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+Columns = Mapping[str, tuple[str, ...]]
+"""Field of the example -> the column names under which it is usually found, or the one the user gave."""
+_SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})")
+_UTF_16 = ("\udcff\udcfe", "\udcfe\udcff")  # its two marks of byte order, as `open_text` escapes them
+_HALF = re.compile(r"[\ud800-\udfff]")
+_INVALID = re.compile(r"[\udc80-\udcff]")  # bytes that are no UTF-8, as `open_text` escapes them
+
+
+def stem(path: Path) -> str:
+    """Return the file's name without table and compression endings: ``train.jsonl.xz`` -> ``train``."""
+    name = path.name
+    for ending in (*PACKED, *TABLES, ".txt"):
+        name = name.removesuffix(ending)
+    return name
+
+
+def kind(path: Path) -> str:
+    """Return ``.csv``, ``.tsv``, ``.jsonl``, or an empty string for what is no table."""
+    name = path.name.lower()
+    for ending in PACKED:
+        name = name.removesuffix(ending)
+    return next((table for table in TABLES if name.endswith(table)), "")
+
+
+def open_text(path: Path) -> TextIO:
+    """Open a plain or compressed file as UTF-8 text; of invalid bytes, each stays as `broken` finds it."""
+    opener = PACKED.get(path.suffix.lower(), open)
+    raw = opener(path, "rb")
+    return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Name the file that is read within when it cannot be opened or unpacked.
+
+    Raises:
+        ValueError: in place of every error that reading a plain or compressed file has.
+    """
+    try:
+        yield
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise ValueError(f"{path}: cannot be read: {error}") from None
+
+
+def lines(path: Path) -> Iterator[str]:
+    """Stream the lines of a plain or compressed text file with their ends.
+
+    Raises:
+        ValueError: the file cannot be read, or is UTF-16.
+    """
+    with readable(path), open_text(path) as file:
+        first = next(file, "")
+        if first.startswith(_UTF_16):
+            raise ValueError(f"{path}: expected UTF-8, came UTF-16; save it as UTF-8")
+        yield from ((first,) if first else ())
+        yield from file
+
+
+def broken(text: str) -> str:
+    """Say why a text cannot be used, or nothing: its bytes were no UTF-8, or it could not be written as UTF-8."""
+    if text.isascii():
+        return ""
+    if _INVALID.search(text):
+        return "is not valid UTF-8"
+    return "holds half of a surrogate pair, which is no character" if _HALF.search(text) else ""
+
+
+def fingerprint(paths: list[Path]) -> str:
+    """Return the SHA-256 over the names and contents of ``paths``."""
+    total = hashlib.sha256()
+    for path in sorted(paths):
+        total.update(path.name.encode())
+        with open(path, "rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()
+
+
+def open_tables(spec: str, columns: Columns, optional: tuple[str, ...] = ()) -> Source:
+    """Open a table file, or a folder that holds ``SPLIT.{csv,tsv,jsonl}[.gz|.xz]`` or one table with a split column.
+
+    Args:
+        spec: path of the file or folder.
+        columns: field -> usual column names, see ``Columns``.
+        optional: fields that a row may lack.
+
+    Raises:
+        ValueError: no such path, no table in it, or a needed column is missing; names what is there.
+    """
+    path = Path(spec).expanduser()
+    if not path.exists():
+        raise ValueError(f"--data {spec}: there is no such file or folder")
+    if path.is_dir():
+        files = sorted(p for p in path.iterdir() if p.is_file() and kind(p) and not p.name.startswith("."))
+        if not files:
+            seen = ", ".join(sorted(p.name for p in path.iterdir())[:6]) or "nothing"
+            raise ValueError(f"--data {spec}: expected a .csv, .tsv or .jsonl file in the folder, found {seen}")
+    else:
+        files = [path]
+        if not kind(path):
+            lines_of = "; JSON lines are called .jsonl" if path.suffix.lower() == ".json" else ""
+            raise ValueError(
+                f"--data {spec}: expected a .csv, .tsv or .jsonl file (also .gz or .xz), or a folder{lines_of}"
+            )
+    if len(files) == 1:
+        readers = _one_file(files[0], columns, optional)
+    else:
+        readers = {stem(p): table_reader(p, columns, optional) for p in files}
+        if len(readers) < len(files):
+            raise ValueError(f"--data {spec}: two files hold the same split: {', '.join(p.name for p in files)}")
+        readers = _whole(spec, readers)
+    return Source(spec, readers, fingerprint(files))
+
+
+def _whole(spec: str, readers: dict[str, Reader]) -> dict[str, Reader]:
+    """Join parts such as ``train-00000-of-00002`` and ``train-00001-of-00002`` into the split that they are of."""
+    parts: dict[str, list[str]] = {}
+    for name in sorted(readers):
+        shard = _SHARD.fullmatch(name)
+        parts.setdefault(shard[1] if shard else name, []).append(name)
+    for split, names in parts.items():
+        shard = _SHARD.fullmatch(names[0])
+        if shard and len(names) != int(shard[3]):
+            raise ValueError(f"--data {spec}: expected {int(shard[3])} parts of {split}, found {', '.join(names)}")
+    return {
+        split: Joined(tuple(readers[name] for name in names)) if len(names) > 1 else readers[names[0]]
+        for split, names in parts.items()
+    }
+
+
+def _one_file(path: Path, columns: Columns, optional: tuple[str, ...]) -> dict[str, Reader]:
+    names = sorted({_split(row) for _, row in rows(path, lambda problem: None)} - {""})
+    if not names:
+        return alone(_whole(str(path), {stem(path): table_reader(path, columns, optional)}))
+    telling = next((name for name in SPLIT_NAMES["train"] if name in names), names[0])
+    return {name: table_reader(path, columns, optional, name, strays=name == telling) for name in names}
+
+
+def _split(row: Mapping[str, Any]) -> str:
+    value = row.get("split")
+    text = "" if value is None else str(value).strip()
+    return "" if broken(text) else text
+
+
+def table_reader(
+    path: Path, columns: Columns, optional: tuple[str, ...] = (), split: str | None = None, strays: bool = False
+) -> Reader:
+    """Return a function that streams the examples of one table, of one ``split`` where it has such a column.
+
+    With ``strays`` it reports the rows that are of no split. A row of JSON lines that lacks a column is reported, and
+    reading raises ValueError where no row has it.
+    """
+
+    def read(on_problem: OnProblem) -> Iterator[Example]:
+        there: set[str] = set()
+        for line, row in rows(path, on_problem):
+            where = f"{path}:{line}"
+            if split is not None and (own := _split(row)) != split:
+                if strays and not own:
+                    on_problem(Problem(where, "the split is empty, or no text"))
+                continue
+            found = {name: column(tuple(row), candidates) for name, candidates in columns.items()}
+            lacking = next((name for name, own in found.items() if own is None and name not in optional), "")
+            if lacking:
+                usual = columns[lacking]
+                if lacking not in there and not _anywhere(path, usual):
+                    raise ValueError(f"{where}: {lacks(row, lacking, usual)}{hint(row, lacking, usual)}")
+                there.add(lacking)
+                on_problem(Problem(where, lacks(row, lacking, usual)))
+                continue
+            example = {name: row[own] for name, own in found.items() if own is not None}
+            example["id"] = str(row.get("id") or f"{stem(path)}:{line}")
+            reason = next((broken(value) for value in example.values() if isinstance(value, str) and broken(value)), "")
+            if reason:
+                on_problem(Problem(where, f"the text {reason}"))
+                continue
+            example["where"] = where
+            yield example
+
+    return read
+
+
+def _anywhere(path: Path, candidates: tuple[str, ...]) -> bool:
+    """Say whether some row of JSON lines has the column; other tables have the same columns in every row."""
+    return kind(path) == ".jsonl" and any(column(tuple(row), candidates) for _, row in rows(path, lambda problem: None))
+
+
+def rows(path: Path, on_problem: OnProblem) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Stream (line number, row) of a table; a row that cannot be parsed goes to ``on_problem``.
+
+    Raises:
+        ValueError: the file or its header cannot be read.
+    """
+    return _json_rows(path, on_problem) if kind(path) == ".jsonl" else _csv_rows(path, on_problem)
+
+
+def _json_rows(path: Path, on_problem: OnProblem) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(lines(path), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            on_problem(Problem(f"{path}:{number}", f"is no JSON: {error.msg} at column {error.colno}"))
+            continue
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets in brackets
+            on_problem(Problem(f"{path}:{number}", f"is no JSON that can be read: {error}"))
+            continue
+        if isinstance(row, dict):
+            yield number, row
+        else:
+            on_problem(Problem(f"{path}:{number}", f"expected a JSON object, came {type(row).__name__}"))
+
+
+def _csv_rows(path: Path, on_problem: OnProblem) -> Iterator[tuple[int, dict[str, Any]]]:
+    csv.field_size_limit(2**24)  # the default of 128 KiB refuses long reviews
+    tabs = kind(path) == ".tsv"
+    reader = csv.reader(
+        lines(path),
+        delimiter="\t" if tabs else ",",
+        quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
+        strict=True,
+    )
+    try:
+        header = [name.strip() for name in next(reader, [])]
+    except csv.Error as error:
+        raise ValueError(f"{path}:1: the header cannot be parsed: {error}") from None
+    need_header(path, header, "\t" if tabs else ",")
+    for line, values in _parsed(path, reader, on_problem):
+        if len(values) == len(header):
+            yield line, dict(zip(header, values, strict=True))
+        elif values:
+            on_problem(Problem(f"{path}:{line}", f"has {len(values)} columns, the header has {len(header)}"))
+
+
+def _parsed(path: Path, reader: Any, on_problem: OnProblem) -> Iterator[tuple[int, list[str]]]:
+    """Stream (first line, fields); each line of a row that cannot be parsed goes to ``on_problem``.
+
+    A quote that is not closed takes in the lines behind it; the share of bad rows is true when all are reported.
+    """
+    while True:
+        first = reader.line_num + 1
+        try:
+            values = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            reason = f"stands in a quoted text that begins in line {first} and is not closed properly"
+            if first == reader.line_num:
+                reason = f"cannot be parsed: {error}"
+            for line in range(first, reader.line_num + 1):
+                on_problem(Problem(f"{path}:{line}", reason))
+        else:
+            yield first, values
+
+
+_SEPARATORS = {"\t": "tabs, which belong into a .tsv", ",": "commas, which belong into a .csv"}
+_SEPARATORS |= {";": "semicolons", "|": "vertical bars"}
+
+
+@lru_cache(maxsize=256)
+def column(there: tuple[str, ...], candidates: tuple[str, ...]) -> str | None:
+    """Return the first of the ``candidates`` that is ``there``, if need be in another case; None where none is."""
+    exact = next((name for name in candidates if name in there), None)
+    if exact is not None:
+        return exact
+    folded = {name.casefold(): name for name in reversed(there)}
+    return next((folded[name.casefold()] for name in candidates if name.casefold() in folded), None)
+
+
+def lacks(row: Mapping[str, Any], name: str, candidates: tuple[str, ...]) -> str:
+    """Say that no column of ``row`` is the field ``name``, and which columns there are."""
+    there = textwrap.shorten(", ".join(map(str, row)) or "none", 120, placeholder=" ...")
+    return f"no column for {name} (one of: {', '.join(candidates)}); there are: {there}"
+
+
+def hint(row: Mapping[str, Any], name: str, candidates: tuple[str, ...]) -> str:
+    """Say what may have been meant, or by which option a column is named; nothing where the user has named it."""
+    option = name if name in ("source", "target") else f"{name}-column"
+    close = nearest(candidates[0], [str(column) for column in row])
+    first = "the first line must name the columns"
+    return close or (f"; {first}, name yours with --{option}" if len(candidates) > 1 else "")
+
+
+def need_header(path: Path, header: list[str], separator: str) -> None:
+    """Check the names of a table's columns.
+
+    Args:
+        path: the table, for messages.
+        header: names of the columns, without spaces around them.
+        separator: what stands between columns.
+
+    Raises:
+        ValueError: there is one column, whose name holds another separator, or two columns have the same name.
+    """
+    expected = "tabs" if separator == "\t" else "commas"
+    for other, found in _SEPARATORS.items():
+        if len(header) == 1 and other != separator and other in header[0]:
+            raise ValueError(f"{path}:1: expected columns separated by {expected}, came {found}")
+    twice = next((name for i, name in enumerate(header) if name and name in header[:i]), "")
+    if twice:
+        raise ValueError(f"{path}:1: two columns are called {twice!r:.40}; the first line must name the columns")

@@ -1,0 +1,1 @@
+"""Texts: vocabularies, segmentation, word vectors, file layouts."""

@@ -1,0 +1,147 @@
+"""Raw sentence pairs from parallel files: ``train.en`` and ``train.de`` hold line by line the same sentences."""
+
+import hashlib
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+
+from pipelines.data.source import ALL, SPLIT_NAMES, Example, OnProblem, Problem, Reader, Source, alone
+from pipelines.data.tables import PACKED, TABLES, fingerprint, kind, readable
+
+
+def open_parallel(spec: str, source: str, target: str) -> Source | None:
+    """Open a folder with ``SPLIT.SOURCE`` and ``SPLIT.TARGET`` (also .gz, .xz, .bz2) for every split.
+
+    The only pair of files, where it has not the name of a split, is data without splits, such as OPUS comes in.
+
+    Args:
+        spec: path of the folder.
+        source: ending of the files translated from, e.g. ``en``.
+        target: ending of the files translated to, e.g. ``de``.
+
+    Returns:
+        The source with the fields ``source`` and ``target``; ``None`` when ``spec`` is no folder of parallel files.
+
+    Raises:
+        ValueError: source and target are the same, a language is not there, a split has one side only, or a file stands
+            there twice, packed and plain.
+    """
+    path = Path(spec).expanduser()
+    found = _by_language(path, {source, target}) if path.is_dir() else {}
+    if not {source, target} & found.keys() and (len(found) < 2 or any(map(kind, path.iterdir()))):
+        return None
+    if source == target:
+        raise ValueError(f"--source {source} --target {target}: expected two different languages")
+    for option, language in (("--source", source), ("--target", target)):
+        if language not in found:
+            endings = ", ".join(sorted(found))
+            raise ValueError(f"{option} {language}: expected files SPLIT.{language}; {spec} has files in {endings}")
+    single = sorted(set(found[source]) ^ set(found[target]))
+    if single:
+        here, there = (source, target) if single[0] in found[source] else (target, source)
+        raise ValueError(f"--data {spec}: {found[here][single[0]].name} has no partner {single[0]}.{there}")
+    pairs = {split: (found[source][split], found[target][split]) for split in sorted(found[source])}
+    readers = {split: pair_reader(split, *files) for split, files in pairs.items()}
+    return Source(spec, alone(readers), fingerprint([file for files in pairs.values() for file in files]))
+
+
+def _by_language(folder: Path, wanted: set[str]) -> dict[str, dict[str, Path]]:
+    """Sort files by the part of their name behind the last dot: language -> split -> file, one of each ``wanted``."""
+    found: dict[str, dict[str, Path]] = {}
+    for path in sorted(folder.iterdir()):
+        name = path.name
+        for ending in PACKED:
+            name = name.removesuffix(ending)
+        split, dot, language = name.rpartition(".")
+        if path.is_file() and dot and split and not name.startswith(".") and f".{language}" not in TABLES:
+            files = found.setdefault(language, {})
+            if split in files and language in wanted:
+                raise ValueError(
+                    f"--data {folder}: {files[split].name} and {path.name} hold the same split; remove one"
+                )
+            files[split] = path
+    return found
+
+
+def pair_reader(split: str, source: Path, target: Path) -> Reader:
+    """Return a function that streams the pairs of two files.
+
+    Lines end at a line feed only: a carriage return or a Unicode line separator inside a sentence must not shift
+    all pairs behind it. Reading raises ValueError when one file has more lines than the other.
+    """
+
+    def read(on_problem: OnProblem) -> Iterator[Example]:
+        sides = zip_longest(_lines(source), _lines(target))
+        for number, pair in enumerate(sides, start=1):
+            if None in pair:
+                counts = {path.name: sum(1 for _ in _lines(path)) for path in (source, target)}
+                told = " and ".join(f"{name} {count}" for name, count in counts.items())
+                raise ValueError(f"{source.parent}: expected as many lines in one file as in the other, got {told}")
+            texts = []
+            for path, line in zip((source, target), pair, strict=True):
+                try:
+                    texts.append(line.rstrip(b"\r\n").decode("utf-8-sig" if number == 1 else "utf-8"))
+                except UnicodeDecodeError as error:
+                    on_problem(Problem(f"{path}:{number}", f"is not valid UTF-8: {error.reason}"))
+                    break
+            else:
+                where = f"{source}:{number}"
+                yield {"id": f"{split}:{number}", "where": where, "source": texts[0], "target": texts[1]}
+
+    return read
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    with readable(path), PACKED.get(path.suffix.lower(), open)(path, "rb") as file:
+        yield from file
+
+
+CLASS_NAMES = {"neg": "negative", "pos": "positive"}
+NOT_CLASSES = {"unsup"}  # aclImdb keeps unlabelled reviews beside the labelled ones
+
+
+def open_classes(spec: str) -> Source | None:
+    """Open a tree ``SPLIT/CLASS/*.txt`` or ``CLASS/*.txt``; ``None`` when ``spec`` is no such tree.
+
+    ``pos`` and ``neg`` are read as positive and negative; other folder names are the labels themselves.
+    """
+    path = Path(spec).expanduser()
+    if not path.is_dir():
+        return None
+    trees = {split.name: _classes(split) for split in sorted(path.iterdir()) if split.is_dir()}
+    trees = {name: classes for name, classes in trees.items() if len(classes) > 1}
+    if not trees and not any(map(kind, path.iterdir())):  # folders beside a table are something else
+        trees = {ALL: _classes(path)}
+    if not any(len(classes) > 1 for classes in trees.values()):
+        return None
+    total = hashlib.sha256()
+    for classes in trees.values():
+        for folder in classes:
+            for file in sorted(folder.glob("*.txt")):
+                total.update(f"{file.relative_to(path)} {file.stat().st_size}\n".encode())
+    readers = {name: _reader(classes) for name, classes in trees.items()}
+    folders = [folder for classes in trees.values() for folder in classes]
+    return Source(
+        spec, alone(readers), total.hexdigest(), files=lambda: (f for d in folders for f in sorted(d.glob("*.txt")))
+    )
+
+
+def _classes(split: Path) -> list[Path]:
+    none = NOT_CLASSES.union(*SPLIT_NAMES.values())
+    folders = (folder for folder in sorted(split.iterdir()) if folder.is_dir() and folder.name not in none)
+    return [folder for folder in folders if next(folder.glob("*.txt"), None)]
+
+
+def _reader(classes: list[Path]) -> Reader:
+    def read(on_problem: OnProblem) -> Iterator[Example]:
+        for folder in classes:
+            label = CLASS_NAMES.get(folder.name, folder.name)
+            for file in sorted(folder.glob("*.txt")):
+                try:
+                    text = file.read_text("utf-8-sig")
+                except (OSError, UnicodeDecodeError) as error:
+                    on_problem(Problem(f"{file}:1", f"cannot be read as UTF-8 text: {error}"))
+                    continue
+                yield {"id": f"{folder.name}/{file.stem}", "where": f"{file}:1", "text": text, "label": label}
+
+    return read

@@ -1,1 +1,0 @@
-"""What leaves the house: prediction, export, the demonstration and the doctor."""

@@ -1,0 +1,169 @@
+"""Where an answer comes from: integrated gradients over the steps, and what the recurrent layers did there.
+
+Nothing here knows a task: a function of an embedded sequence goes in, NumPy arrays come out.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from models.recurrent.kernels import portable
+
+Array = np.ndarray
+_POINTS = 32  # of the quadrature in one segment of the path, evaluated as one batch
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """How much each step of a sequence moved an output from its value at the baseline.
+
+    Attributes:
+        values: float64 [T]; positive where the step raised the output.
+        start: the output at the baseline.
+        end: the output at the input.
+        points: points of the path at which the gradient was taken.
+    """
+
+    values: Array
+    start: float
+    end: float
+    points: int
+
+    @property
+    def gap(self) -> float:
+        """What completeness leaves open: |sum of values - (end - start)| as a share of |end - start|."""
+        change = self.end - self.start
+        return float(abs(self.values.sum() - change) / max(abs(change), 1e-12))
+
+    def complete(self, tolerance: float) -> bool:
+        """Say whether the gap is within ``tolerance``, or too small in itself to matter (1e-4)."""
+        change = self.end - self.start
+        return bool(abs(self.values.sum() - change) <= max(tolerance * abs(change), 1e-4))
+
+
+def integrated_gradients(
+    function: Callable[[Any], Any],
+    inputs: Array,
+    baseline: Array | None = None,
+    tolerance: float = 0.01,
+    most_segments: int = 64,
+) -> Attribution:
+    """Attribute ``function(inputs) - function(baseline)`` to the steps of the input.
+
+    Integrated gradients (Sundararajan et al. 2017, equation 1), summed over the features of a step. The integral is
+    a Gauss-Legendre rule in every one of 1, 2, 4, ... segments of the path, until completeness holds.
+
+    Args:
+        function: differentiable, float32 [N, T, D] -> [N], each row by itself.
+        inputs: float32 [T, D].
+        baseline: float32 [T, D] from which the path starts; zeros when left out.
+        tolerance: share of the change of output that the sum may miss.
+        most_segments: where to stop refining; the result then tells its ``gap``.
+    """
+    inputs = np.asarray(inputs, np.float32)
+    baseline = np.zeros_like(inputs) if baseline is None else np.asarray(baseline, np.float32)
+    gradient = _mean_gradient(function, inputs.shape)
+    roots, weights = np.polynomial.legendre.leggauss(_POINTS)
+    ends = tf.stack([baseline, inputs] + [inputs] * (_POINTS - 2))
+    with portable():
+        start, end = (float(value) for value in gradient(ends, np.zeros(_POINTS, np.float32))[1][:2])
+        segments = 1
+        while True:
+            total = np.zeros_like(inputs, np.float64)
+            for segment in range(segments):
+                alpha = ((segment + (roots + 1) / 2) / segments).astype(np.float32)[:, None, None]
+                shares = (weights / (2 * segments)).astype(np.float32)
+                total += gradient(baseline + alpha * (inputs - baseline), shares)[0].numpy()
+            values = (total * (inputs.astype(np.float64) - baseline)).sum(-1)
+            result = Attribution(values, start, end, segments * _POINTS)
+            if result.complete(tolerance) or segments * 2 > most_segments:
+                return result
+            segments *= 2
+
+
+def _mean_gradient(function: Callable[[Any], Any], shape: tuple[int, ...]) -> Callable[..., Any]:
+    """Compile (points [N, T, D], shares [N]) -> (gradients weighted by shares, summed to [T, D]; outputs [N])."""
+
+    @tf.function(input_signature=[tf.TensorSpec([_POINTS, *shape]), tf.TensorSpec([_POINTS])], autograph=False)
+    def gradient(points: Any, shares: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(points)
+            outputs = tf.cast(function(points), tf.float32)
+        return tf.einsum("n,ntd->td", shares, tape.gradient(outputs, points)), outputs
+
+    return gradient
+
+
+def recurrent_maps(stack: Any, inputs: Array) -> dict[str, Array]:
+    """Record what the top layer of a ``RecurrentStack`` did at every step of one sequence.
+
+    Args:
+        stack: built, without residual connections and layer normalisation.
+        inputs: float32 [T, D], what the lowest layer reads.
+
+    Returns:
+        float32 [T, H] each: ``states``, and the gates of its cell (LSTM: ``input``, ``forget``, ``output``; GRU:
+        ``update``, ``reset``). With both directions each name begins with ``forward `` or ``backward ``.
+
+    Raises:
+        ValueError: the stack has residual connections or layer normalisation.
+    """
+    if stack.residual or stack.layer_norm:
+        raise ValueError("recurrent_maps: expected a stack without residual connections and layer normalisation")
+    x = tf.constant(inputs, tf.float32)[None]
+    with portable():
+        for rnn in stack.rnns[:-1]:
+            x = tf.cast(rnn(x)[0], tf.float32)
+        top = stack.rnns[-1]
+        outputs = tf.cast(top(x)[0], tf.float32).numpy()[0]
+    read = x.numpy()[0]
+    if not stack.bidirectional:
+        return _cell_maps(top.cell, read, outputs)
+    forward = _cell_maps(top.forward_layer.cell, read, outputs[:, : stack.units])
+    backward = _cell_maps(top.backward_layer.cell, read[::-1], outputs[::-1, stack.units :])
+    named = {f"forward {name}": values for name, values in forward.items()}
+    return named | {f"backward {name}": values[::-1] for name, values in backward.items()}
+
+
+def busiest(maps: dict[str, Array], count: int) -> dict[str, Array]:
+    """Keep the units whose states move most over the steps, in the order in which they are farthest from zero.
+
+    Args:
+        maps: what ``recurrent_maps`` returned; maps of something else are left out.
+        count: units of each direction, at most H.
+
+    Returns:
+        The same maps, float32 [T, count], with the same units in all maps of one direction.
+    """
+    chosen: dict[str, Array] = {}
+    for name, states in maps.items():
+        if name.endswith("states"):
+            moved = np.argsort(np.ptp(states, axis=0))[-count:]
+            units = moved[np.argsort(np.abs(states[:, moved]).argmax(axis=0), kind="stable")]
+            direction = name.removesuffix("states")
+            same = [key for key in maps if key.rpartition(" ")[0] == direction.rstrip()]
+            chosen |= {key: maps[key][:, units] for key in same if maps[key].ndim == 2}
+    return chosen
+
+
+def _cell_maps(cell: Any, inputs: Array, states: Array) -> dict[str, Array]:
+    """Gates of one direction from what it read [T, D] and what it gave [T, H]: no loop, the states are known."""
+    kernel, recurrent = (weight.numpy() for weight in (cell.kernel, cell.recurrent_kernel))
+    before = np.vstack([np.zeros_like(states[:1]), states[:-1]])
+    bias = cell.bias.numpy() if cell.use_bias else np.zeros(kernel.shape[1], np.float32)
+    kind = type(cell).__name__
+    maps = {"states": states}
+    if kind == "LSTMCell":
+        gates = np.split(inputs @ kernel + before @ recurrent + bias, 4, axis=-1)
+        maps |= {"input": _sigmoid(gates[0]), "forget": _sigmoid(gates[1]), "output": _sigmoid(gates[3])}
+    elif kind == "GRUCell":
+        gates = np.split(inputs @ kernel + before @ recurrent + np.sum(np.atleast_2d(bias), 0), 3, axis=-1)
+        maps |= {"update": _sigmoid(gates[0]), "reset": _sigmoid(gates[1])}
+    return maps
+
+
+def _sigmoid(x: Array) -> Array:
+    return 0.5 * np.tanh(0.5 * x) + 0.5

@@ -1,0 +1,1 @@
+"""SavedModel, ONNX and LiteRT exports, each compared with the run."""

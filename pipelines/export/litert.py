@@ -1,0 +1,138 @@
+"""Export as LiteRT: the network alone for one example of any length, in three precisions, proven in ai-edge-litert.
+
+The variables are frozen into constants before conversion and only built-in operations are allowed: a recurrent loop
+with variables, or with an open batch, converts to something that the interpreter cannot run, or to wrong numbers.
+"""
+
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from pipelines.export.formats import OLDER
+from pipelines.export.numeric import BOUND, Arrays, Numeric, attempt, cases, deliver, largest_error, load, moved
+from pipelines.log import say
+from pipelines.runs.files import replacing
+
+VARIANTS = {"float32": 0.0, "float16": 0.02, "dynamic": 0.1}
+"""Weights as float32, as float16, and as 8-bit integers with activations quantised as they come; with the share of
+probability that each may move (see ``moved``). float32 is held to ``BOUND`` instead."""
+TIMED = 5
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A converted network and what was found out about it; ``milliseconds`` is a median on one core."""
+
+    content: bytes
+    largest_error: float
+    moved: float
+    milliseconds: float
+
+
+def export(run: str | Path, out: str | Path | None = None) -> Path:
+    """Write the network of a run for LiteRT and prove that the interpreter answers as the run does.
+
+    Args:
+        run: the run folder.
+        out: the folder to write; ``litert`` within the run when left out. An older export there is replaced once the
+            new one is proven.
+
+    Returns:
+        The folder: ``float32.tflite``, ``float16.tflite``, ``dynamic.tflite``, ``model.json``, and the files that
+        ``model.json`` names. A variant of less precision that is too far from the run is left out, and this is said.
+
+    Raises:
+        ValueError: the run cannot be loaded, or ``out`` is something else than such an export.
+        RuntimeError: the network cannot be converted, or the export differs from the run.
+    """
+    loaded, numeric = load(run)
+    target = Path(out).expanduser() if out is not None else loaded.run.path / "litert"
+    with replacing(target, *OLDER["litert"]) as staging:
+        tried = cases(loaded, numeric)
+        files: dict[str, Any] = {}
+        for name, content in _convert(numeric).items():
+            found = _examined(content, numeric, tried)
+            if _accepted(name, found):
+                (staging / f"{name}.tflite").write_bytes(content)
+                facts = {"largest_error": found.largest_error, "moved": found.moved}
+                files[f"{name}.tflite"] = facts | {"milliseconds": round(found.milliseconds, 3)}
+        deliver(staging, loaded, numeric, "litert", files)
+    return target
+
+
+def _convert(numeric: Numeric) -> dict[str, bytes]:
+    def converted(name: str) -> bytes:
+        traced = numeric.traced(batch=1, unmasked=True, sheltered=name == "dynamic").get_concrete_function()
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([convert_variables_to_constants_v2(traced)])
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        if name != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if name == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        return bytes(converter.convert())
+
+    def work() -> dict[str, bytes]:
+        return {name: converted(name) for name in VARIANTS}
+
+    return attempt(work, "the network cannot be converted to LiteRT")
+
+
+def _examined(content: bytes, numeric: Numeric, tried: list[tuple[Arrays, Arrays]]) -> Variant:
+    longest = max((x for x, _ in tried), key=lambda x: max(value.size for value in x.values()))
+
+    def work() -> tuple[list[Arrays], list[float]]:
+        interpreter = Interpreter(model_content=content, num_threads=1)
+        answers, times = [run(interpreter, x, numeric) for x, _ in tried], []
+        for _ in range(TIMED):
+            begin = time.perf_counter()
+            run(interpreter, longest, numeric)
+            times.append(1000 * (time.perf_counter() - begin))
+        return answers, times
+
+    answers, times = attempt(work, "the export fails in ai-edge-litert")
+    pairs = [(expected, got) for (_, expected), got in zip(tried, answers, strict=True)]
+    errors, shares = ([measure(*pair) for pair in pairs] for measure in (largest_error, moved))
+    return Variant(content, max(errors), max(shares), statistics.median(times))
+
+
+def run(interpreter: Any, x: Mapping[str, Any], numeric: Numeric) -> Arrays:
+    """Answer one example: the inputs by name, each [1, ...], -> the outputs by name.
+
+    Outputs are in the order of their names, whatever the file calls them.
+    """
+    details = {detail["name"]: detail["index"] for detail in interpreter.get_input_details()}
+    for name, value in x.items():
+        interpreter.resize_tensor_input(details[name], value.shape)
+    interpreter.allocate_tensors()
+    for name, value in x.items():
+        interpreter.set_tensor(details[name], value)
+    interpreter.invoke()
+    names = sorted(port.name for port in numeric.outputs)
+    outputs = interpreter.get_output_details()
+    return {name: interpreter.get_tensor(detail["index"]) for name, detail in zip(names, outputs, strict=True)}
+
+
+def _accepted(name: str, found: Variant) -> bool:
+    """Tell whether a variant is near enough to the run, and report it.
+
+    Raises:
+        RuntimeError: it is the one in full precision, and is not.
+    """
+    if name == "float32" and not found.largest_error <= BOUND:
+        raise RuntimeError(f"the export differs from the run by {found.largest_error:.2g}, allowed is {BOUND}")
+    share, allowed = 100 * found.moved, 100 * VARIANTS[name]
+    if name != "float32" and not found.moved <= VARIANTS[name]:
+        say(f"{name}.tflite: left out: it moves {share:.2g} % of the probability, allowed are {allowed:g} %")
+        return False
+    say(
+        f"{name}.tflite: {len(found.content) / 1e6:.2f} MB, largest error {found.largest_error:.1g}, moves "
+        f"{share:.2g} % of the probability, {found.milliseconds:.1f} ms for the longest input tried"
+    )
+    return True

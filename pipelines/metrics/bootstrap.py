@@ -1,0 +1,62 @@
+"""Bootstrap intervals of corpus scores, and the paired comparison of two systems."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+Scorer = Callable[[np.ndarray], dict[str, float]]
+
+
+def bootstrap(score: Scorer, count: int, resamples: int = 1000, seed: int = 0) -> dict[str, dict[str, float]]:
+    """Return each score with its 95 % percentile interval over resampled examples (Efron and Tibshirani 1993).
+
+    Args:
+        score: scores of the examples with the given numbers.
+        count: number of examples, N.
+        resamples: how many samples of size N are drawn with replacement.
+        seed: of the draws.
+
+    Returns:
+        name -> ``value``, ``low``, ``high``; scores that are undefined (NaN) in a resample are left out of it.
+    """
+    random = np.random.default_rng(seed)
+    drawn = [score(random.integers(0, count, count)) for _ in range(resamples if count > 1 else 0)]
+    table = {}
+    for name, value in score(np.arange(count)).items():
+        sample = np.array([row[name] for row in drawn] or [value])
+        sample = sample[np.isfinite(sample)]
+        low, high = np.percentile(sample, [2.5, 97.5]) if len(sample) else (value, value)
+        table[name] = {"value": float(value), "low": float(low), "high": float(high)}
+    return table
+
+
+def paired_bootstrap(
+    first: Scorer, second: Scorer, count: int, resamples: int = 1000, seed: int = 0
+) -> dict[str, dict[str, float]]:
+    """Compare two systems on the same examples (Koehn 2004): difference ``first - second`` with its interval.
+
+    Returns:
+        name -> ``difference``, ``low``, ``high`` and ``p_value``, twice the smaller share of resamples on one side.
+        Resamples in which a difference is undefined (NaN) are left out of its interval and its shares; where all are,
+        the p-value is NaN.
+    """
+    random = np.random.default_rng(seed)
+    differences: dict[str, list[float]] = {}
+    for _ in range(resamples):
+        indices = random.integers(0, count, count)
+        a, b = first(indices), second(indices)
+        for name in a:
+            differences.setdefault(name, []).append(a[name] - b[name])
+    everything = np.arange(count)
+    a, b = first(everything), second(everything)
+    table = {}
+    for name, values in differences.items():
+        sample = np.array(values)
+        sample = sample[np.isfinite(sample)]
+        difference = float(a[name] - b[name])
+        low, high, p_value = difference, difference, float("nan")
+        if len(sample):
+            low, high = np.percentile(sample, [2.5, 97.5])
+            p_value = min(1.0, 2 * float(min(np.mean(sample <= 0), np.mean(sample >= 0))))
+        table[name] = {"difference": difference, "low": float(low), "high": float(high), "p_value": p_value}
+    return table

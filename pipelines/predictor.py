@@ -1,0 +1,138 @@
+"""Answers from a trained run or from an export, in the order of the questions."""
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from models.recurrent.kernels import portable
+from pipelines import load_task
+from pipelines.runs.load import Loaded, load_run
+from pipelines.training.decode import COMPILED_FROM, Decoder, settled
+
+CARD = Path("assets.extra") / "pipelines.json"
+NUMBERS = "biufc"
+"""Kinds of NumPy types that hold numbers."""
+SMALL = 32
+"""More inputs at once are taken as a sign that many follow, for which layers are worth compiling."""
+
+
+class Predictor:
+    """Raw inputs in, answers out.
+
+    Example::
+
+        predictor = Predictor("runs/reviews")
+        predictor(["A wonderful, moving film."])[0]["answer"]  # 'positive'
+
+    Attributes:
+        task: the task's module.
+    """
+
+    def __init__(self, path: str | Path, **decoding: Any) -> None:
+        """Load a run folder, or a SavedModel that ``pipelines export`` wrote.
+
+        Args:
+            path: the folder.
+            **decoding: settings out of ``config.DECODING`` that replace the run's own, e.g. ``beam_width=1``.
+
+        Raises:
+            ValueError: ``path`` is neither, or was changed; an export does not take settings.
+        """
+        self.path = Path(path).expanduser()
+        self.loaded: Loaded | None = None
+        if (self.path / "saved_model.pb").exists():
+            if decoding:
+                raise ValueError(f"{self.path}: an export decodes as it was exported; {next(iter(decoding))} is fixed")
+            self._load_export()
+        else:
+            self.loaded = settled(load_run(self.path, **decoding))
+            self.task = self.loaded.task
+            self._few, self._many = Decoder(self.loaded), Decoder(self.loaded, passes=COMPILED_FROM)
+
+    def traced(self) -> "Predictor":
+        """Answer with one graph from the raw input on, as an export does: for few inputs at a time, many times."""
+        if self.loaded is not None:
+            task, loaded = self.task, self.loaded
+            self._module = task.serving(loaded.model, loaded.preprocessor, loaded.config)
+            with portable():
+                function = tf.function(self._module.__call__, input_signature=self._module.signature, autograph=False)
+                self._serve = function.get_concrete_function()
+            self.card = task.describe(loaded.preprocessor)
+            self.loaded = None
+        return self
+
+    def _load_export(self) -> None:
+        try:
+            self.card = json.loads((self.path / CARD).read_text("utf-8"))
+        except (OSError, json.JSONDecodeError) as error:
+            raise ValueError(f"{self.path / CARD}: cannot be read: {error}; was it written by export?") from None
+        self.task = load_task(self.card["task"])
+        self._module = tf.saved_model.load(self.path)  # kept: its variables die with it
+        self._serve = self._module.signatures["serving_default"]
+
+    def __call__(self, inputs: Any) -> list[dict[str, Any]]:
+        """Answer one input or many; always a list, in the order given.
+
+        Args:
+            inputs: one raw input (text, bytes, path, or an array of samples [N]), or a list, tuple, NumPy array or
+                pandas Series of them, see `as_list`.
+
+        Returns:
+            One prediction an input, with at least ``id``, ``input``, ``answer`` and ``score``.
+
+        Raises:
+            ValueError: an input is of a kind that the task does not take.
+        """
+        examples = self.task.raw(as_list(inputs))
+        if not examples:
+            return []
+        if self.loaded is None:
+            return self._from_export(examples)
+        encoded = self.task.encode(self.loaded.preprocessor, self.loaded.config, examples, labelled=False)
+        return (self._many if len(encoded) > SMALL else self._few)(encoded)
+
+    def _from_export(self, examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        outputs = {k: v.numpy() for k, v in self._serve(**self.task.serving_inputs(examples, self.card)).items()}
+        rows = [{name: values[row] for name, values in outputs.items()} for row in range(len(examples))]
+        return [self._worded(example, row) for example, row in zip(examples, rows, strict=True)]
+
+    def _worded(self, example: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+        answer = {
+            "id": example["id"],
+            "input": example[self.task.RAW],
+            "answer": row[self.task.ANSWER].decode("utf-8"),
+            "score": round(float(row["score"]), 6),
+        }
+        served = self.task.served(self.card, row) if hasattr(self.task, "served") else {}
+        return answer | served | ({"error": example["error"]} if "error" in example else {})
+
+    def stream(self, inputs: Iterable[Any], chunk: int = 512) -> Iterator[dict[str, Any]]:
+        """Answer an endless or very long iterable, ``chunk`` inputs at a time; ids count through."""
+        source, number = iter(inputs), itertools.count()
+        while part := list(itertools.islice(source, chunk)):
+            yield from (prediction | {"id": str(next(number))} for prediction in self(part))
+
+
+def as_list(inputs: Any) -> list[Any]:
+    """Return one input, a sequence, an array or a pandas Series as a list; NumPy strings become ``str``.
+
+    Args:
+        inputs: one input or many. Of what is an array of numbers, or can be seen as one, a single axis [N] is one
+            input, such as the samples of a recording, and more axes [B, N] are B of them.
+    """
+    if isinstance(inputs, str | bytes | Path):
+        return [inputs]
+    if hasattr(inputs, "__array__") and not hasattr(inputs, "to_numpy"):
+        array = np.asarray(inputs)
+        if array.dtype.kind in NUMBERS:
+            return [inputs] if array.ndim < 2 else list(array)
+        values = array.tolist()
+    else:
+        values = inputs.tolist() if hasattr(inputs, "to_numpy") else list(inputs)
+    values = values if isinstance(values, list) else [values]
+    return [str(value) if isinstance(value, np.str_) else value for value in values]

@@ -1,0 +1,82 @@
+"""A slim copy of a run: float16 weights and no training state, to keep in a repository or hand on."""
+
+import shutil
+from functools import partial
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from pipelines.config import FILES
+from pipelines.data.tfds_folder import PREFIX
+from pipelines.runs.files import replacing
+from pipelines.runs.folder import CONFIG, ENVIRONMENT, HISTORY, MANIFEST, WEIGHTS, Run
+
+COPIED = (HISTORY, ENVIRONMENT, "learning_curves.png", "metrics.json")
+
+
+def slim(run: str | Path, out: str | Path) -> Path:
+    """Copy what is needed to evaluate, predict and export.
+
+    Paths belong to one machine: the data's is reduced to its last part (``tfds:NAME`` is no path), those in settings
+    (`FILES`) are left out, so that who needs such a file names it. The copy cannot be trained further.
+
+    Raises:
+        ValueError: the run cannot be loaded, a weight is too large for float16, or ``out`` exists.
+        RuntimeError: the disk refused. Either way nothing is left behind.
+    """
+    from pipelines.runs.load import load_run  # noqa: PLC0415  # Keras: a taken folder is told without
+
+    target = need_new(out)
+    loaded = load_run(run)
+    record = loaded.run.read_json(CONFIG)
+    spec = record["data"]["spec"]
+    record["data"]["spec"] = spec if spec.startswith(PREFIX) else Path(spec).name
+    named = {name: value for name, value in record["config"].items() if name in FILES}
+    record["config"] |= {name: "" for name, value in named.items() if value not in FILES[name]}
+    with replacing(target, MANIFEST, "run") as folder:
+        copy = Run(folder)
+        copy.write_json(CONFIG, record)
+        copy.write(WEIGHTS, lambda path: halve(loaded.run.verified(WEIGHTS), path))
+        for name in (*loaded.task.Preprocessor.FILES, *(name for name in COPIED if loaded.run.has(name))):
+            copy.write(name, partial(shutil.copyfile, loaded.run.verified(name)))
+        if not copy.has(ENVIRONMENT):  # of a training that was interrupted: what has it cannot be trained further
+            copy.write_json(ENVIRONMENT, {})
+    return target
+
+
+def need_new(out: str | Path) -> Path:
+    """Return the path of a folder that is not there yet.
+
+    Raises:
+        ValueError: something of this name exists.
+    """
+    target = Path(out).expanduser()
+    if target.exists():
+        raise ValueError(f"--out {target}: exists; name a new folder")
+    return target
+
+
+def halve(source: Path, target: Path) -> None:
+    """Copy an HDF5 weight file with every float32 array as float16; Keras widens them again when it loads.
+
+    Raises:
+        ValueError: a weight is too large for float16.
+    """
+    with h5py.File(source, "r") as old, h5py.File(target, "w") as new:
+
+        def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
+            if isinstance(item, h5py.Group):
+                made = new.require_group(name)
+            elif item.dtype == np.float32:
+                half = item[()].astype(np.float16)
+                if not np.isfinite(half).all():
+                    raise ValueError(f"{source}: {name} holds a value that float16 cannot")
+                packed = {"compression": "gzip", "shuffle": True} if half.size > 4096 else {}
+                made = new.create_dataset(name, data=half, **packed)
+            else:
+                made = new.create_dataset(name, data=item[()])
+            made.attrs.update(item.attrs)
+
+        old.visititems(copy)
+        new.attrs.update(old.attrs)

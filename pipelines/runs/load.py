@@ -1,0 +1,81 @@
+"""A trained run brought back to life: task, configuration, preprocessor and network, each verified."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from pipelines import config as configuration
+from pipelines import load_settings, load_task
+from pipelines.data.catalogue import located
+from pipelines.data.source import Source
+from pipelines.runs.folder import CONFIG, WEIGHTS, Run, open_run
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One task ready to work.
+
+    Attributes:
+        task: the task's module.
+        config: its configuration.
+        preprocessor: learned from train.
+        model: the network with its weights.
+        run: the folder.
+        data: the data record of the run: ``spec``, ``fingerprint``, ``limit``.
+    """
+
+    task: Any
+    config: Any
+    preprocessor: Any
+    model: Any
+    run: Run
+    data: dict[str, Any]
+
+    def open_source(self, spec: str | None = None) -> Source:
+        """Open ``spec``, or the data that the run was trained on.
+
+        Raises:
+            ValueError: the data is not there (any more).
+        """
+        if spec is not None:
+            return self.task.open_source(located(spec), self.config)
+        try:
+            return self.task.open_source(located(self.data["spec"]), self.config)
+        except ValueError as error:
+            raise ValueError(f"{error} (the run was trained on it; name the data with --data)") from None
+
+
+def load_run(path: str | Path, **decoding: Any) -> Loaded:
+    """Load a run folder; every file that is read is compared with its recorded SHA-256 first.
+
+    Args:
+        path: the folder.
+        **decoding: settings out of ``config.DECODING`` that replace the run's own.
+
+    Raises:
+        ValueError: a setting that decoding does not have, no run, a changed file, or a training that has not finished
+            its first epoch.
+    """
+    run, record = open_run(path)
+    settings = load_settings(record["task"])
+    fixed = [name for name in decoding if name not in configuration.DECODING]
+    if fixed:
+        raise ValueError(f"{fixed[0]}: was fixed when {run.path} was trained; only decoding can be changed")
+    config = configuration.from_dict(settings.Config, record["config"] | decoding, str(run.path / CONFIG))
+    if not run.has(WEIGHTS):
+        raise ValueError(f"{run.path}: has no {WEIGHTS}: its training has not finished an epoch yet")
+    weights = run.verified(WEIGHTS)
+    task = load_task(record["task"])
+    for name in task.Preprocessor.FILES:
+        run.verified(name)
+    keras.config.set_dtype_policy(config.precision)
+    preprocessor = task.load_preprocessor(config, run.path)
+    model = task.build(config, preprocessor)
+    try:
+        model.load_weights(weights)
+    except (ValueError, OSError, KeyError) as error:
+        reason = " ".join(str(error).split())[:400]
+        raise ValueError(f"{weights}: does not fit the model of {run.path / CONFIG}: {reason}") from None
+    return Loaded(task, config, preprocessor, model, run, record["data"])

@@ -1,0 +1,1 @@
+"""Sentiment: a sentence or a text -> an opinion or another class."""

@@ -1,0 +1,1 @@
+"""Speech: a recording -> its transcript, with the time of every word."""

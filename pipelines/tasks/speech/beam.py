@@ -1,0 +1,81 @@
+"""CTC prefix beam search without a language model, in graph, and the alignment that gives its symbols their times."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from models.ctc import beam_decode
+from pipelines.tasks.speech.model import gathered_symbols
+
+NEVER = -1e30
+KEPT = 5
+"""Transcripts of each recording that are handed out."""
+
+
+def beam_path(logits: Any, steps: Any, width: int) -> dict[str, Any]:
+    """The most probable transcripts, each summed over its paths (Graves and Jaitly 2014, algorithm 1).
+
+    Args:
+        logits: float32 [B, T, V], T >= 1, symbol 0 the blank.
+        steps: int32 [B]; 0 finds nothing.
+        width: prefixes kept.
+
+    Returns:
+        As ``best_path``, for the best transcript and its most probable alignment, with ``score`` float32 [B] the
+        transcript's probability to the power 1 / steps; and ``alternatives`` int32 [B, K, U] padded with 0, best
+        first, K = min(width, V, 5), with their ``alternative_scores`` float32 [B, K].
+    """
+    kept, steps = min(width, KEPT, logits.shape[2]), tf.cast(steps, tf.int32)  # one step has no more than V transcripts
+    stacked, _, log_probs = beam_decode(logits, steps, width, kept)
+    stacked = tf.pad(stacked, [[0, 0], [0, 0], [0, tf.maximum(0, 1 - tf.shape(stacked)[2])]])
+    heard = (steps > 0)[:, None]
+    stacked = tf.where(heard[:, :, None], stacked, 0)
+    scores = tf.where(heard, tf.exp(log_probs / tf.cast(tf.maximum(steps, 1), tf.float32)[:, None]), 0.0)
+    best = stacked[:, 0]
+    found = align(logits, steps, best, tf.reduce_sum(tf.cast(best > 0, tf.int32), axis=1))
+    return found | {"score": scores[:, 0], "alternatives": stacked, "alternative_scores": scores}
+
+
+def align(logits: Any, steps: Any, tokens: Any, count: Any) -> dict[str, Any]:
+    """The most probable path that spells given symbols (Viterbi over the symbols with blanks between them).
+
+    Args:
+        logits: float32 [B, T, V].
+        steps: int32 [B].
+        tokens: int32 [B, U], U >= 1, padded with 0; they must fit into the steps.
+        count: int32 [B].
+
+    Returns:
+        ``tokens``, ``count``, ``first``, ``last`` and ``probability``, see ``best_path``.
+    """
+    logits = tf.pad(logits, [[0, 0], [0, 1], [0, 0]])  # a traced scan over the steps behind the first needs one
+    log_probs, steps, count = tf.nn.log_softmax(logits), tf.cast(steps, tf.int32), tf.cast(count, tf.int32)
+    batch, longest = tf.unstack(tf.shape(tokens))
+    blanks = tf.zeros_like(tokens)
+    states = tf.concat([tf.reshape(tf.stack([blanks, tokens], 2), [batch, -1]), blanks[:, :1]], axis=1)  # b t b t … b
+    emitted = tf.transpose(tf.gather(log_probs, states, axis=2, batch_dims=1), [1, 0, 2])
+    skips = states != tf.pad(states, [[0, 0], [2, 0]])[:, :-2]
+    first = tf.where(tf.range(tf.shape(states)[1]) < 2, emitted[0], NEVER)
+    real = tf.transpose(tf.sequence_mask(steps, tf.shape(logits)[1]))
+
+    def forward(before: tuple[Any, Any], now: tuple[Any, Any]) -> tuple[Any, Any]:
+        score, (emission, goes_on) = before[0], now
+        one = tf.pad(score, [[0, 0], [1, 0]], constant_values=NEVER)[:, :-1]
+        two = tf.where(skips, tf.pad(score, [[0, 0], [2, 0]], constant_values=NEVER)[:, :-2], NEVER)
+        choices = tf.stack([score, one, two])
+        came = tf.where(goes_on[:, None], tf.argmax(choices, 0, tf.int32), 0)
+        return tf.where(goes_on[:, None], tf.reduce_max(choices, 0) + emission, score), came
+
+    start = (first, tf.zeros_like(states))
+    scores, came = tf.scan(forward, (emitted[1:], real[1:]), start)
+    final = tf.concat([first[None], scores], 0)[-1]
+    ends = tf.stack([2 * count, tf.maximum(2 * count - 1, 0)], axis=1)
+    last = tf.gather(ends, tf.argmax(tf.gather(final, ends, batch_dims=1), 1), batch_dims=1)
+    back = tf.scan(lambda state, step: state - tf.gather(step, state, batch_dims=1), came, last, reverse=True)
+    path = tf.transpose(tf.concat([back, last[None]], 0))
+    real = tf.sequence_mask(steps, tf.shape(logits)[1])
+    spoken = (path % 2 == 1) & real
+    value = tf.gather(log_probs, tf.gather(states, path, batch_dims=1), axis=2, batch_dims=2)
+    return gathered_symbols(tf.where(spoken, path // 2, longest), tokens, count, value)

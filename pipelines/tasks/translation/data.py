@@ -1,0 +1,195 @@
+"""Sentence pairs to tensors: the pieces of both languages, learnt from the training pairs, and encoding with them."""
+
+import dataclasses
+import itertools
+import json
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import tensorflow as tf
+
+from models.rewards import sentence_bleu
+from pipelines.data.batching import Batch, Encoded, Transform
+from pipelines.data.source import Example
+from pipelines.data.text.learning import learn_vocabulary
+from pipelines.data.text.resegment import Resegmentation
+from pipelines.data.text.vocabulary import EMPTY, EOS, SubwordVocabulary, ensure_min_length, normalise
+from pipelines.recipes.reward import Reward
+from pipelines.tasks.translation.config import Config
+
+CHUNK = 512
+COPIED_WORDS = 3  # up to so many words may be the same in both languages: names, numbers
+COPIED_CHARACTERS = 30  # the same where no white space tells words apart: Chinese, Japanese, Thai
+SHORT, EXTREME = 60, 9  # beyond so many characters, one side may be at most so many times as long as the other
+
+
+class Preprocessor(tf.Module):
+    """The pieces of both languages; text to ids and back in graph."""
+
+    FILES = ("source_vocabulary.txt", "target_vocabulary.txt")
+
+    def __init__(self, source: SubwordVocabulary, target: SubwordVocabulary, config: Config) -> None:
+        super().__init__()
+        self.source, self.target, self.config = source, target, config
+
+    def save(self, folder: Path) -> None:
+        """Write ``FILES``; with a joint vocabulary both hold the same."""
+        self.source.save(folder / self.FILES[0])
+        self.target.save(folder / self.FILES[1])
+
+    def source_ids(self, texts: Any) -> tuple[tf.RaggedTensor, tf.Tensor]:
+        """Segment tf.string [B] into int32 [B, (S)], 1 <= S <= max_tokens; bool [B] tells which were cut."""
+        ids = self.source.encode(normalise(texts, self.config.lowercase))
+        return ensure_min_length(ids[:, : self.config.max_tokens]), ids.row_lengths() > self.config.max_tokens
+
+    def target_ids(self, texts: Any) -> tf.RaggedTensor:
+        """Segment tf.string [B] into int32 [B, (U)] that ends with EOS, U <= max_tokens.
+
+        What is longer is cut without an EOS, so that the model does not learn to stop there.
+        """
+        ids = self.target.encode(normalise(texts, self.config.lowercase))
+        end = tf.fill([ids.nrows(), 1], EOS)
+        return tf.concat([ids, tf.RaggedTensor.from_tensor(end)], axis=1)[:, : self.config.max_tokens]
+
+
+def fit_preprocessor(config: Config, examples: Iterable[Example]) -> Preprocessor:
+    """Learn the pieces from both sides together or from each side alone; no texts are kept in memory."""
+    pairs = ((str(example["source"]), str(example["target"])) for example in examples)
+
+    def learnt(texts: Iterable[str]) -> SubwordVocabulary:
+        return SubwordVocabulary(learn_vocabulary(texts, config.vocabulary_size, config.lowercase))
+
+    if config.vocabulary == "joint":
+        both = learnt(itertools.chain.from_iterable(pairs))
+        return Preprocessor(both, both, config)
+    with tempfile.TemporaryFile(
+        "w+", encoding="utf-8"
+    ) as targets:  # the pairs come once, and may be larger than memory
+        source = learnt(_aside(pairs, targets))
+        targets.seek(0)
+        return Preprocessor(source, learnt(map(json.loads, targets)), config)
+
+
+def _aside(pairs: Iterable[tuple[str, str]], targets: TextIO) -> Iterator[str]:
+    """Stream the sources, and write the targets into a file, a JSON text a line."""
+    for source, target in pairs:
+        targets.write(json.dumps(target) + "\n")
+        yield source
+
+
+def load_preprocessor(config: Config, folder: Path) -> Preprocessor:
+    """Read back what ``save`` wrote."""
+    source, target = (SubwordVocabulary.load(folder / name) for name in Preprocessor.FILES)
+    return Preprocessor(source, target, config)
+
+
+def encode(
+    preprocessor: Preprocessor,
+    config: Config,
+    examples: Iterable[Example],
+    labelled: bool = True,
+    keep_raw: bool = True,
+) -> Encoded:
+    """Segment examples once, ``CHUNK`` at a time; with references, drop pairs of which a side is no text, by name.
+
+    ``lengths``, by which batches are made, is the longer side of each pair.
+    """
+    kept: list[Example] = []
+    dropped: list[str] = []
+    sides: dict[str, list[tf.RaggedTensor]] = {"source": [], "target": []}
+    iterator = iter(examples)
+    while chunk := list(itertools.islice(iterator, CHUNK)):
+        reasons = [no_text(example) if labelled else "" for example in chunk]
+        dropped += [f"{e['where']}: {reason}" for e, reason in zip(chunk, reasons, strict=True) if reason]
+        good = [e for e, reason in zip(chunk, reasons, strict=True) if not reason]
+        ids, cut = preprocessor.source_ids(tf.constant([str(e["source"]) for e in good], tf.string))
+        sides["source"].append(ids)
+        if labelled:
+            sides["target"].append(preprocessor.target_ids(tf.constant([e["target"] for e in good], tf.string)))
+        known = ({"id": e["id"], "where": e["where"]} | (e if keep_raw else {}) for e in good)
+        kept += [e | {"cut": bool(c)} for e, c in zip(known, cut.numpy(), strict=True)]
+    source, target = (_joined(sides[name]) for name in ("source", "target"))
+    lengths = tf.cast(source.row_lengths(), tf.int32)
+    x = {"source": source, "source_lengths": lengths}
+    if not labelled:
+        return Encoded(x, {}, lengths.numpy(), kept, dropped)
+    target_lengths = tf.cast(target.row_lengths(), tf.int32)
+    y = {"target": target, "target_lengths": target_lengths}
+    return Encoded(x, y, np.maximum(lengths, target_lengths), kept, dropped)
+
+
+def complete(training: Encoded) -> Encoded:
+    """Add the mean length of a training target to each example, float32 [N] ``mean_length``."""
+    lengths = np.asarray(training.y["target_lengths"])
+    mean = np.full(len(lengths), lengths.mean(), np.float32)
+    return dataclasses.replace(training, y={**training.y, "mean_length": mean})
+
+
+def reward(training: Encoded) -> Reward:
+    """Return what translations are rewarded for: BLEU of the pieces."""
+    return sentence_bleu
+
+
+def _joined(parts: list[tf.RaggedTensor]) -> tf.RaggedTensor:
+    return tf.concat(parts, axis=0) if parts else tf.RaggedTensor.from_row_splits(tf.zeros([0], tf.int32), [0])
+
+
+def no_text(example: Example) -> str:
+    """Say which side of a pair is no text at all, or nothing; an empty text is one."""
+    for side in ("source", "target"):
+        if not isinstance(example[side], str):
+            return f"the {side} is no text ({example[side]!r:.40})"
+    return ""
+
+
+def refused(example: Example) -> str:
+    """Say why a pair teaches nothing, or nothing: an empty side, a copy, lengths that cannot belong together."""
+    reason = no_text(example)
+    if reason:
+        return reason
+    source, target = (example[side].strip() for side in ("source", "target"))
+    if not source or not target:
+        return f"the {'target' if source else 'source'} is empty"
+    if source == target and (len(source.split()) > COPIED_WORDS or len(source) > COPIED_CHARACTERS):
+        return "the target is a copy of the source"
+    short, long = sorted((len(source), len(target)))
+    if long > SHORT and long > EXTREME * short:
+        return f"the sides cannot belong together: {len(source)} and {len(target)} characters"
+    return ""
+
+
+def augmentation(config: Config, preprocessor: Preprocessor) -> Transform | None:
+    """Return what draws segmentations anew (``segmentation_dropout``) and hides pieces; None where neither is on.
+
+    Pieces are hidden (``word_dropout``) where they are read: in the source and in ``history``, the target as the
+    decoder sees it. What is to be answered stays whole. A hidden one is the piece that stands for no text: sentences
+    cannot be known by single words then, nor continued without looking at the source (Gal and Ghahramani 2016,
+    arXiv 1512.05287, section 4.2; Sennrich and Zhang 2019, P19-1021, for little data).
+    """
+    if not config.segmentation_dropout and not config.word_dropout:
+        return None
+    share, most, growth = config.segmentation_dropout, config.max_tokens, config.width_growth
+    vocabularies = (preprocessor.source, preprocessor.target) if share else ()
+    sides = [Resegmentation(vocabulary, share, most, growth) for vocabulary in vocabularies]
+
+    def transform(x: dict[str, Any], y: dict[str, Any], seed: Any) -> Batch:
+        if sides:
+            source, target = sides
+            ids, lengths = source(x["source"], x["source_lengths"], seed)
+            answers, counts = target(y["target"], y["target_lengths"], seed + 1)
+            x, y = x | {"source": ids, "source_lengths": lengths}, y | {"target": answers, "target_lengths": counts}
+        if config.word_dropout:
+            x = x | {"source": hidden(x["source"], x["source_lengths"], config.word_dropout, seed + 2)}
+            y = y | {"history": hidden(y["target"], y["target_lengths"], config.word_dropout, seed + 3)}
+        return x, y
+
+    return transform
+
+
+def hidden(ids: Any, lengths: Any, share: float, seed: Any) -> Any:
+    """Hide a share of the real pieces int32 [B, T], drawn by ``seed`` int32 [2]; padding stays."""
+    drawn = tf.random.stateless_uniform(tf.shape(ids), seed) < share
+    return tf.where(drawn & tf.sequence_mask(lengths, tf.shape(ids)[1]), EMPTY, ids)

@@ -1,0 +1,125 @@
+"""Free decoding of a split, corpus scores with their bootstrap interval, and the files that record them."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.data.source import ALL, Source
+from pipelines.metrics.bootstrap import bootstrap, paired_bootstrap
+from pipelines.runs.folder import Run, need_writable
+from pipelines.runs.load import Loaded, load_run
+from pipelines.training.decode import Decoder, settled
+from pipelines.training.encode import encode_split
+
+METRICS, PREDICTIONS = "metrics.json", "predictions.jsonl"
+
+
+def evaluate(
+    run: str | Path,
+    data: str | None = None,
+    split: str = "",
+    out: str | Path | None = None,
+    against: str | Path | None = None,
+    **decoding: Any,
+) -> dict[str, Any]:
+    """Decode and score a split with a trained run.
+
+    Args:
+        run: the run folder.
+        data: a data specification; the run's own when left out.
+        split: which split; the test split when left out, and of other data that has no splits all of it.
+        out: folder for ``metrics.json`` and ``predictions.jsonl``; the run itself when left out.
+        against: a second run, compared on the same examples by paired bootstrap.
+        **decoding: settings out of ``config.DECODING`` that replace the run's own, and those of ``against``, e.g.
+            ``beam_width=1``.
+
+    Returns:
+        The content of ``metrics.json``.
+
+    Raises:
+        ValueError: the run, the data or the split cannot be used.
+        RuntimeError: the results cannot be written.
+    """
+    loaded = load_run(run, **decoding)
+    other = load_run(against, **decoding) if against is not None else None
+    if other and other.task.NAME != loaded.task.NAME:
+        raise ValueError(f"--against {against}: is a {other.task.NAME} run, the first is {loaded.task.NAME}")
+    folder = Run(Path(out).expanduser() if out is not None else loaded.run.path)
+    need_writable(folder.path)
+    source = loaded.open_source(data)
+    split = split or _usual_split(loaded, source)
+    loaded = settled(loaded, source)
+    encoded = encode_split(loaded, source, split)
+    begin = time.monotonic()
+    predictions = Decoder(loaded)(encoded)
+    seconds = time.monotonic() - begin
+    record = measure(loaded, source, split, predictions)
+    record |= {"skipped": len(encoded.dropped), "seconds": round(seconds, 2)}
+    if other:
+        record["against"] = _compare(loaded, predictions, other, source, split)
+    folder.write_json(METRICS, record)
+    lines = "".join(json.dumps(p, ensure_ascii=False) + "\n" for p in predictions)
+    folder.write(PREDICTIONS, lambda path: path.write_text(lines, "utf-8"))
+    return record | {"report": loaded.task.report(predictions)}
+
+
+def _usual_split(loaded: Loaded, source: Source) -> str:
+    """Choose what is scored where nobody says: of what the run was trained on never more than the test split.
+
+    Data of the same name is taken for the same, though rows may have been added since.
+    """
+    spec, fingerprint = str(loaded.data["spec"]), str(loaded.data["fingerprint"])
+    known = fingerprint.startswith(source.fingerprint) or Path(source.spec).resolve() == Path(spec).resolve()
+    return ALL if source.has(ALL) and not known else "test"
+
+
+def measure(loaded: Loaded, source: Source, split: str, predictions: list[dict[str, Any]]) -> dict[str, Any]:
+    """Score predictions; the result is the content of ``metrics.json``."""
+    resamples = 1000 if len(predictions) <= 2000 else 200
+    signatures = getattr(loaded.task, "signatures", None)  # where they depend on what is scored
+    return {
+        "task": loaded.task.NAME,
+        "split": source.find(split),
+        "data": {"spec": source.spec, "fingerprint": source.fingerprint, "cut": source.cuts.get(split, "")},
+        "examples": len(predictions),
+        "parameters": int(loaded.model.count_params()),
+        "decode": loaded.task.decode_name(loaded.config),
+        "metrics": bootstrap(loaded.task.scorer(predictions), len(predictions), resamples),
+        "signatures": signatures(predictions) if signatures else dict(loaded.task.SIGNATURES),
+        "interval": f"95 %, percentile bootstrap over examples, {resamples} resamples, seed 0",
+    }
+
+
+def _compare(
+    loaded: Loaded, predictions: list[dict[str, Any]], other: Loaded, source: Source, split: str
+) -> dict[str, Any]:
+    against = other.run.path
+    others = Decoder(settled(other, source))(encode_split(other, source, split))
+    if [p["id"] for p in others] != [p["id"] for p in predictions]:
+        raise ValueError(f"--against {against}: the two runs cannot use the same examples of {source.spec}")
+    scorers = loaded.task.scorer(predictions), other.task.scorer(others)
+    differences = paired_bootstrap(*scorers, len(predictions))
+    return {"run": against.name, "decode": other.task.decode_name(other.config), "differences": differences}
+
+
+def table(record: dict[str, Any]) -> str:
+    """Lay out the scores of ``metrics.json`` as lines of text."""
+    head = f"{record['task']}, {record['split']} split of {record['data']['spec']}: {record['examples']} examples, "
+    lines = [head + f"{record['parameters']:,} parameters, decode {record['decode']}"]
+    lines += [f"  {record['data']['cut']}"] if record["data"]["cut"] else []
+    for name, score in record["metrics"].items():
+        lines.append(f"  {name:<12} {score['value']:9.4f}   95 % {score['low']:.4f} to {score['high']:.4f}")
+    for name, gap in record.get("against", {}).get("differences", {}).items():
+        lines.append(
+            f"  {name:<12} {gap['difference']:+9.4f}   95 % {gap['low']:+.4f} to {gap['high']:+.4f}, "
+            f"p = {gap['p_value']:.3f}, against {record['against']['run']}, {record['against']['decode']}"
+        )
+    return "\n".join(lines)
+
+
+def indices(count: int) -> np.ndarray:
+    """Return all example numbers, int64 [N], for a scorer over the whole set."""
+    return np.arange(count)

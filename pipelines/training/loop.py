@@ -1,0 +1,288 @@
+"""The training loop: plain to read, and resumable to the bit."""
+
+import importlib.util
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.framework.config import is_op_determinism_enabled  # not public; it lasts as long as the process
+from tqdm import tqdm
+
+from pipelines.data.batching import Encoded, Plan, Transform, batches, epoch_plan, padding_share, token_plan
+from pipelines.log import quiet, say
+from pipelines.runs.folder import HISTORY, STATE, TENSORBOARD, WEIGHTS, Run
+from pipelines.training.checkpoint import Progress, deferred, load_state, save_history, save_state
+from pipelines.training.optimizer import make_optimizer
+from pipelines.training.probe import attempt, explained, longest
+from pipelines.training.step import Average, LossFunction, Mixture, fetching, make_step
+
+
+class TrainingStopped(RuntimeError):
+    """The training could not go on (a loss that is not finite) or was interrupted; the run can be resumed."""
+
+
+@dataclass
+class Trainer:
+    """What one training holds on to.
+
+    Attributes:
+        model: the built keras.Model.
+        loss: (x, y) -> float32 [B].
+        validate: scores the model as it is, freely decoded: name -> value. True asks for the search that answers, False
+            for the simplest one.
+        metric: the name by which the best epoch is chosen, ``higher`` saying in which direction.
+        settings: the task's configuration, of which only the fields of ``TrainingConfig`` are read here.
+        run: where everything is kept.
+        transform: what changes a training batch, see `batches`.
+        reward: loss and transform of the last ``settings.reward_epochs`` epochs, where there are any.
+    """
+
+    model: Any
+    loss: LossFunction
+    validate: Callable[[bool], dict[str, float]]
+    metric: str
+    higher: bool
+    settings: Any
+    run: Run
+    transform: Transform | None = None
+    reward: tuple[LossFunction, Transform] | None = None
+
+    def fit(self, train: Encoded) -> Progress:
+        """Train until the last epoch, or until patience ends; the best weights are in the run and in the model.
+
+        Raises:
+            TrainingStopped: a loss or a gradient was not finite, or Ctrl-C; what is needed to go on is in the run.
+        """
+        s = self.settings
+        steps = len(self._plan(train, 0))
+        self._prepare(steps)
+        progress = self._restored()
+        try:
+            with deferred() as self.interrupted:
+                if progress.epoch < s.epochs and not progress.finished:
+                    for epoch in sorted({progress.epoch, max(progress.epoch, self.first_epochs)} - {s.epochs}):
+                        self._probe(train, epoch)
+                if not self.first_epochs and not self.run.has(STATE):
+                    self._begin_second(progress)
+                while progress.epoch < s.epochs and not progress.finished:
+                    self._stop_if_interrupted(progress)
+                    self._epoch(train, progress, steps)
+                    self._close_epoch(progress, steps)
+        finally:
+            if self.log:
+                self.log.close()
+        self.model.load_weights(self.run.verified(WEIGHTS))
+        from pipelines.explain import plots  # noqa: PLC0415  # matplotlib is slow to import, and answers need no curve
+
+        self.run.write("learning_curves.png", lambda path: plots.learning_curves(progress.history, self.metric, path))
+        return progress
+
+    def _plan(self, train: Encoded, epoch: int) -> Plan:
+        s = self.settings
+        if s.batch_tokens:
+            return token_plan(train.lengths, s.batch_tokens, s.seed, epoch, s.width_growth)
+        return epoch_plan(train.lengths, s.batch_size, s.seed, epoch, s.sorted_batches)
+
+    def _prepare(self, steps: int) -> None:
+        s = self.settings
+        second = s.reward_epochs if self.reward else 0
+        self.first_epochs = s.epochs - second
+        self.mixture = Mixture(self.model.trainable_variables, s.reward_share if second else 1.0)
+        self.optimizers = {False: self._optimizer(s.learning_rate, steps * self.first_epochs, s.warmup, s.schedule)}
+        if second:  # gradients of rewards are of another size: what the first optimizer knows would hold them back
+            self.optimizers[True] = self._optimizer(s.learning_rate * s.reward_rate, steps * second, 0.0, "linear")
+        self.average = Average(self.model.trainable_variables, s.ema)
+        self.steps: dict[bool, Callable[[Any], tuple[Any, Any, Any]]] = {}
+        found = importlib.util.find_spec("tensorboard")  # a folder of that name has no origin
+        self.log = tf.summary.create_file_writer(str(self.run.path / TENSORBOARD)) if found and found.origin else None
+        self.wait = self.busy = 0.0
+        self.step_seconds: list[float] = []
+
+    def _optimizer(self, rate: float, steps: int, warmup: float, schedule: str) -> Any:
+        s = self.settings
+        optimizer = make_optimizer(
+            rate,
+            steps,
+            warmup=warmup,
+            schedule=schedule,
+            weight_decay=s.weight_decay,
+            clip_norm=s.clip_norm,
+            loss_scaling=s.precision == "mixed_float16",
+        )
+        optimizer.build(self.model.trainable_variables)  # an unbuilt one would silently restore nothing
+        return optimizer
+
+    def _variables(self) -> list[Any]:
+        optimizers = [variable for optimizer in self.optimizers.values() for variable in optimizer.variables]
+        return [*self.model.variables, *optimizers, *self.average.shadow, *self.mixture.kept]
+
+    def _restored(self) -> Progress:
+        if not self.run.has(STATE):
+            return Progress()
+        progress = load_state(self.run.verified(STATE), self._variables())
+        say(f"resuming after epoch {progress.epoch}, batch {progress.step}")
+        return progress
+
+    def save(self, progress: Progress) -> None:
+        """Write the resumable state."""
+        self.run.write(STATE, lambda path: save_state(path, progress, self._variables()))
+
+    def _stop_if_interrupted(self, progress: Progress) -> None:
+        if self.interrupted():
+            self.save(progress)
+            raise TrainingStopped(
+                f"interrupted in epoch {progress.epoch + 1}, batch {progress.step}; the same command with "
+                f"--run {self.run.path} resumes"
+            )
+
+    def _probe(self, train: Encoded, epoch: int) -> None:
+        """Let what does not fit in memory fail now and not in the middle of an epoch; nothing is learned from it."""
+        largest = longest(self._plan(train, 0), train.lengths)
+        s = self.settings
+        dataset = batches(train, [largest], self._phase(epoch)[1], s.seed, growth=s.width_growth)
+        with explained(train, largest):
+            attempt(self._compiled(dataset, epoch), iter(dataset), self._variables())
+
+    def _phase(self, epoch: int) -> tuple[LossFunction, Transform | None]:
+        """Return the loss and the transform of an epoch."""
+        return self.reward if self.reward and epoch >= self.first_epochs else (self.loss, self.transform)
+
+    def _compiled(self, dataset: tf.data.Dataset, epoch: int) -> Callable[[Any], tuple[Any, Any, Any]]:
+        second = bool(self.reward) and epoch >= self.first_epochs
+        if second not in self.steps:
+            parts = self.model, self._phase(epoch)[0], self.optimizers[second], self.average
+            step = make_step(*parts, signature=dataset.element_spec)
+            self.steps[second] = fetching(step, is_op_determinism_enabled())
+        return self.steps[second]
+
+    def _epoch(self, train: Encoded, progress: Progress, steps: int) -> None:
+        s = self.settings
+        plan = self._plan(train, progress.epoch)
+        seed = s.seed * 100_003 + progress.epoch
+        dataset = batches(train, plan, self._phase(progress.epoch)[1], seed, progress.step, s.width_growth)
+        step = self._compiled(dataset, progress.epoch)
+        data = iter(dataset)
+        saved = time.monotonic()
+        label = f"epoch {progress.epoch + 1}/{s.epochs}"
+        with tqdm(total=steps, initial=progress.step, desc=label, disable=quiet()) as bar:
+            for indices in plan[progress.step :]:
+                self._batch(step, data, train, indices, progress)
+                bar.update()
+                bar.set_postfix(loss=f"{progress.loss_sum / progress.step:.4f}", refresh=False)
+                self._estimate(progress, steps)
+                if time.monotonic() - saved > 60 * s.checkpoint_minutes:
+                    self.save(progress)
+                    saved = time.monotonic()
+                self._stop_if_interrupted(progress)
+        self.padding = padding_share(train, plan, s.width_growth)
+
+    def _batch(
+        self,
+        step: Callable[[Any], tuple[Any, Any, Any]],
+        data: Iterator[Any],
+        train: Encoded,
+        indices: np.ndarray,
+        progress: Progress,
+    ) -> None:
+        begin = time.monotonic()
+        with explained(train, indices):
+            loss, norm, waited = (float(value) for value in step(data))
+        for what, value in self._measured(loss, norm).items():
+            if not np.isfinite(value):
+                names = ", ".join(str(train.examples[i]["where"]) for i in indices[:8])
+                raise TrainingStopped(
+                    f"{what} is {value} in epoch {progress.epoch + 1}, batch {progress.step + 1} ({names}, ...); "
+                    "a smaller --learning-rate or --clip-norm may help, in a new --run"
+                )
+        end = time.monotonic()
+        self.wait += waited
+        self.busy += end - begin
+        self.step_seconds.append(end - begin)
+        progress.seconds += end - begin
+        progress.step += 1
+        progress.loss_sum += loss
+        progress.norm_sum += norm if np.isfinite(norm) else 0.0
+
+    def _measured(self, loss: float, norm: float) -> dict[str, float]:
+        """Name what must be finite; a scaled loss overflows now and then, and its optimizer leaves out such a step."""
+        scaled = self.settings.precision == "mixed_float16"
+        return {"loss": loss} if scaled else {"loss": loss, "norm of the gradient": norm}
+
+    def _estimate(self, progress: Progress, steps: int) -> None:
+        """Say after the first steps, of a resumed training too, how long the others of their kind will take."""
+        if len(self.step_seconds) == min(20, steps):
+            last = self.first_epochs if progress.epoch < self.first_epochs else self.settings.epochs
+            count = steps * (last - progress.epoch) - progress.step
+            # The median, because the first batch of every width waits for a compilation.
+            left = float(np.median(self.step_seconds)) * count / 60
+            say(f"{self.model.count_params():,} parameters; about {left:.1f} minutes for {count:,} more updates")
+
+    @contextmanager
+    def _judged(self, progress: Progress) -> Iterator[None]:
+        """Let the model hold the weights that count: their average, and once answers are rewarded its mixture."""
+        self.average.swap()
+        with self.mixture.applied() if progress.epoch >= self.first_epochs else nullcontext():
+            yield
+        self.average.swap()
+
+    def _begin_second(self, progress: Progress) -> None:
+        """Go on from the best weights, scored anew: whole answers are rewarded, and so the search that answers counts.
+
+        The simplest search may lose by the rewards what that one wins.
+        """
+        if progress.best is None:
+            self.run.write(WEIGHTS, self.model.save_weights)
+        self.model.load_weights(self.run.verified(WEIGHTS))
+        progress.best = self._timed(progress, True)[self.metric]
+        say(
+            f"from here on answers are rewarded, and searched as they will be: so far {self.metric} {progress.best:.6g}"
+        )
+        self.average.restart()
+        self.mixture.keep()
+
+    def _timed(self, progress: Progress, thorough: bool) -> dict[str, float]:
+        begin = time.monotonic()
+        scores = self.validate(thorough)
+        progress.seconds += time.monotonic() - begin
+        return scores
+
+    def _close_epoch(self, progress: Progress, steps: int) -> None:
+        with self._judged(progress):
+            scores = self._timed(progress, progress.epoch >= self.first_epochs)
+            score = scores[self.metric]
+            better = progress.best is None or (score > progress.best if self.higher else score < progress.best)
+            if better:
+                progress.best, progress.best_epoch = score, progress.epoch
+                self.run.write(WEIGHTS, self.model.save_weights)
+        means = {"loss": progress.loss_sum / steps, "gradient_norm": progress.norm_sum / steps}
+        row = {"epoch": progress.epoch + 1} | means
+        row |= {"rewarded": float(progress.epoch >= self.first_epochs)} if self.reward else {}
+        row |= {f"validation_{name}": value for name, value in scores.items()} | {"seconds": progress.seconds}
+        progress.history.append(row)
+        say("  ".join(f"{name} {value:.6g}" for name, value in row.items()) + ("  best" if better else ""))
+        progress.epoch, progress.step, progress.loss_sum, progress.norm_sum = progress.epoch + 1, 0, 0.0, 0.0
+        self._turn(progress)
+        self._write_history(progress)
+        self.save(progress)
+
+    def _turn(self, progress: Progress) -> None:
+        """Go on to the reward epochs when their turn has come, or stop: for both, patience may have ended."""
+        patience, first = self.settings.patience, self.first_epochs
+        since = progress.best_epoch if progress.epoch <= first else max(progress.best_epoch, first - 1)
+        tired = bool(patience) and progress.epoch - 1 - since >= patience
+        if first < self.settings.epochs and (progress.epoch == first or (tired and progress.epoch < first)):
+            progress.epoch = first
+            self._begin_second(progress)
+        else:
+            progress.finished = tired
+
+    def _write_history(self, progress: Progress) -> None:
+        self.run.write(HISTORY, lambda path: save_history(path, progress))
+        if self.log:
+            with self.log.as_default(step=int(progress.history[-1]["epoch"])):
+                for name, value in progress.history[-1].items():
+                    tf.summary.scalar(name, value)
