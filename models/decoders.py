@@ -21,10 +21,27 @@ ATTENTION_KINDS = ("additive", "general", "scaled_dot")
 
 
 class Memory(NamedTuple):
-    """What a decoder attends to; it does not change from step to step.
+    """What an encoder hands to a decoder.
 
     Attributes:
-        keys: [B, S, D].
+        states: [B, S, D], states of an encoder or cells of a picture grid.
+        lengths: int32 [B], real steps of the states.
+        summary: [B, G], such as an encoder's last states; None takes the mean of the real states (Xu et al. 2015,
+            section 3.1.2).
+        words: [B, S, E], the embedded words behind the states, for a ``lexical`` decoder.
+    """
+
+    states: Any
+    lengths: Any
+    summary: Any = None
+    words: Any = None
+
+
+class Keys(NamedTuple):
+    """A memory ready to be attended to; it does not change from step to step.
+
+    Attributes:
+        keys: [B, S, D], with ``lexical`` [B, S, D + E].
         lengths: int32 [B], real steps of the keys.
         projected: [B, S, A], the part of the score that no query changes.
     """
@@ -54,16 +71,16 @@ class AttentionDecoder(keras.layers.Layer):
         context_recurrence: another recurrent layer reads [h; c] before the readout, so that a step knows what
             the steps before attended to, while both layers still run over the whole target at once (Wu et al.
             2016, arXiv 1609.08144, section 3.2, feed the bottom layer's context to the layers above it).
-        lexical: the last E numbers of a key are the embedding of its word (`TextEncoder`, ``words``), and what of
-            them was attended to, l = tanh(sum of a f), adds l + tanh(W l) to r: a rare word asks less of the
-            states around it, and one that stays the same can be copied (Nguyen and Chiang 2018, N18-1031,
-            equations 6 and 7; here with r's output matrix instead of another one).
+        lexical: the embedded words f of the memory that were attended to, l = tanh(sum of a f), add l + tanh(W l) to
+            r: a rare word asks less of the states around it, and one that stays the same can be copied (Nguyen and
+            Chiang 2018, N18-1031, equations 6 and 7; here with r's output matrix instead of another one).
         dropout: probability of dropping a unit of e, of what enters upper layers, and of r.
         seed: of initial weights of the recurrent layers and of dropout; None draws one from Keras.
         embedding: an Embedding layer [V, E] to share; an own one when None. Not part of the configuration.
 
     Raises:
-        ValueError: an unknown kind of attention or cell, a number out of range, or keys too narrow for ``lexical``.
+        ValueError: an unknown kind of attention or cell, a number out of range, or words without ``lexical`` or the
+            other way round.
     """
 
     def __init__(
@@ -113,23 +130,22 @@ class AttentionDecoder(keras.layers.Layer):
         self,
         tokens_shape: Any,
         lengths_shape: Any,
-        keys_shape: Any,
-        key_lengths_shape: Any,
+        states_shape: Any,
+        state_lengths_shape: Any,
         summary_shape: Any = None,
+        words_shape: Any = None,
     ) -> None:
-        """Create the weights for keys [B, S, D] and, if one is given, a summary [B, G]."""
-        steps, width = tuple(tokens_shape), keys_shape[-1]
+        """Create the weights for states [B, S, D] and, where they are given, a summary [B, G] and words [B, S, E]."""
+        self._need_words(None if words_shape is None else words_shape[-1])
+        steps, width = tuple(tokens_shape), states_shape[-1]
         if not self.embedding.built:
             self.embedding.build(steps)
         self.stack.build((*steps, self.embedding_size))
-        hidden = (*steps, self.units)
-        self.attention.build(hidden, keys_shape)
+        hidden, both = (*steps, self.units), (*steps, self.units + width)
+        keys = width + (self.embedding_size if self.lexicon else 0)
+        self.attention.build(hidden, (*states_shape[:-1], keys))
         if self.gate:
             self.gate.build(hidden)
-        words = self.embedding_size if self.lexicon else 0
-        if width <= words:
-            raise ValueError(f"lexical: keys of {width} numbers cannot end with embeddings of {words}")
-        both = (*steps, self.units + width - words)
         if self.upper:
             self.upper.build(both)
         self.readout.build(both)
@@ -138,34 +154,43 @@ class AttentionDecoder(keras.layers.Layer):
         if self.output_kernel:
             self.output_kernel.build((*steps, self.embedding_size))
         self.bias = self.add_weight(shape=(self.vocabulary_size,), initializer="zeros", name="bias")
-        self.bridge.build((steps[0], width if summary_shape is None else summary_shape[-1]))
+        self.bridge.build((steps[0], keys if summary_shape is None else summary_shape[-1]))
 
-    def start(self, keys: Any, key_lengths: Any, summary: Any = None) -> tuple[dict[str, Any], Memory]:
-        """Make the state before the first step, and the memory. Needs a built decoder.
+    def _need_words(self, width: int | None) -> None:
+        """Refuse words [B, S, width] (None: none) that do not fit the lexical model."""
+        expected = self.embedding_size if self.lexicon else None
+        if width != expected:
+            wanted = f"words [B, S, {expected}]" if expected else "no words"
+            came = f"words [B, S, {width}]" if width is not None else "none"
+            raise ValueError(f"lexical {self.lexicon is not None}: expected {wanted} in the memory, came {came}")
 
-        Args:
-            keys: [B, S, D], states of an encoder or cells of a picture grid.
-            key_lengths: int32 [B].
-            summary: [B, G], e.g. an encoder's last states; the mean of the real keys when left out (Xu et al.
-                2015, section 3.1.2).
+    def start(self, memory: Memory) -> tuple[dict[str, Any], Keys]:
+        """Make the state before the first step, and the keys. Needs a built decoder.
 
         Returns:
-            The state, a structure of tensors [B, H], and the memory.
+            The state, a structure of tensors [B, H], and the keys.
+
+        Raises:
+            ValueError: the memory has words and the decoder no lexical model, or the other way round.
         """
-        memory = Memory(keys, key_lengths, self.attention.project(keys))
-        summary = self.mean(keys, key_lengths)[0] if summary is None else summary
+        states, lengths, summary, words = memory
+        self._need_words(None if words is None else words.shape[-1])
+        keys = states if words is None else ops.concatenate([states, ops.cast(words, states.dtype)], axis=-1)
+        ready = Keys(keys, lengths, self.attention.project(keys))
+        summary = self.mean(keys, lengths)[0] if summary is None else summary
         parts = iter(ops.split(self.bridge(summary), self.bridge.units // self.units, axis=-1))
         each = 2 if self.cell == "lstm" else 1
         state = {"stack": [tuple(next(parts) for _ in range(each)) for _ in range(self.depth)]}
-        return (state | {"upper": [tuple(parts)]} if self.upper else state), memory
+        return (state | {"upper": [tuple(parts)]} if self.upper else state), ready
 
     def call(
         self,
         tokens: Any,
         lengths: Any,
-        keys: Any,
-        key_lengths: Any,
+        states: Any,
+        state_lengths: Any,
         summary: Any = None,
+        words: Any = None,
         training: bool | None = None,
     ) -> tuple[Any, Any]:
         """Teacher forcing: the whole target in one pass.
@@ -175,34 +200,27 @@ class AttentionDecoder(keras.layers.Layer):
         Args:
             tokens: int32 [N, U], N = B or B R, the start token followed by the target without its end token.
             lengths: int32 [N], real steps of the tokens.
-            keys: [B, S, D].
-            key_lengths: int32 [B].
-            summary: [B, G] or None, as in `start`.
+            states: [B, S, D], see `Memory`.
+            state_lengths: int32 [B].
+            summary: [B, G] or None.
+            words: [B, S, E] or None.
             training: apply dropout.
 
         Returns:
             logits [N, U, V] of each next token, in the compute dtype; attention weights float32 [N, U, S].
         """
-        readout, weights = self.read(tokens, lengths, keys, key_lengths, summary, training)
+        readout, weights = self.read(tokens, lengths, Memory(states, state_lengths, summary, words), training)
         return self.project(readout), weights
 
-    def read(
-        self,
-        tokens: Any,
-        lengths: Any,
-        keys: Any,
-        key_lengths: Any,
-        summary: Any = None,
-        training: bool | None = None,
-    ) -> tuple[Any, Any]:
+    def read(self, tokens: Any, lengths: Any, memory: Memory, training: bool | None = None) -> tuple[Any, Any]:
         """What `call` does up to the readout [N, U, E], so that `project` and a loss can be compiled as one.
 
         Needs a built decoder; arguments and attention weights are those of `call`.
         """
-        state, memory = self.start(keys, key_lengths, summary)
-        targets = ops.shape(tokens)[0] // ops.shape(keys)[0]
+        state, keys = self.start(memory)
+        targets = ops.shape(tokens)[0] // ops.shape(keys.keys)[0]
         state = keras.tree.map_structure(lambda x: ops.repeat(x, targets, axis=0), state)
-        hidden, context, words, weights = self._sequence(tokens, lengths, state, memory, training)
+        hidden, context, words, weights = self._sequence(tokens, lengths, state, keys, training)
         return self._readout(hidden, context, words, training), weights
 
     def project(self, readout: Any) -> Any:
@@ -212,28 +230,28 @@ class AttentionDecoder(keras.layers.Layer):
         table = ops.cast(self.embedding.embeddings, readout.dtype)
         return ops.matmul(readout, ops.transpose(table)) + ops.cast(self.bias, readout.dtype)
 
-    def attend(self, tokens: Any, lengths: Any, keys: Any, key_lengths: Any, summary: Any = None) -> Any:
+    def attend(self, tokens: Any, lengths: Any, memory: Memory) -> Any:
         """The attention of `call` without its logits, float32 [B, U, S]: how a finished answer came about."""
-        state, memory = self.start(keys, key_lengths, summary)
+        state, keys = self.start(memory)
         with kernels.portable(kernels.is_unmasked()):  # compiling it for every shape would take longer than it does
-            return self._sequence(tokens, lengths, state, memory, training=False)[3]
+            return self._sequence(tokens, lengths, state, keys, training=False)[3]
 
-    def step(self, tokens: Any, state: dict[str, Any], memory: Memory) -> tuple[Any, dict[str, Any]]:
+    def step(self, tokens: Any, state: dict[str, Any], keys: Keys) -> tuple[Any, dict[str, Any]]:
         """One step of a search, without dropout.
 
         Args:
             tokens: int32 [N], the tokens of the step before. N is B, or B K with the K beams of an example
-                next to each other: the memory is shared by the beams of its example.
+                next to each other: the keys are shared by the beams of its example.
             state: as `start` makes it and this method returns it, each tensor [N, H].
-            memory: of B examples.
+            keys: of B examples.
 
         Returns:
             logits [N, V] and the next state.
         """
         hidden, stack = self.stack.step(self.embedding(tokens), state["stack"])
-        queries = ops.reshape(hidden, (ops.shape(memory.keys)[0], -1, self.units))
-        context, _ = self.attention(queries, memory.keys, memory.lengths, memory.projected)
-        context = self._gated(hidden, ops.reshape(context, (-1, memory.keys.shape[-1])))
+        queries = ops.reshape(hidden, (ops.shape(keys.keys)[0], -1, self.units))
+        context, _ = self.attention(queries, keys.keys, keys.lengths, keys.projected)
+        context = self._gated(hidden, ops.reshape(context, (-1, keys.keys.shape[-1])))
         after = {"stack": stack}
         context, words = self._parted(context)
         if self.upper:
@@ -241,16 +259,16 @@ class AttentionDecoder(keras.layers.Layer):
         return self.project(self._readout(hidden, context, words, training=False)), after
 
     def _sequence(
-        self, tokens: Any, lengths: Any, state: dict[str, Any], memory: Memory, training: bool | None
+        self, tokens: Any, lengths: Any, state: dict[str, Any], keys: Keys, training: bool | None
     ) -> tuple[Any, Any, Any, Any]:
-        """Tokens [N, U] -> hidden [N, U, H], context [N, U, D], words [N, U, E], weights [N, U, S] of a memory of B."""
+        """Tokens [N, U] -> hidden [N, U, H], context [N, U, D], words [N, U, E], weights [N, U, S] of keys of B."""
         embedded = self.drop(self.embedding(tokens), training=training)
         hidden, _ = self.stack(embedded, lengths, initial_state=state["stack"], training=training)
-        queries = ops.reshape(hidden, (ops.shape(memory.keys)[0], -1, self.units))
-        context, weights = self.attention(queries, memory.keys, memory.lengths, memory.projected)
+        queries = ops.reshape(hidden, (ops.shape(keys.keys)[0], -1, self.units))
+        context, weights = self.attention(queries, keys.keys, keys.lengths, keys.projected)
         each = ops.shape(tokens)
-        context = self._gated(hidden, ops.reshape(context, (*each, memory.keys.shape[-1])))
-        weights = ops.reshape(weights, (*each, ops.shape(memory.keys)[1]))
+        context = self._gated(hidden, ops.reshape(context, (*each, keys.keys.shape[-1])))
+        weights = ops.reshape(weights, (*each, ops.shape(keys.keys)[1]))
         context, words = self._parted(context)
         if self.upper:
             both = self.drop(ops.concatenate([hidden, context], -1), training=training)

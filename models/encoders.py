@@ -40,7 +40,6 @@ class TextEncoder(keras.layers.Layer):
         bidirectional: read in both directions.
         dropout: probability of dropping a unit of the embedding, between layers, and of the outputs.
         residual: add each layer's input to its output where widths agree.
-        words: the states end with the embeddings they come from, for a decoder's ``lexical`` part.
         seed: of initial weights of the recurrent layers and of dropout; None draws one from Keras.
         embedding: an Embedding layer [V, E] to share; an own one when None. Not part of the configuration.
     """
@@ -56,7 +55,6 @@ class TextEncoder(keras.layers.Layer):
         bidirectional: bool = True,
         dropout: float = 0.0,
         residual: bool = False,
-        words: bool = False,
         seed: int | None = None,
         embedding: Any = None,
         **kwargs: Any,
@@ -64,7 +62,7 @@ class TextEncoder(keras.layers.Layer):
         super().__init__(**kwargs)
         policy = self.dtype_policy
         self.vocabulary_size, self.embedding_size = vocabulary_size, embedding_size
-        self.dropout, self.seed, self.words = dropout, seed, words
+        self.dropout, self.seed = dropout, seed
         self.embedding = embedding or token_embedding(vocabulary_size, embedding_size, seed, dtype=policy)
         self.stack = RecurrentStack(
             cell,
@@ -84,7 +82,7 @@ class TextEncoder(keras.layers.Layer):
             self.embedding.build(tokens_shape)
         self.stack.build((*tokens_shape, self.embedding_size))
 
-    def call(self, tokens: Any, lengths: Any, training: bool | None = None) -> tuple[Any, Any]:
+    def call(self, tokens: Any, lengths: Any, training: bool | None = None) -> tuple[Any, Any, Any]:
         """Read whole sentences.
 
         Args:
@@ -93,17 +91,16 @@ class TextEncoder(keras.layers.Layer):
             training: apply dropout.
 
         Returns:
-            states [B, S, D] of the top layer, zero on padding, D = 2H with both directions and H with one, and E more
-            with ``words``; and the summary [B, 2H or H], what each direction of the top layer ended with.
+            states [B, S, D] of the top layer, zero on padding, D = 2H with both directions and H with one; the summary
+            [B, 2H or H], what each direction of the top layer ended with; and the embedded words [B, S, E], zero on
+            padding, for a decoder's ``lexical`` model.
         """
         embedded = self.drop(self.embedding(tokens), training=training)
-        outputs, states = self.stack(embedded, lengths, training=training)
-        top = states[-1]
+        outputs, last = self.stack(embedded, lengths, training=training)
+        top = last[-1]
         ends = top[:: len(top) // 2] if self.stack.bidirectional else top[:1]  # h of each direction, without c
-        keys = self.drop(outputs, training=training)
-        if self.words:
-            keys = ops.concatenate([keys, zero_padding(embedded, lengths)], axis=-1)
-        return keys, ops.concatenate(ends, axis=-1)
+        states = self.drop(outputs, training=training)
+        return states, ops.concatenate(ends, axis=-1), zero_padding(embedded, lengths)
 
     def compute_mask(self, *args: Any, **kwargs: Any) -> None:
         """No Keras mask leaves this layer: lengths do that work."""
@@ -119,7 +116,6 @@ class TextEncoder(keras.layers.Layer):
             "bidirectional": self.stack.bidirectional,
             "dropout": self.dropout,
             "residual": self.stack.residual,
-            "words": self.words,
             "seed": self.seed,
         }
         return {**super().get_config(), **own}

@@ -1,40 +1,50 @@
 """Recurrent task pipelines: raw sentences, recordings and pictures in, answers out.
 
-``TASKS`` is the only registry. A task named ``x`` is two modules: ``pipelines/x_config.py`` (what can be
-set; imports no keras, so that help and usage errors are instant) and ``pipelines/x.py`` (everything else).
+``TASKS`` is the only registry: every package in ``pipelines/tasks`` is a task. Its ``config.py`` holds what can be set
+and imports no Keras, so that help and usage errors are instant; its ``task.py`` holds the task itself.
 """
 
 import importlib
 import os
+import pkgutil
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from pipelines import tasks
+
+if TYPE_CHECKING:
+    from pipelines.predictor import Predictor as Predictor
+    from pipelines.task import Task
+    from pipelines.training.evaluate import evaluate as evaluate
+    from pipelines.training.train import train as train
 
 __version__ = "0.1.0"
 
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # or the first process takes all memory of every GPU
 os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")  # spectra and the proof of an export need more than its 10 bits
 
-TASKS: dict[str, str] = {
-    "sentiment": "a sentence or a text -> an opinion or another class",
-    "translation": "a sentence in one language -> the same in another, with the alignment of their pieces",
-    "speech": "a recording -> its transcript, with the time of every word",
-    "captioning": "a picture -> a sentence that describes it, with where each word looked",
-}
+FIRST = ("sentiment", "translation", "speech", "captioning")
+"""The order of tasks in lists; others follow by name."""
 
+
+def _tasks() -> dict[str, str]:
+    """Return the tasks by name, with the summary that is the docstring of their package."""
+    found = {module.name for module in pkgutil.iter_modules(tasks.__path__) if module.ispkg}
+    names = [name for name in FIRST if name in found] + sorted(found - set(FIRST))
+    summaries = (importlib.import_module(f"pipelines.tasks.{name}").__doc__ or "" for name in names)
+    return {name: text.partition(": ")[2].strip(". \n") for name, text in zip(names, summaries, strict=True)}
+
+
+TASKS = _tasks()
 _PUBLIC = {
     "Predictor": "pipelines.predictor",
     "train": "pipelines.training.train",
     "evaluate": "pipelines.training.evaluate",
 }
 
-if TYPE_CHECKING:
-    from pipelines.predictor import Predictor as Predictor
-    from pipelines.training.evaluate import evaluate as evaluate
-    from pipelines.training.train import train as train
-
 
 def load_settings(task: str) -> ModuleType:
-    """Import the settings of ``task`` (``Config``, ``PRESETS``) without keras.
+    """Import the settings of ``task`` (``Config``, ``PRESETS``, ``FORMATS``) without Keras.
 
     Raises:
         ValueError: there is no such task.
@@ -46,14 +56,15 @@ def load_settings(task: str) -> ModuleType:
     return importlib.import_module(f"pipelines.tasks.{task}.config")
 
 
-def load_task(task: str) -> Any:
-    """Import ``task`` whole: a module that satisfies ``pipelines.task.Task``.
+def load_task(task: str) -> "type[Task]":
+    """Import ``task`` whole: its class, see `pipelines.task.Task`.
 
     Raises:
         ValueError: there is no such task.
     """
     load_settings(task)
-    return importlib.import_module(f"pipelines.tasks.{task}.task")
+    found: type[Task] = importlib.import_module(f"pipelines.tasks.{task}.task").TASK
+    return found
 
 
 def __getattr__(name: str) -> Any:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from models.recurrent.kernels import portable
 from pipelines import load_task
 from pipelines.runs.load import Loaded, load_run
-from pipelines.training.decode import COMPILED_FROM, Decoder, settled
+from pipelines.task import Prediction, Serving, Task
+from pipelines.training.decode import COMPILED_FROM, Decoder, prepared
 
 CARD = Path("assets.extra") / "pipelines.json"
 NUMBERS = "biufc"
@@ -30,7 +30,7 @@ class Predictor:
         predictor(["A wonderful, moving film."])[0]["answer"]  # 'positive'
 
     Attributes:
-        task: the task's module.
+        task: the task's class; of a run, with its configuration.
     """
 
     def __init__(self, path: str | Path, **decoding: Any) -> None:
@@ -38,7 +38,7 @@ class Predictor:
 
         Args:
             path: the folder.
-            **decoding: settings out of ``config.DECODING`` that replace the run's own, e.g. ``beam_width=1``.
+            **decoding: settings of the decoding that replace the run's own, e.g. ``beam_width=1``.
 
         Raises:
             ValueError: ``path`` is neither, or was changed; an export does not take settings.
@@ -50,19 +50,17 @@ class Predictor:
                 raise ValueError(f"{self.path}: an export decodes as it was exported; {next(iter(decoding))} is fixed")
             self._load_export()
         else:
-            self.loaded = settled(load_run(self.path, **decoding))
-            self.task = self.loaded.task
+            self.loaded = prepared(load_run(self.path, **decoding))
+            self.task: Task | type[Task] = self.loaded.task
             self._few, self._many = Decoder(self.loaded), Decoder(self.loaded, passes=COMPILED_FROM)
 
     def traced(self) -> "Predictor":
         """Answer with one graph from the raw input on, as an export does: for few inputs at a time, many times."""
         if self.loaded is not None:
-            task, loaded = self.task, self.loaded
-            self._module = task.serving(loaded.model, loaded.preprocessor, loaded.config)
-            with portable():
-                function = tf.function(self._module.__call__, input_signature=self._module.signature, autograph=False)
-                self._serve = function.get_concrete_function()
-            self.card = task.describe(loaded.preprocessor)
+            task, model = self.loaded.task, self.loaded.model
+            self._module: Serving | Any = task.serving(model)
+            self._serve = self._module.concrete()
+            self.card = task.card()
             self.loaded = None
         return self
 
@@ -75,7 +73,7 @@ class Predictor:
         self._module = tf.saved_model.load(self.path)  # kept: its variables die with it
         self._serve = self._module.signatures["serving_default"]
 
-    def __call__(self, inputs: Any) -> list[dict[str, Any]]:
+    def __call__(self, inputs: Any) -> list[Prediction]:
         """Answer one input or many; always a list, in the order given.
 
         Args:
@@ -88,49 +86,40 @@ class Predictor:
         Raises:
             ValueError: an input is of a kind that the task does not take.
         """
-        examples = self.task.raw(as_list(inputs))
+        examples = self.task.parse(as_list(inputs, self.task.modality.rank))
         if not examples:
             return []
         if self.loaded is None:
             return self._from_export(examples)
-        encoded = self.task.encode(self.loaded.preprocessor, self.loaded.config, examples, labelled=False)
+        encoded = self.loaded.task.encode(examples, "predict")
         return (self._many if len(encoded) > SMALL else self._few)(encoded)
 
-    def _from_export(self, examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _from_export(self, examples: list[dict[str, Any]]) -> list[Prediction]:
         outputs = {k: v.numpy() for k, v in self._serve(**self.task.serving_inputs(examples, self.card)).items()}
         rows = [{name: values[row] for name, values in outputs.items()} for row in range(len(examples))]
-        return [self._worded(example, row) for example, row in zip(examples, rows, strict=True)]
+        return [self.task.answer(self.card, example, row) for example, row in zip(examples, rows, strict=True)]
 
-    def _worded(self, example: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
-        answer = {
-            "id": example["id"],
-            "input": example[self.task.RAW],
-            "answer": row[self.task.ANSWER].decode("utf-8"),
-            "score": round(float(row["score"]), 6),
-        }
-        served = self.task.served(self.card, row) if hasattr(self.task, "served") else {}
-        return answer | served | ({"error": example["error"]} if "error" in example else {})
-
-    def stream(self, inputs: Iterable[Any], chunk: int = 512) -> Iterator[dict[str, Any]]:
+    def stream(self, inputs: Iterable[Any], chunk: int = 512) -> Iterator[Prediction]:
         """Answer an endless or very long iterable, ``chunk`` inputs at a time; ids count through."""
         source, number = iter(inputs), itertools.count()
         while part := list(itertools.islice(source, chunk)):
             yield from (prediction | {"id": str(next(number))} for prediction in self(part))
 
 
-def as_list(inputs: Any) -> list[Any]:
+def as_list(inputs: Any, rank: int = 1) -> list[Any]:
     """Return one input, a sequence, an array or a pandas Series as a list; NumPy strings become ``str``.
 
     Args:
-        inputs: one input or many. Of what is an array of numbers, or can be seen as one, a single axis [N] is one
-            input, such as the samples of a recording, and more axes [B, N] are B of them.
+        inputs: one input or many.
+        rank: axes of one input that is an array of numbers: with so many (or fewer) it is one input, such as samples
+            [N], a series [T, D] or a clip [T, Y, X, 3]; with one more it is a batch of inputs.
     """
     if isinstance(inputs, str | bytes | Path):
         return [inputs]
     if hasattr(inputs, "__array__") and not hasattr(inputs, "to_numpy"):
         array = np.asarray(inputs)
         if array.dtype.kind in NUMBERS:
-            return [inputs] if array.ndim < 2 else list(array)
+            return [inputs] if array.ndim <= max(rank, 1) else list(array)
         values = array.tolist()
     else:
         values = inputs.tolist() if hasattr(inputs, "to_numpy") else list(inputs)

@@ -1,136 +1,483 @@
-"""What a task is: a module with these names. No base class; the shared rooms are handed a task and call it.
+"""The interface of a task: from raw data to a trained network, to answers and to an export.
 
-Adding a task: ``pipelines/NAME_config.py`` (``Config``, ``FORMATS``, ``PRESETS`` with ``tiny`` and ``small``),
-``pipelines/NAME.py`` (the rest), built-in data in ``pipelines/data/sources/synthetic/NAME.py``, and a line in
-``pipelines.TASKS``; ``docs/adding-a-task.md`` has a whole one.
+A task is a class. An instance holds a configuration and what was learned from the training split (``preprocessor``);
+class methods need neither. Shared modules are handed a task and call its methods; what a task does not override has a
+default here. Most tasks extend a recipe (`pipelines.recipes`), which implements the methods that several tasks share.
 
-Beside the protocol a task may have:
-
-- ``initialise(model, config, preprocessor, training)``: first weights that depend on the training examples;
-- ``complete(training)``: adds to the training examples what is known only once all of them are encoded;
-- ``adopt(config, preprocessor, examples)`` and ``HEAD`` (names of layers): warm start from another run;
-- ``reward(training)``, ``reward_loss(model, config, reward, x, y)``, settings ``reward_...``: whole answers train the
-  last epochs, see `pipelines.recipes.reward`;
-- ``explain(model, preprocessor, config, input)``: where an answer comes from, for ``pipelines explain``;
-- ``sheet(model, preprocessor, config, examples)``: several explained on one picture, for ``explain --sheet``;
-- ``facets(config, example)``: what ``pipelines validate`` counts; ``viewer(config, source)`` where that takes a look at
-  all of the data first;
-- ``refused(example)``: why training leaves out an example that can be scored nevertheless;
-- ``settle(loaded, source)``: what decoding needs beyond the run, such as a language model;
-- ``served(card, row)``: what one row of the export's outputs says beside answer and score, as ``answer`` words it;
-- ``tolerance(config)``: how far floats of run and export may differ, where more is rounded than float32 does;
-- ``sentence(config, example)``: the text that ``pipelines lm RUN`` reads in an example;
-- ``MOST_STEPS``: padded steps that are decoded together at most, where one example can be very long;
-- ``PART``: training examples that are encoded together at most, where each is large;
-- a module ``pipelines/NAME_numeric.py``, where its network alone is of use: see ``pipelines.export.numeric``.
+Adding a task: ``docs/adding-a-task.md``.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
+import keras
 import numpy as np
+import tensorflow as tf
 
-from pipelines.config import Preset
-from pipelines.data.batching import Encoded, Transform
+from models.recurrent.kernels import portable
+from pipelines.config import Preset, TrainingConfig, from_dict
+from pipelines.data.batching import Encoded, Plan, Transform
 from pipelines.data.source import Example, Source
+from pipelines.data.validate import View, usual_facets
+from pipelines.explain.explanation import Explanation, Sheet
+from pipelines.metrics.bootstrap import Scorer
 
+Mode = Literal["train", "score", "predict"]
+"""Why examples are encoded: to learn from them, to score answers to them, or to answer inputs without references."""
 Prediction = dict[str, Any]
-"""One line of predictions.jsonl: ``id``, ``input``, ``references``, ``answer``, ``score``, and what a task adds."""
+"""One line of predictions.jsonl: ``id``, ``input``, ``references``, ``answer``, ``score``, and what a task adds.
 
-Scorer = Callable[[np.ndarray], dict[str, float]]
-"""Corpus scores of the predictions with these numbers, int64 [N] (repeats allowed: the bootstrap draws so)."""
+All values are JSON types; an answer is a text, or an array or object where a task predicts numbers.
+"""
+Card = Mapping[str, Any]
+"""Facts that a client of an export needs, as JSON types; ``Task.card`` returns it."""
+Row = Mapping[str, np.ndarray]
+"""The outputs of one example: each tensor of ``Task.outputs`` without its batch axis."""
+Loss = Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[Any, Any]]
+"""(x, y) -> (value float32 [B], weight float32 [B]), see ``Task.loss``."""
+SCORES = "log_probabilities"
+"""The output that every network between numbers has: natural logarithms, float32 [B, ..., V]."""
+Arrays = dict[str, np.ndarray]
+TOLERANCE = 1e-4
+"""Largest difference of a float output between run and export; relative for values above 1."""
 
 
 class Preprocessor(Protocol):
-    """Learned from the training split only, kept in the run, and the same object in training and export."""
+    """What is learned from the training split: kept in the run, and the same object in training and export."""
 
-    FILES: tuple[str, ...]
+    FILES: ClassVar[tuple[str, ...]]
 
     def save(self, folder: Path) -> None:
         """Write the files named in ``FILES`` into ``folder``."""
 
 
-class Task(Protocol):
-    """The eight arrows from raw data to a server, for one task.
+@dataclass(frozen=True)
+class Modality:
+    """The kind of a raw input.
 
-    ``SIGNATURES`` says of each score what computes it; a task for which that depends on what is scored has a function
-    ``signatures(predictions)`` instead.
+    Attributes:
+        kind: what it is.
+        rank: axes of one input given as an array: 1 for samples [N], 2 for a series [T, D], 3 for a picture [Y, X, 3],
+            4 for a clip [T, Y, X, 3]; 0 where an input is no array.
+        media: media type of an uploaded file, such as ``image/*``; empty where the input is text.
     """
 
-    NAME: str
-    METRIC: str
-    BETTER: Literal["higher", "lower"]
-    RAW: str
-    ANSWER: str
-    SIGNATURES: Mapping[str, str]
-    MARGIN: float
-    THRESHOLD: float
-    Config: type
-    PRESETS: Mapping[str, Preset]
-    Preprocessor: type
+    kind: Literal["text", "audio", "image", "series", "clip"]
+    rank: int = 0
+    media: str = ""
 
-    def open_source(self, spec: str, config: Any) -> Source:
-        """Open ``synthetic``, ``tfds:NAME`` or a path, with missing splits cut."""
 
-    def fit_preprocessor(self, config: Any, examples: Iterable[Example]) -> Any:
+@dataclass(frozen=True)
+class Field:
+    """One tensor of a batch.
+
+    Attributes:
+        dtype: its type.
+        axes: names of its axes; the first is ``batch``, and a padded one is called ``time``.
+        optional: present in some batches only, such as in those of a training with augmentation.
+    """
+
+    dtype: str
+    axes: tuple[str, ...]
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class DecodingData:
+    """Data that a task may read before it decodes, see ``Task.prepared``.
+
+    Attributes:
+        scored: the data to be decoded; None when single inputs are answered.
+        trained_on: opens the data that the run was trained on; raises ValueError when it is gone.
+        encoded: encodes a split of a source for scoring.
+    """
+
+    scored: Source | None
+    trained_on: Callable[[], Source]
+    encoded: Callable[[Source, str], Encoded]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Epochs at the end of a training with another loss, such as self-critical training.
+
+    Attributes:
+        epochs: how many.
+        loss: see `Loss`.
+        transform: in-graph change of a batch.
+        rate: learning rate, as a share of the settings' own; it falls linearly to 0.
+        share: final weights lie between those before (0) and after (1) the phase.
+    """
+
+    epochs: int
+    loss: Loss
+    transform: Transform
+    rate: float
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Port:
+    """One input or output of a network: ``axes`` names its dimensions, the first of which is ``batch``."""
+
+    name: str
+    dtype: str
+    axes: tuple[str, ...]
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Numeric:
+    """A network between numbers, for ONNX and LiteRT, see `pipelines.export.numeric`.
+
+    Attributes:
+        function: the inputs by name -> the outputs by name, in TensorFlow; every axis of the inputs is open.
+        inputs: what it takes.
+        outputs: what it gives; among it ``SCORES``, and ``steps`` int32 [B] where only
+            so many of its steps are real.
+        random: a generator -> random inputs of one example each, from the shortest to the longest.
+        files: files of the run that a consumer needs.
+        preprocessing: settings of the way from raw input to numbers, as JSON types.
+        decoding: what a consumer must know to turn numbers into an answer, as JSON types.
+        sheltered: the same function where constants that 8 bits would spoil are hidden from converters; None if the
+            function has no such.
+    """
+
+    function: Callable[..., dict[str, Any]]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    random: Callable[[np.random.Generator], Iterable[Arrays]]
+    files: tuple[str, ...]
+    preprocessing: Mapping[str, Any]
+    decoding: Mapping[str, Any]
+    sheltered: Callable[..., dict[str, Any]] | None = None
+
+    def signature(self, batch: int | None = None) -> list[tf.TensorSpec]:
+        """Describe the inputs to ``tf.function``; ``batch`` fixes the first axis."""
+        return [tf.TensorSpec([batch, *[None] * (len(p.axes) - 1)], p.dtype, name=p.name) for p in self.inputs]
+
+    def traced(self, batch: int | None = None, unmasked: bool = False, sheltered: bool = False) -> Any:
+        """The function as a ``tf.function``, traced already, with plain operations; ``unmasked`` as in ``portable``."""
+        chosen = self.sheltered if sheltered and self.sheltered else self.function
+        function = tf.function(chosen, input_signature=self.signature(batch), autograph=False)
+        with portable(unmasked):
+            function.get_concrete_function()
+        return function
+
+
+class Serving(tf.Module):
+    """The whole way from a raw batch to its outputs as one graph; it is what an export holds."""
+
+    def __init__(self, task: "Task", model: keras.Model) -> None:
+        super().__init__()
+        self.task, self.model, self.preprocessor = task, model, task.preprocessor
+
+    def __call__(self, **raw: Any) -> dict[str, Any]:
+        """Answer a raw batch, tensors named as in ``Task.signature`` that all begin with the axis [B]."""
+        x = self.task.inputs(**raw)
+        found = self.task.outputs(self.model, x)
+        return found | self.task.details(x, found)
+
+    def concrete(self) -> Any:
+        """Trace the call with plain operations, see `models.recurrent.kernels.portable`."""
+        with portable():
+            return tf.function(self.__call__, autograph=False).get_concrete_function(**self.task.signature())
+
+
+class Task(ABC):
+    """One task. Subclasses set the class attributes and override methods.
+
+    Attributes:
+        name: of the package in ``pipelines/tasks``.
+        modality: the kind of its raw inputs.
+        raw: key of the raw input in an example, and name of the export's main input.
+        answer_output: the output that holds the answer, string [B] unless ``answered`` is overridden.
+        metric: the main score.
+        higher_is_better: whether larger values of ``metric`` are better.
+        threshold: of the demonstration, the worst value of ``metric`` that passes.
+        margin: of the demonstration, the least lead over the baseline.
+        config_class: the class of its settings.
+        presets: settings by name.
+        preprocessor_class: the class of what is learned from train.
+        x_fields: tensors that the network reads, see ``encode``.
+        y_fields: tensors that the loss compares with.
+        head: names of layers that a warm start leaves out unless ``same_head``.
+        most_steps: padded steps that are decoded together at most, where one example can be very long; 0: no limit.
+        part: training examples that are encoded together at most.
+    """
+
+    name: ClassVar[str]
+    modality: ClassVar[Modality]
+    raw: ClassVar[str]
+    answer_output: ClassVar[str]
+    metric: ClassVar[str]
+    higher_is_better: ClassVar[bool] = True
+    threshold: ClassVar[float]
+    margin: ClassVar[float]
+    config_class: ClassVar[type[TrainingConfig]]
+    presets: ClassVar[Mapping[str, Preset]]
+    preprocessor_class: ClassVar[type[Preprocessor]]
+    x_fields: ClassVar[Mapping[str, Field]]
+    y_fields: ClassVar[Mapping[str, Field]]
+    head: ClassVar[tuple[str, ...]] = ()
+    most_steps: ClassVar[int] = 0
+    part: ClassVar[int] = 1024
+
+    config: TrainingConfig
+    preprocessor: Preprocessor
+
+    def __init__(self, config: TrainingConfig, preprocessor: Preprocessor) -> None:
+        self.config, self.preprocessor = config, preprocessor
+
+    # -------------------------------------------------------------------------------- data, before anything is learned
+
+    @classmethod
+    @abstractmethod
+    def open_source(cls, spec: str, config: Any) -> Source:
+        """Open ``synthetic``, ``tfds:NAME`` or a path; missing splits are cut from train."""
+
+    @classmethod
+    def builtin_source(cls) -> Source:
+        """Open the built-in data."""
+        return cls.open_source("synthetic", from_dict(cls.config_class, {}, "defaults"))
+
+    @classmethod
+    def parse(cls, inputs: Sequence[Any]) -> list[Example]:
+        """Turn the inputs of ``predict`` into raw examples without references; ids count from 0.
+
+        Raises:
+            ValueError: an input is of another kind.
+        """
+        return [{"id": str(i), "where": f"input {i + 1}", cls.raw: one} for i, one in enumerate(inputs)]
+
+    @classmethod
+    def view(cls, config: Any, source: Source) -> View:
+        """Return how ``pipelines validate`` looks at an example; it may read the beginning of ``source`` first."""
+        return usual_facets
+
+    @classmethod
+    def refused(cls, example: Example) -> str:
+        """Say why training leaves out an example that can be scored nevertheless; empty when it does not."""
+        return ""
+
+    @classmethod
+    def sentence(cls, config: Any, example: Example) -> str:
+        """Return the text of an example that a language model is estimated from.
+
+        Raises:
+            ValueError: the task has no use for language models.
+        """
+        raise ValueError(f"is a {cls.name} run; language models are made for speech")
+
+    @classmethod
+    def hard_cases(cls) -> list[Example]:
+        """Return raw examples at the edge of what may come: empty, foreign, broken, very long."""
+        return []
+
+    # ------------------------------------------------------------------------------------------------------- learning
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, config: Any, examples: Iterable[Example]) -> Preprocessor:
         """Learn vocabulary or statistics from the training examples."""
 
-    def load_preprocessor(self, config: Any, folder: Path) -> Any:
-        """Read back what ``save`` wrote."""
+    @classmethod
+    @abstractmethod
+    def load(cls, config: Any, folder: Path) -> Preprocessor:
+        """Read back what ``Preprocessor.save`` wrote.
 
-    def encode(
-        self,
-        preprocessor: Any,
-        config: Any,
-        examples: Iterable[Example],
-        labelled: bool = True,
-        keep_raw: bool = True,
-    ) -> Encoded:
-        """Preprocess examples once; drop what cannot be used and say so.
-
-        Without ``keep_raw`` the result's ``examples`` hold ``id`` and ``where`` only, so that memory is spent on
-        tensors alone.
+        Raises:
+            ValueError: a file holds something else; names it.
         """
 
-    def augmentation(self, config: Any, preprocessor: Any) -> Transform | None:
+    @classmethod
+    def adopt(cls, config: Any, other: "Task", folder: Path, examples: Iterable[Example]) -> Preprocessor:
+        """Take over the preprocessor of another run for a warm start; learn from ``examples`` what is new."""
+        return cls.load(config, folder)
+
+    @abstractmethod
+    def encode(self, examples: Iterable[Example], mode: Mode = "score") -> Encoded:
+        """Preprocess examples once; drop what cannot be used and say so.
+
+        For training, the result's ``examples`` hold ``id`` and ``where`` alone, so that memory is spent on tensors.
+        """
+
+    def augmentation(self) -> Transform | None:
         """Return the in-graph random change of a training batch, or None."""
+        return None
 
-    def build(self, config: Any, preprocessor: Any) -> Any:
-        """Return the untrained keras.Model."""
+    @abstractmethod
+    def network(self) -> keras.Model:
+        """Build the untrained network."""
 
-    def loss(self, model: Any, config: Any, x: Mapping[str, Any], y: Mapping[str, Any]) -> Any:
-        """Training loss of each example, float32 [B]."""
+    def initialise(self, model: keras.Model, training: Encoded) -> None:  # noqa: B027  # usually nothing
+        """Set first weights that depend on the training examples."""
 
-    def decode(self, model: Any, config: Any, x: Mapping[str, Any]) -> dict[str, Any]:
-        """Free decoding in graph: tensors that all begin with the axis B."""
+    def mean_weight(self, training: Encoded) -> float:
+        """Return the mean weight of a training example, see ``loss``."""
+        return 1.0
 
-    def decode_name(self, config: Any) -> str:
+    @abstractmethod
+    def loss(self, model: keras.Model, x: Mapping[str, Any], y: Mapping[str, Any]) -> tuple[Any, Any]:
+        """Training loss of a batch: (value float32 [B], weight float32 [B]).
+
+        ``value`` is the sum of an example's losses, ``weight`` how many there are: target tokens, or 1. The step
+        minimises the mean of value over the mean weight of all training examples, so that a token counts the same in
+        every batch, and reports the sum of values over the sum of weights.
+        """
+
+    def last_phase(self, model: keras.Model, training: Encoded) -> Phase | None:
+        """Return epochs at the end of the training that have another loss, or None."""
+        return None
+
+    def carried(self, model: keras.Model, batch_size: int) -> list[tf.Variable]:
+        """Return states that the loss reads and assigns from batch to batch (truncated backpropagation through time).
+
+        They are zero at the beginning of an epoch and part of the resumable state. A task with such states plans its
+        epochs with `pipelines.data.batching.contiguous_plan`, by overriding ``plan``.
+        """
+        return []
+
+    def plan(self, training: Encoded, epoch: int) -> Plan | None:
+        """Return the batches of an epoch as example numbers; None shuffles and buckets as the settings say."""
+        return None
+
+    def same_head(self, other: "Task") -> bool:
+        """Say whether the outputs of both networks mean the same, so that a warm start takes over the ``head`` too."""
+        return True
+
+    # ------------------------------------------------------------------------------------------------------ answering
+
+    def prepared(self, model: keras.Model, data: DecodingData) -> "Task":
+        """Return the task with what decoding needs beyond the run, such as a language model.
+
+        Raises:
+            ValueError: it cannot be loaded.
+        """
+        return self
+
+    @abstractmethod
+    def outputs(self, model: keras.Model, x: Mapping[str, Any]) -> dict[str, Any]:
+        """Decode in graph: the answers and what belongs to them, tensors that all begin with the axis [B].
+
+        Among them ``answer_output`` and ``score`` float32 [B]. Run and export both answer with it.
+        """
+
+    def finish(self, row: Row) -> Row:
+        """Complete the outputs of one example outside of the graph, such as by a search with a language model."""
+        return row
+
+    def references(self, example: Example) -> list[Any]:
+        """Return the references of an example as they are scored; none without."""
+        return []
+
+    @classmethod
+    def answer(cls, card: Card, example: Example, row: Row, references: Sequence[Any] = ()) -> Prediction:
+        """Word the outputs of one example as a prediction, those of a run and those of an export alike."""
+        found: Prediction = {"id": example["id"], "input": example[cls.raw], "references": list(references)}
+        found |= {"answer": cls.answered(row), "score": round(float(row["score"]), 6)}
+        found |= cls.more(card, example, row)
+        return found | ({"error": example["error"]} if "error" in example else {})
+
+    @classmethod
+    def answered(cls, row: Row) -> Any:
+        """Return the answer in a row of outputs, as a JSON type."""
+        return row[cls.answer_output].decode("utf-8")  # type: ignore[attr-defined]  # an item of a string tensor: bytes
+
+    @classmethod
+    def more(cls, card: Card, example: Example, row: Row) -> Prediction:
+        """Word what the task adds to a prediction."""
+        return {}
+
+    @abstractmethod
+    def decode_name(self) -> str:
         """Say in a few words how answers are decoded, for ``metrics.json``."""
 
-    def answer(self, preprocessor: Any, config: Any, example: Example, outputs: Mapping[str, np.ndarray]) -> Prediction:
-        """Turn one example's row of ``decode`` into a prediction."""
+    def explain(self, model: keras.Model, raw: Any) -> Explanation:
+        """Answer one raw input and say where the answer comes from.
 
-    def scorer(self, predictions: list[Prediction]) -> Scorer:
+        Raises:
+            ValueError: the input cannot be used, or the task has no explanation.
+        """
+        raise ValueError(f"is a {self.name} run, whose answers cannot be explained yet")
+
+    def sheet(self, model: keras.Model, examples: Iterable[Example]) -> Sheet:
+        """Draw several examples with their answers on one picture.
+
+        Raises:
+            ValueError: the task has no such picture.
+        """
+        raise ValueError(f"is a {self.name} run; sheets are drawn of captions")
+
+    # -------------------------------------------------------------------------------------------------------- scoring
+
+    @classmethod
+    @abstractmethod
+    def scorer(cls, predictions: list[Prediction]) -> Scorer:
         """Prepare the corpus scores of ``predictions``."""
 
-    def report(self, predictions: list[Prediction]) -> str:
+    @classmethod
+    @abstractmethod
+    def signatures(cls, predictions: list[Prediction]) -> Mapping[str, str]:
+        """Say of each score what computes it."""
+
+    @classmethod
+    def groups(cls, predictions: list[Prediction]) -> list[str] | None:
+        """Name the group of each prediction where examples depend on each other: the bootstrap draws whole groups."""
+        return None
+
+    @classmethod
+    def report(cls, predictions: list[Prediction]) -> str:
         """Return what a table of numbers does not show: confusion matrix, worst examples."""
+        return ""
 
-    def raw(self, inputs: list[Any]) -> list[Example]:
-        """Turn what a user hands to ``predict`` into raw examples without references."""
+    @classmethod
+    @abstractmethod
+    def baseline(cls, train: list[Example], test: list[Example]) -> tuple[str, float]:
+        """Name and score (in ``metric``) a method without recurrence on the same data."""
 
-    def serving_inputs(self, examples: list[Example], card: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments of the export's signature for raw examples; ``card`` is what ``describe`` returned."""
+    # --------------------------------------------------------------------------------------------------------- export
 
-    def hard_cases(self) -> list[Example]:
-        """Return raw examples at the edge of what may come: empty, foreign, broken, very long."""
-
-    def describe(self, preprocessor: Any) -> dict[str, Any]:
+    def card(self) -> dict[str, Any]:
         """Return what a client of the export may want to know, as JSON types."""
+        return {}
 
-    def serving(self, model: Any, preprocessor: Any, config: Any) -> Any:
-        """Return the tf.Module whose ``__call__`` takes the raw batch; it is exported as it is."""
+    def signature(self) -> dict[str, tf.TensorSpec]:
+        """Describe the raw inputs of the export by name."""
+        return {self.raw: tf.TensorSpec([None], tf.string, name=self.raw)}
 
-    def baseline(self, train: list[Example], test: list[Example]) -> tuple[str, float]:
-        """Name and score (in ``METRIC``) a method without recurrence on the same data."""
+    @abstractmethod
+    def inputs(self, **raw: Any) -> dict[str, Any]:
+        """In graph: a raw batch as in ``signature`` -> what the network reads, as ``encode`` makes it."""
+
+    def details(self, x: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """In graph: outputs that only an export gives, such as the text of each piece."""
+        return {}
+
+    def serving(self, model: keras.Model) -> Serving:
+        """Return the module to export.
+
+        Raises:
+            ValueError: the settings ask for something that no graph holds.
+        """
+        return Serving(self, model)
+
+    def further_signatures(self, model: keras.Model) -> dict[str, Any]:
+        """Return more concrete functions of the export by name, such as one for streams."""
+        return {}
+
+    @classmethod
+    def serving_inputs(cls, examples: list[Example], card: Card) -> dict[str, Any]:
+        """Return the arguments of the export for raw examples, named as in ``signature``."""
+        return {cls.raw: tf.constant([str(example[cls.raw]) for example in examples], tf.string)}
+
+    def tolerance(self) -> float:
+        """Return how far floats of run and export may differ, see ``TOLERANCE``."""
+        return TOLERANCE
+
+    def numeric(self, model: keras.Model) -> Numeric | None:
+        """Return the network between numbers, for ONNX and LiteRT; None where it is of no use alone."""
+        return None

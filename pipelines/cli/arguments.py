@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from pipelines import load_settings
-from pipelines.config import DECODING, FILES, TrainingConfig, from_dict, nearest
+from pipelines.config import (
+    ALIASES,
+    TrainingConfig,
+    from_dict,
+    nearest,
+    need_files,
+    option,
+    renamed,
+    settings_of_stage,
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -45,9 +54,9 @@ def described(task: str) -> str:
         lines.append("    " + ", ".join(f"{key} {value}" for key, value in preset().items()))
     for field in dataclasses.fields(settings.Config):
         info: Any = field.default
-        option = f"--{field.name.replace('_', '-')} {getattr(info, 'default', info)!r}"
+        shown = f"{option(field.name)} {getattr(info, 'default', info)!r}"
         choices = f" ({', '.join(get_args(field.type))})" if get_origin(field.type) is Literal else ""
-        lines.append(f"    {option:<34} {getattr(info, 'description', '') or ''}{choices}")
+        lines.append(f"    {shown:<34} {getattr(info, 'description', '') or ''}{choices}")
     return "\n".join(lines)
 
 
@@ -68,13 +77,16 @@ def read_settings(task: str, rest: list[str], prog: str) -> dict[str, str]:
 
 def add_settings(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
     """Let ``--NAME VALUE`` be an option for each of ``names``, without a default and without a line in the help."""
+    names = list(names)
+    earlier = {new: old for old, new in ALIASES.items() if old not in names}
     for name in names:
-        parser.add_argument(_option(name), dest=name, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        options = [option(name)] + ([option(earlier[name])] if name in earlier else [])
+        parser.add_argument(*options, dest=name, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 def decoding_names(run: str) -> list[str]:
     """Name the settings of a run that may differ at each decoding; of what is no run there are none."""
-    return [field.name for field in dataclasses.fields(_recorded(run)[0]) if field.name in DECODING]
+    return settings_of_stage(_recorded(run)[0], "decoding")
 
 
 def read_decoding(run: str, given: dict[str, str], prog: str) -> dict[str, str]:
@@ -92,18 +104,15 @@ def read_decoding(run: str, given: dict[str, str], prog: str) -> dict[str, str]:
     names = decoding_names(run)
     for name in given:
         if name not in names:
-            raise unknown_argument(prog, _option(name), names)
+            raise unknown_argument(prog, option(name), names)
     if given:
         config, own = _recorded(run)
-        from_dict(config, own | given, str(Path(run) / "config.json"))
-    for name, words in FILES.items():
-        value = given.get(name, "")
-        if value and value not in words and not Path(value).expanduser().is_file():
-            raise ValueError(f"{_option(name)} {value}: there is no such file")
+        from_dict(config, renamed(config, own) | given, str(Path(run) / "config.json"))
+    need_files(_recorded(run)[0], given)
     return given
 
 
-def _recorded(run: str) -> tuple[type, dict[str, Any]]:
+def _recorded(run: str) -> tuple[type[TrainingConfig], dict[str, Any]]:
     """Return the configuration class of a run's task and its own settings; what is no run is left to who opens it."""
     try:
         record = json.loads((Path(run).expanduser() / "config.json").read_text("utf-8"))
@@ -114,9 +123,5 @@ def _recorded(run: str) -> tuple[type, dict[str, Any]]:
 
 def unknown_argument(prog: str, argument: str, names: Iterable[str]) -> ValueError:
     """Return the error of an argument that nothing takes, with the option of ``names`` that is nearest to it."""
-    hint = nearest(argument.partition("=")[0], [_option(name) for name in names])
+    hint = nearest(argument.partition("=")[0], [option(name) for name in names])
     return ValueError(f"{prog}: unknown argument {argument}{hint}")
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")

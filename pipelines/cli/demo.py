@@ -13,6 +13,7 @@ from pipelines import load_task
 from pipelines.cli.demo_folder import claim, clear
 from pipelines.export.saved_model import Proven, prove
 from pipelines.log import say
+from pipelines.task import Task
 from pipelines.training.evaluate import evaluate, table
 from pipelines.training.train import train
 
@@ -66,11 +67,11 @@ def _one(name: str, folder: Path) -> Result:
     record, failures = _judged(task, folder)
     method, reference = _baseline(task)
     failures = _verdict(task, record, method, reference) + failures
-    seconds, value = time.monotonic() - begin, record["metrics"][task.METRIC]["value"]
-    return Result(name, record["parameters"], seconds, task.METRIC, value, method, reference, folder, tuple(failures))
+    seconds, value = time.monotonic() - begin, record["metrics"][task.metric]["value"]
+    return Result(name, record["parameters"], seconds, task.metric, value, method, reference, folder, tuple(failures))
 
 
-def _judged(task: Any, folder: Path) -> tuple[dict[str, Any], list[str]]:
+def _judged(task: type[Task], folder: Path) -> tuple[dict[str, Any], list[str]]:
     """Export a run, and evaluate it while the fresh process answers: its scores, and why the export is refused."""
     records = []
 
@@ -88,29 +89,29 @@ def _judged(task: Any, folder: Path) -> tuple[dict[str, Any], list[str]]:
     return records[0], failures
 
 
-def _baseline(task: Any) -> tuple[str, float]:
-    source = task.open_source("synthetic", task.Config())
+def _baseline(task: type[Task]) -> tuple[str, float]:
+    source = task.builtin_source()
     method, value = task.baseline(list(source.read("train")), list(source.read("test")))
     return str(method), float(value)
 
 
-def _verdict(task: Any, record: dict[str, Any], method: str, reference: float) -> list[str]:
-    value, sign = record["metrics"][task.METRIC]["value"], 1 if task.BETTER == "higher" else -1
+def _verdict(task: type[Task], record: dict[str, Any], method: str, reference: float) -> list[str]:
+    value, sign = record["metrics"][task.metric]["value"], 1 if task.higher_is_better else -1
     failures = []
-    if sign * (value - task.THRESHOLD) < 0:
-        failures.append(f"{task.METRIC} {value:.4f} misses {task.THRESHOLD}")
-    if sign * (value - reference) < task.MARGIN:
-        failures.append(f"{task.METRIC} {value:.4f} does not beat {method} ({reference:.4f}) by {task.MARGIN}")
+    if sign * (value - task.threshold) < 0:
+        failures.append(f"{task.metric} {value:.4f} misses {task.threshold}")
+    if sign * (value - reference) < task.margin:
+        failures.append(f"{task.metric} {value:.4f} does not beat {method} ({reference:.4f}) by {task.margin}")
     return failures
 
 
-def _answers(task: Any, proven: Proven) -> str:
+def _answers(task: type[Task], proven: Proven) -> str:
     """Lay out what the export answered in its fresh process: a few test examples with input, answer and reference."""
     lines = (proven.folder.parent / "predictions.jsonl").read_text("utf-8").splitlines()
     predictions = {one["id"]: one for one in map(json.loads, lines)}
     shown = ["answers of the export in a fresh process:"]
     count = len(proven.examples)
-    for example, answer in list(zip(proven.examples, proven.answers[task.ANSWER], strict=True))[count - SHOWN :]:
+    for example, answer in list(zip(proven.examples, proven.answers[task.answer_output], strict=True))[count - SHOWN :]:
         prediction, text = predictions[example["id"]], answer.decode("utf-8")
         if text != prediction["answer"]:
             raise RuntimeError(f"{example['id']}: the export answers {text!r}, the run {prediction['answer']!r}")

@@ -11,7 +11,7 @@ from pipelines.explain.plots import save
 from pipelines.log import say
 from pipelines.runs.files import need_file
 from pipelines.runs.load import load_run
-from pipelines.training.decode import settled
+from pipelines.training.decode import prepared
 
 
 def explain(run: str | Path, raw: Any, **decoding: Any) -> Explanation:
@@ -20,16 +20,14 @@ def explain(run: str | Path, raw: Any, **decoding: Any) -> Explanation:
     Args:
         run: the run folder.
         raw: the input.
-        **decoding: settings out of ``config.DECODING`` that replace the run's own.
+        **decoding: settings of the decoding that replace the run's own.
 
     Raises:
         ValueError: no usable run, what it needs to answer is not there, or its task has no explanation.
         RuntimeError: the explanation failed its own check.
     """
-    loaded = settled(load_run(run, **decoding))
-    if not hasattr(loaded.task, "explain"):
-        raise ValueError(f"{run}: is a {loaded.task.NAME} run, whose answers cannot be explained yet")
-    return loaded.task.explain(loaded.model, loaded.preprocessor, loaded.config, raw)
+    loaded = prepared(load_run(run, **decoding))
+    return loaded.task.explain(loaded.model, raw)
 
 
 def run(folder: str | Path, raw: str, out: str | Path, as_json: bool = False, **decoding: Any) -> int:
@@ -73,14 +71,12 @@ def run_sheet(
         RuntimeError: ``out`` cannot be written.
     """
     target = need_file(out)
-    loaded = settled(load_run(folder, **decoding))
-    if not hasattr(loaded.task, "sheet"):
-        raise ValueError(f"--sheet: {folder} is a {loaded.task.NAME} run; sheets are drawn of captions")
+    loaded = prepared(load_run(folder, **decoding))
     source = limited(loaded.open_source(data), count)
     examples = list(source.read(split, lambda problem: say(f"{problem.where}: {problem.reason}")))
     if not examples:
         raise ValueError(f"{source.spec}: no usable example in split {split}")
-    sheet = loaded.task.sheet(loaded.model, loaded.preprocessor, loaded.config, examples)
+    sheet = loaded.task.sheet(loaded.model, examples)
     save(sheet.picture, target)
     print(json.dumps(sheet.rows, ensure_ascii=False) if as_json else table(sheet.rows))
     return 0

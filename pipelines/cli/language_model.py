@@ -39,8 +39,6 @@ def sentences(run: str | Path) -> Iterator[str]:
     """
     folder, record = open_run(run)
     task = load_task(record["task"])
-    if not hasattr(task, "sentence"):
-        raise ValueError(f"{run}: is a {record['task']} run; language models are made for speech")
     settings = load_settings(record["task"])
     config = configuration.from_dict(settings.Config, record["config"], str(folder.path / CONFIG))
     source = task.open_source(located(record["data"]["spec"]), config)

@@ -1,9 +1,10 @@
 """The command line: what can be typed. ``commands`` says what each command does."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from pipelines import TASKS, __version__
+from pipelines import TASKS, __version__, load_settings
 from pipelines.cli import commands, language_model
 from pipelines.cli.arguments import (
     Parser,
@@ -14,14 +15,14 @@ from pipelines.cli.arguments import (
     read_settings,
     unknown_argument,
 )
-from pipelines.config import DECODING
+from pipelines.config import settings_of_stage
 from pipelines.serve import server as serve
 
 FORMATS = ("saved_model", "onnx", "litert", "run")
 OF_A_TASK = ("train", "validate")
 """Commands whose options are the settings of a task too."""
-OF_A_RUN = dict.fromkeys(("evaluate", "explain", "predict", "export"), DECODING)
-"""Commands whose options are settings of decoding too, and which."""
+OF_A_RUN = ("evaluate", "explain", "predict", "export")
+"""Commands whose options are the decoding settings of a run too."""
 DECODES = (
     "Settings of the run that only decoding reads are options too, such as --beam-width, --length-penalty, "
     "--sampling-temperature, --encoder-weights, and for speech --lm; pipelines tasks lists them."
@@ -37,7 +38,8 @@ def run(arguments: list[str]) -> int:
         ValueError: the request is wrong.
         RuntimeError: the work failed.
     """
-    parser = build_parser()
+    decoding = _decoding_options(arguments)
+    parser = build_parser(decoding)
     if not arguments:
         parser.print_help()
         return 0
@@ -45,12 +47,21 @@ def run(arguments: list[str]) -> int:
     if known.command in OF_A_TASK:
         known.settings = read_settings(known.task, rest, known.prog)
     else:
-        _take(known, rest)
+        _take(known, rest, decoding)
     function: Callable[[argparse.Namespace], int] = known.function
     return function(known)
 
 
-def _take(known: argparse.Namespace, rest: list[str]) -> None:
+def _decoding_options(arguments: list[str]) -> list[str]:
+    """Name the decoding settings that a command line may hold: those of the run that it names, else of every task."""
+    if not arguments or arguments[0] not in OF_A_RUN:
+        return []
+    runs = [word for word in arguments[1:] if (Path(word).expanduser() / "config.json").is_file()]
+    every = (name for task in TASKS for name in settings_of_stage(load_settings(task).Config, "decoding"))
+    return decoding_names(runs[0]) if runs else list(dict.fromkeys(every))
+
+
+def _take(known: argparse.Namespace, rest: list[str], decoding: list[str]) -> None:
     """Take what argparse leaves over because it stands behind an option, and the settings of decoding."""
     names = [name for name in vars(known) if name not in ("command", "function", "prog", "run", *MANY.values())]
     if known.command in OF_A_RUN:
@@ -63,12 +74,12 @@ def _take(known: argparse.Namespace, rest: list[str]) -> None:
         name = MANY[known.command]
         setattr(known, name, [*getattr(known, name), *rest[:end], *rest[end + 1 :]])
     if known.command in OF_A_RUN:
-        given = {name: getattr(known, name) for name in OF_A_RUN[known.command] if hasattr(known, name)}
+        given = {name: value for name, value in vars(known).items() if name in decoding}
         known.decoding = read_decoding(known.run, given, known.prog)
 
 
-def build_parser() -> Parser:
-    """Describe every command."""
+def build_parser(decoding: Sequence[str] = ()) -> Parser:
+    """Describe every command; ``decoding`` names the settings that commands on a run take as options."""
     parser = Parser(prog="pipelines", description="Recurrent task pipelines for Keras 3.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"pipelines {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -78,7 +89,7 @@ def build_parser() -> Parser:
         command = subparsers.add_parser(name, help=summary, description=summary, allow_abbrev=False, add_help=not own)
         if own:
             command.add_argument("-h", "--help", action=TaskHelp)
-        add_settings(command, OF_A_RUN.get(name, ()))
+        add_settings(command, decoding if name in OF_A_RUN else ())
         command.set_defaults(function=function, prog=f"pipelines {name}")
         return command
 

@@ -1,11 +1,13 @@
 """Batch jobs: any number of inputs through a predictor in bounded memory, into a file that can be continued."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from tqdm import tqdm
 
@@ -14,6 +16,9 @@ from pipelines.cli.predict_files import HEADER, Prediction, Tally, behind
 from pipelines.cli.predict_files import Kind as Kind
 from pipelines.cli.predict_files import line as line
 from pipelines.cli.predict_files import opened as opened
+
+if TYPE_CHECKING:
+    from pipelines.task import Task
 
 MOST = 512
 """Inputs that are answered together at most: enough to sort them by length into full batches."""
@@ -24,7 +29,7 @@ PADDED = 64 * 2**20
 class Answering(Protocol):
     """What a job needs of a ``Predictor``."""
 
-    task: Any
+    task: Task | type[Task]
 
     def __call__(self, inputs: Any) -> list[Prediction]:
         """Answer raw inputs in order."""
@@ -91,19 +96,21 @@ def answer_all(predictor: Answering, inputs: list[Any]) -> list[Prediction]:
     return answer_all(predictor, inputs[:half]) + answer_all(predictor, inputs[half:])
 
 
-def expanded(task: Any, inputs: Iterable[Any], more: Callable[[int], None] = lambda count: None) -> Iterator[Any]:
+def expanded(
+    task: Task | type[Task], inputs: Iterable[Any], more: Callable[[int], None] = lambda count: None
+) -> Iterator[Any]:
     """Give every input that stands for several, such as a folder of pictures, as those; the others as they are.
 
     ``more`` is told how many inputs were not counted yet.
     """
     for given in inputs:
         try:
-            examples = task.raw([given])
+            examples = task.parse([given])
         except ValueError:
             yield given  # answering it will say why
         else:
             more(len(examples) - 1)
-            yield from (example[task.RAW] for example in examples)
+            yield from (example[task.raw] for example in examples)
 
 
 def chunks(inputs: Iterable[Any], most: int = MOST, padded: int = PADDED) -> Iterator[list[Any]]:

@@ -11,7 +11,7 @@ from pipelines import config as configuration
 from pipelines import load_settings, load_task
 from pipelines.data.catalogue import located
 from pipelines.data.source import Problem
-from pipelines.data.validate import View, usual_facets, validate
+from pipelines.data.validate import validate
 from pipelines.training.encode import MAX_BAD
 
 
@@ -35,12 +35,7 @@ def run(task: str, data: str, settings: Mapping[str, Any], config: str | None = 
         print(json.dumps(record, ensure_ascii=False) if as_json else line)
 
     source = module.open_source(located(data), chosen)
-    view: View = usual_facets
-    if hasattr(module, "viewer"):
-        view = module.viewer(chosen, source)
-    elif hasattr(module, "facets"):
-        view = partial(module.facets, chosen)
-    report = validate(source, view, partial(tell, "reason"), MAX_BAD, partial(tell, "note"))
+    report = validate(source, module.view(chosen, source), partial(tell, "reason"), MAX_BAD, partial(tell, "note"))
     for sentence in source.cuts.values():
         print(sentence, file=sys.stderr)
     print(json.dumps(report, ensure_ascii=False) if as_json else table(report))

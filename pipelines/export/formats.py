@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 
-from pipelines import TASKS
+from pipelines import TASKS, load_settings
 from pipelines.export.extras import instead, unmet
 
 NEEDS = ("onnx", "litert")
@@ -32,8 +31,8 @@ def check(run: str, form: str, decoding: Mapping[str, str]) -> None:
             too old.
     """
     task = _task(run)
-    if task and find_spec(f"pipelines.tasks.{task}.numeric") is None:
-        able = [name for name in TASKS if find_spec(f"pipelines.tasks.{name}.numeric")]
+    if task and not load_settings(task).NUMERIC:
+        able = [name for name in TASKS if load_settings(name).NUMERIC]
         raise ValueError(
             f"--format {form}: a {task} answer is what beam search finds with the network, and its raw input needs "
             f"strings or picture files; {form} holds a network alone (possible for {', '.join(able)}); use --format "

@@ -16,9 +16,10 @@ from ai_edge_litert.interpreter import Interpreter
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from pipelines.export.formats import OLDER
-from pipelines.export.numeric import BOUND, Arrays, Numeric, attempt, cases, deliver, largest_error, load, moved
+from pipelines.export.numeric import BOUND, attempt, cases, deliver, largest_error, load, moved
 from pipelines.log import say
 from pipelines.runs.files import replacing
+from pipelines.task import Arrays, Numeric
 
 VARIANTS = {"float32": 0.0, "float16": 0.02, "dynamic": 0.1}
 """Weights as float32, as float16, and as 8-bit integers with activations quantised as they come; with the share of

@@ -1,13 +1,9 @@
-"""A network as numbers in and numbers out: what an ONNX or LiteRT file can hold, and the proof that it does.
+"""A network as numbers in and numbers out: what an ONNX or LiteRT file can hold, and the proof that it does."""
 
-A task that can be exported so has a module ``pipelines/TASK_numeric.py`` with ``numeric(model, preprocessor, config)``.
-"""
-
-import importlib
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,62 +16,11 @@ from pipelines import __version__
 from pipelines.data.batching import Encoded, batches
 from pipelines.log import set_aside
 from pipelines.runs.load import Loaded, load_run
+from pipelines.task import SCORES, Arrays, Numeric, Port
 
 CARD = "model.json"
-SCORES = "log_probabilities"
-"""The output that every task has: natural logarithms, float32 [B, ..., V]."""
 BOUND = 1e-4
 """Largest difference of a float32 output from the run's, of values above 1 relative; see docs/exports.md."""
-
-Arrays = dict[str, np.ndarray[Any, Any]]
-
-
-@dataclass(frozen=True)
-class Port:
-    """One input or output: ``axes`` names its dimensions, the first of which is ``batch``."""
-
-    name: str
-    dtype: str
-    axes: tuple[str, ...]
-    meaning: str
-
-
-@dataclass(frozen=True)
-class Numeric:
-    """A network between numbers.
-
-    Attributes:
-        function: the inputs by name -> the outputs by name, in TensorFlow; every axis of the inputs is open.
-        inputs: what it takes.
-        outputs: what it gives; among it ``SCORES``, and ``steps`` int32 [B] where only so many of its steps are real.
-        random: a generator -> random inputs of one example each, from the shortest to the longest.
-        files: files of the run that a consumer needs.
-        preprocessing: settings of the way from raw input to numbers, as JSON types.
-        decoding: what a consumer must know to turn numbers into an answer, as JSON types.
-        sheltered: the same function where constants that 8 bits would spoil are hidden from converters; None if the
-            function has no such.
-    """
-
-    function: Callable[..., dict[str, Any]]
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
-    random: Callable[[np.random.Generator], Iterable[Arrays]]
-    files: tuple[str, ...]
-    preprocessing: Mapping[str, Any]
-    decoding: Mapping[str, Any]
-    sheltered: Callable[..., dict[str, Any]] | None = None
-
-    def signature(self, batch: int | None = None) -> list[tf.TensorSpec]:
-        """Describe the inputs to ``tf.function``; ``batch`` fixes the first axis."""
-        return [tf.TensorSpec([batch, *[None] * (len(p.axes) - 1)], p.dtype, name=p.name) for p in self.inputs]
-
-    def traced(self, batch: int | None = None, unmasked: bool = False, sheltered: bool = False) -> Any:
-        """The function as a ``tf.function``, traced already, with plain operations; ``unmasked`` as in ``portable``."""
-        chosen = self.sheltered if sheltered and self.sheltered else self.function
-        function = tf.function(chosen, input_signature=self.signature(batch), autograph=False)
-        with portable(unmasked):
-            function.get_concrete_function()
-        return function
 
 
 def load(path: str | Path) -> tuple[Loaded, Numeric]:
@@ -88,11 +33,14 @@ def load(path: str | Path) -> tuple[Loaded, Numeric]:
     if loaded.config.precision != "float32":
         keras.config.set_dtype_policy("float32")
         config = replace(loaded.config, precision="float32")
-        model = loaded.task.build(config, loaded.preprocessor)
+        task = type(loaded.task)(config, loaded.preprocessor)
+        model = task.network()
         model.set_weights(loaded.model.get_weights())
-        loaded = replace(loaded, config=config, model=model)
-    module = importlib.import_module(f"pipelines.tasks.{loaded.task.NAME}.numeric")
-    return loaded, module.numeric(loaded.model, loaded.preprocessor, loaded.config)
+        loaded = replace(loaded, task=task, model=model)
+    numeric = loaded.task.numeric(loaded.model)
+    if numeric is None:
+        raise ValueError(f"{path}: is a {loaded.task.name} run, whose network is of no use alone")
+    return loaded, numeric
 
 
 def cases(loaded: Loaded, numeric: Numeric, count: int = 8) -> list[tuple[Arrays, Arrays]]:
@@ -100,11 +48,9 @@ def cases(loaded: Loaded, numeric: Numeric, count: int = 8) -> list[tuple[Arrays
 
     Their lengths are their own: nothing is padded.
     """
-    source = loaded.task.open_source("synthetic", loaded.task.Config())
+    source = loaded.task.builtin_source()
     examples = [example for example, _ in zip(source.read("test"), range(count), strict=False)]
-    encoded = loaded.task.encode(
-        loaded.preprocessor, loaded.config, loaded.task.hard_cases() + examples, labelled=False
-    )
+    encoded = loaded.task.encode(loaded.task.hard_cases() + examples, "predict")
     inputs = [*singles(numeric, encoded), *numeric.random(np.random.default_rng(0))]
     run = numeric.traced()
     return [(x, answers(run, x)) for x in inputs]
@@ -198,7 +144,7 @@ def deliver(folder: Path, loaded: Loaded, numeric: Numeric, form: str, files: Ma
     for name in numeric.files:
         shutil.copy(loaded.run.verified(name), folder / name)
     card = {
-        "task": loaded.task.NAME,
+        "task": loaded.task.name,
         "version": __version__,
         "format": form,
         "files": {name: {"bytes": (folder / name).stat().st_size, **facts} for name, facts in files.items()},

@@ -8,9 +8,10 @@ import onnxruntime
 import tf2onnx
 
 from pipelines.export.formats import OLDER
-from pipelines.export.numeric import BOUND, Arrays, Numeric, attempt, batch, cases, deliver, largest_error, load
+from pipelines.export.numeric import BOUND, attempt, batch, cases, deliver, largest_error, load
 from pipelines.log import say
 from pipelines.runs.files import replacing
+from pipelines.task import Arrays, Numeric
 
 MODEL = "model.onnx"
 OPSET = 17

@@ -25,11 +25,6 @@ from pipelines.runs.files import replacing
 from pipelines.runs.load import Loaded, load_run
 
 FORBIDDEN = ("Cudnn", "PyFunc", "EagerPyFunc", "NumpyFunc", "Xla")
-TOLERANCE = 1e-4
-"""Largest difference of a float output between run and export, of values above 1 relative; both are float32. A task may
-state another one, see `pipelines.task`."""
-
-
 Answers = Callable[[], list[dict[str, np.ndarray]]]
 
 
@@ -71,7 +66,7 @@ def prove(
             new one is proven.
         samples: built-in test examples on which run and export are compared.
         meanwhile: is called once the process has been asked, and done while it answers.
-        **decoding: settings out of ``config.DECODING`` that replace the run's own, e.g. ``beam_width=1``.
+        **decoding: settings of the decoding that replace the run's own, e.g. ``beam_width=1``.
 
     Returns:
         The folder, and what the comparison saw.
@@ -84,38 +79,37 @@ def prove(
     target = Path(out).expanduser() if out is not None else loaded.run.path / "export"
     with replacing(target, *OLDER["saved_model"]) as staging, fresh() as ask:
         examples = _samples(loaded, samples)
-        inputs = dict(loaded.task.serving_inputs(examples, loaded.task.describe(loaded.preprocessor)))
+        inputs = dict(loaded.task.serving_inputs(examples, loaded.task.card()))
         expected = _save(loaded, staging, inputs)
         _refuse_operations(staging)
         answered = ask(staging, inputs)
         meanwhile()
         answers, served = answered()
-        allowed = loaded.task.tolerance(loaded.config) if hasattr(loaded.task, "tolerance") else TOLERANCE
+        allowed = loaded.task.tolerance()
         _compare(answers, expected, allowed)
         _compare(served, expected, allowed)
     return Proven(target, examples, answers)
 
 
 def _samples(loaded: Loaded, count: int) -> list[Example]:
-    source = loaded.task.open_source("synthetic", loaded.task.Config())
+    source = loaded.task.builtin_source()
     return [*loaded.task.hard_cases(), *itertools.islice(source.read("test"), count)]
 
 
 def _save(loaded: Loaded, folder: Path, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
-    serving = loaded.task.serving(loaded.model, loaded.preprocessor, loaded.config)
+    task = loaded.task
+    serving = task.serving(loaded.model)
     with portable():
         expected = {name: value.numpy() for name, value in serving(**inputs).items()}
-        function = tf.function(serving.__call__, input_signature=serving.signature, autograph=False)
-        more = serving.further() if hasattr(serving, "further") else {}  # other signatures, such as one for streams
-        signatures = {"serving_default": function.get_concrete_function(), **more}
+        signatures = {"serving_default": serving.concrete(), **task.further_signatures(loaded.model)}
         try:
             tf.saved_model.save(_owner(serving, signatures), str(folder), signatures=signatures)
         except (tf.errors.OpError, OSError) as error:
             reason = " ".join(str(error).split())[-200:]
             raise RuntimeError(f"the export cannot be written to {folder.parent}: {reason}") from None
-    card = {"task": loaded.task.NAME, "version": __version__, "answer": loaded.task.ANSWER}
+    card = {"task": task.name, "version": __version__, "answer": task.answer_output} | task.card()
     (folder / CARD).parent.mkdir(exist_ok=True)
-    (folder / CARD).write_text(json.dumps(card | loaded.task.describe(loaded.preprocessor), indent=1) + "\n", "utf-8")
+    (folder / CARD).write_text(json.dumps(card, indent=1) + "\n", "utf-8")
     return expected
 
 

@@ -1,13 +1,15 @@
 """Bootstrap intervals of corpus scores, and the paired comparison of two systems."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 Scorer = Callable[[np.ndarray], dict[str, float]]
 
 
-def bootstrap(score: Scorer, count: int, resamples: int = 1000, seed: int = 0) -> dict[str, dict[str, float]]:
+def bootstrap(
+    score: Scorer, count: int, resamples: int = 1000, seed: int = 0, groups: Sequence[str] | None = None
+) -> dict[str, dict[str, float]]:
     """Return each score with its 95 % percentile interval over resampled examples (Efron and Tibshirani 1993).
 
     Args:
@@ -15,12 +17,15 @@ def bootstrap(score: Scorer, count: int, resamples: int = 1000, seed: int = 0) -
         count: number of examples, N.
         resamples: how many samples of size N are drawn with replacement.
         seed: of the draws.
+        groups: the group of each example, where examples depend on each other (windows of one series, sentences of one
+            speaker): whole groups are drawn, as many as there are. None draws single examples.
 
     Returns:
         name -> ``value``, ``low``, ``high``; scores that are undefined (NaN) in a resample are left out of it.
     """
     random = np.random.default_rng(seed)
-    drawn = [score(random.integers(0, count, count)) for _ in range(resamples if count > 1 else 0)]
+    draw = _draws(random, count, groups)
+    drawn = [score(draw()) for _ in range(resamples if count > 1 else 0)]
     table = {}
     for name, value in score(np.arange(count)).items():
         sample = np.array([row[name] for row in drawn] or [value])
@@ -31,7 +36,12 @@ def bootstrap(score: Scorer, count: int, resamples: int = 1000, seed: int = 0) -
 
 
 def paired_bootstrap(
-    first: Scorer, second: Scorer, count: int, resamples: int = 1000, seed: int = 0
+    first: Scorer,
+    second: Scorer,
+    count: int,
+    resamples: int = 1000,
+    seed: int = 0,
+    groups: Sequence[str] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Compare two systems on the same examples (Koehn 2004): difference ``first - second`` with its interval.
 
@@ -41,9 +51,10 @@ def paired_bootstrap(
         the p-value is NaN.
     """
     random = np.random.default_rng(seed)
+    draw = _draws(random, count, groups)
     differences: dict[str, list[float]] = {}
     for _ in range(resamples):
-        indices = random.integers(0, count, count)
+        indices = draw()
         a, b = first(indices), second(indices)
         for name in a:
             differences.setdefault(name, []).append(a[name] - b[name])
@@ -60,3 +71,13 @@ def paired_bootstrap(
             p_value = min(1.0, 2 * float(min(np.mean(sample <= 0), np.mean(sample >= 0))))
         table[name] = {"difference": difference, "low": float(low), "high": float(high), "p_value": p_value}
     return table
+
+
+def _draws(random: np.random.Generator, count: int, groups: Sequence[str] | None) -> Callable[[], np.ndarray]:
+    """Return a function that draws the numbers of a resample, int64 [N'], N' = N without groups."""
+    if groups is None:
+        return lambda: random.integers(0, count, count)
+    names = {name: number for number, name in enumerate(dict.fromkeys(groups))}
+    of_each = np.array([names[name] for name in groups])
+    members = [np.flatnonzero(of_each == number) for number in range(len(names))]
+    return lambda: np.concatenate([members[i] for i in random.integers(0, len(members), len(members))])

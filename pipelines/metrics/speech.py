@@ -1,9 +1,8 @@
-"""Scores of transcripts: corpus word and character error rates, words in time, and what a table does not show."""
+"""Scores of transcripts: corpus word and character error rates, and a report of the errors."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 import jiwer
@@ -97,39 +96,3 @@ def _aligned(reference: str, answer: str) -> list[str]:
         return ["    REF: ", f"    HYP: {answer}"]
     shown = jiwer.visualize_alignment(jiwer.process_words(reference, answer), show_measures=False, skip_correct=False)
     return ["    " + line for line in shown.splitlines()[1:] if line.strip()]
-
-
-def words_in_time(
-    symbols: Sequence[str],
-    first: np.ndarray[Any, Any],
-    last: np.ndarray[Any, Any],
-    probability: np.ndarray[Any, Any],
-    step: float,
-) -> list[dict[str, Any]]:
-    """Words that symbols spell, with their times.
-
-    Args:
-        symbols: the text of each symbol as it was found, spaces included; U of them. A space parts words, alone or at
-            the beginning of a symbol.
-        first, last: the steps in which each symbol was seen, int [U].
-        probability: of each symbol, float [U].
-        step: seconds from one step to the next.
-
-    Returns:
-        For each word ``word``, ``start`` and ``end`` in seconds, and ``confidence``, the geometric mean of its
-        symbols' probabilities.
-    """
-    groups: list[list[int]] = [[]]
-    for place, symbol in enumerate(symbols):
-        groups += [[]] if symbol.startswith(" ") else []
-        groups[-1] += [place] if symbol != " " else []
-    return [
-        {
-            "word": "".join(symbols[place] for place in group).strip(),
-            "start": round(float(first[group[0]]) * step, 3),
-            "end": round(float(last[group[-1]] + 1) * step, 3),
-            "confidence": round(float(np.exp(np.mean(np.log(probability[group] + 1e-30)))), 4),
-        }
-        for group in groups
-        if group
-    ]

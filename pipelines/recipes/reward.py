@@ -1,8 +1,8 @@
-"""Training on whole answers: draw some, score them, and make the better ones likelier.
+"""Self-critical sequence training: sample answers, score them, and make the better ones likelier.
 
-Cross-entropy teaches each token after a correct beginning, and is not the score that counts. In a training's last
-epochs, if ``reward_epochs`` asks for them, the model's own answers are scored instead (Ranzato et al. 2016,
-arXiv 1511.06732; self-critical training, Rennie et al. 2017, arXiv 1612.00563).
+Cross-entropy teaches each token after a correct beginning, and is not the score that counts. In the last epochs of a
+training, if ``scst_epochs`` asks for them, the model's own samples are scored instead (Ranzato et al. 2016,
+arXiv 1511.06732; Rennie et al. 2017, arXiv 1612.00563).
 """
 
 from collections.abc import Callable
@@ -10,20 +10,20 @@ from typing import Any
 
 import tensorflow as tf
 
-from models.decoders import AttentionDecoder
+from models.decoders import AttentionDecoder, Memory
 from pipelines.data.batching import Transform
 from pipelines.data.text.vocabulary import PAD
+from pipelines.recipes.teacher_forcing import projected_loss, shifted
 from pipelines.search.search import Rules, sample, shrinking
-from pipelines.training.step import projected_loss
 
 Reward = Callable[[Any, Any], Any]
 """(answers int32 [B, K, U], references int32 [B, R, W]) -> float32 [B, K]."""
 
-WIDTH = 8  # drawn answers are cut to a multiple of it: few widths, each compiled once
+WIDTH = 8  # samples are cut to a multiple of it: few widths, each compiled once
 
 
 def noise(samples: int, length: int) -> Transform:
-    """Return what adds to y the numbers by which K = ``samples`` answers of at most ``length`` tokens are drawn.
+    """Return the transform that adds the random numbers for K = ``samples`` answers of at most ``length`` tokens.
 
     ``noise`` is float32 [B, K, L] in [0, 1), a function of the batch's seed, so that a resumed training draws the same.
     """
@@ -37,7 +37,7 @@ def noise(samples: int, length: int) -> Transform:
 
 def reward_loss(
     decoder: AttentionDecoder,
-    see: Callable[[bool], tuple[Any, Any, Any]],
+    memory: Callable[[bool], Memory],
     reward: Reward,
     references: Any,
     noise: Any,
@@ -46,31 +46,30 @@ def reward_loss(
     temperature: float = 1.0,
     kept: int = 0,
 ) -> Any:
-    """Return 1 - mean reward of K drawn answers of each example, float32 [B], whose gradient raises the reward.
+    """Return 1 - mean reward of K sampled answers of each example, float32 [B], whose gradient raises the reward.
 
-    The gradient is that of sum over k of (r_k - mean of the other r) times the
-    negative log-probability of answer k, over K and the mean length of an answer (REINFORCE, Williams 1992, with the
-    leave-one-out baseline of Kool et al. 2019). It is the gradient of the expected reward of answers drawn at
-    temperature 1; below it raises that of the answers which a search comes by. Label smoothing
-    leaves probability on every token, so that draws at temperature 1 hold tokens which no search would take.
+    The gradient is that of sum over k of (r_k - mean of the other r) times the negative log-probability of answer k,
+    over K and the mean length of an answer (REINFORCE, Williams 1992, with the leave-one-out baseline of Kool et al.
+    2019). It is the gradient of the expected reward of answers sampled at temperature 1; below it raises that of the
+    answers that a search finds. Label smoothing leaves probability on every token, so that samples at temperature 1
+    hold tokens which no search would take.
 
-    To draw an answer costs less than to learn from it. With ``kept`` only the best and the worst of an example are
-    learnt from, which differ most (Xu et al. 2025, arXiv 2504.13818): the sum is over them, and K is their number.
+    Sampling costs less than learning. With ``kept`` only the best and the worst samples of an example are learned
+    from, which differ most (Xu et al. 2025, arXiv 2504.13818): the sum is over them, and K is their number.
 
     Args:
-        decoder: draws without dropout, and is trained with it.
-        see: returns what the decoder sees, with dropout (True) or without: keys [B, S, D], their lengths int32 [B], and
-            a summary [B, G] or None.
+        decoder: samples without dropout, and is trained with it.
+        memory: returns what the decoder attends to, with dropout (True) or without.
         reward: scores the answers r, see `models.rewards`.
         references: int32 [B, R, W], right-padded with 0.
         noise: float32 [B, K, L], see `noise`.
         rules: what every answer must obey.
         limits: int32 [B], a longest answer for each example.
-        temperature: logits are divided by it where answers are drawn.
-        kept: answers of an example that are learnt from, half of them the best, 2 to K; 0 for all.
+        temperature: logits are divided by it for sampling.
+        kept: samples of an example that are learned from, half of them the best, 2 to K; 0 for all.
     """
     samples = noise.shape[1]
-    tokens, lengths = drawn(decoder, see(False), noise, rules, limits, temperature)
+    tokens, lengths = drawn(decoder, memory(False), noise, rules, limits, temperature)
     answers = tf.reshape(tokens, [-1, samples, tf.shape(tokens)[1]])
     rewards = reward(answers, references)
     mean_reward = tf.reduce_mean(rewards, axis=1)
@@ -78,8 +77,8 @@ def reward_loss(
         rewards, tokens, lengths = _extremes(rewards, answers, tf.reshape(lengths, [-1, samples]), kept)
         samples = kept
     others = (tf.reduce_sum(rewards, axis=1, keepdims=True) - rewards) / (samples - 1)
-    seen = tf.concat([tf.fill([tf.shape(tokens)[0], 1], rules.start), tokens[:, :-1]], axis=1)
-    readout, _ = decoder.read(seen, tf.maximum(lengths, 1), *see(True), training=True)
+    seen = shifted(tokens, rules.start)
+    readout, _ = decoder.read(seen, tf.maximum(lengths, 1), memory(True), training=True)
     losses = tf.reshape(projected_loss(decoder, readout, tokens, 0.0), [-1, samples])
     mean_length = tf.maximum(tf.reduce_mean(tf.cast(lengths, tf.float32)), 1.0)
     surrogate = tf.reduce_mean((rewards - others) * losses, axis=1) / mean_length
@@ -101,22 +100,17 @@ def _width(lengths: Any) -> Any:
 
 
 def drawn(
-    decoder: AttentionDecoder,
-    sight: tuple[Any, Any, Any],
-    noise: Any,
-    rules: Rules,
-    limits: Any,
-    temperature: float = 1.0,
+    decoder: AttentionDecoder, memory: Memory, noise: Any, rules: Rules, limits: Any, temperature: float = 1.0
 ) -> tuple[Any, Any]:
-    """Draw K answers of each of B examples: tokens int32 [B K, U], cut to the longest, and lengths int32 [B K]."""
+    """Sample K answers of each of B examples: tokens int32 [B K, U], cut to the longest, and lengths int32 [B K]."""
     samples = noise.shape[1]
-    state, memory = decoder.start(*sight)
-    # Drawing takes the K answers for examples of their own: the memory too has a row for each.
-    state, memory = tf.nest.map_structure(lambda x: tf.repeat(x, samples, axis=0), (state, memory))
+    state, keys = decoder.start(memory)
+    # Sampling takes the K answers for examples of their own: the keys too have a row for each.
+    state, keys = tf.nest.map_structure(lambda x: tf.repeat(x, samples, axis=0), (state, keys))
     limits = None if limits is None else tf.repeat(limits, samples)
     with shrinking():
         noise = tf.reshape(noise, [-1, rules.max_length])
-        drawing = {"temperature": temperature, "noise": noise, "limits": limits, "memory": memory}
+        drawing = {"temperature": temperature, "noise": noise, "limits": limits, "memory": keys}
         found = sample(decoder.step, state, rules, **drawing)
     lengths = found.lengths[:, 0]
     tokens = tf.pad(found.tokens[:, 0], [[0, 0], [0, WIDTH]], constant_values=PAD)[:, : _width(lengths)]

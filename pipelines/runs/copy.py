@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from pipelines.config import FILES
+from pipelines.config import file_settings, renamed
 from pipelines.data.tfds_folder import PREFIX
 from pipelines.runs.files import replacing
 from pipelines.runs.folder import CONFIG, ENVIRONMENT, HISTORY, MANIFEST, WEIGHTS, Run
@@ -19,7 +19,7 @@ def slim(run: str | Path, out: str | Path) -> Path:
     """Copy what is needed to evaluate, predict and export.
 
     Paths belong to one machine: the data's is reduced to its last part (``tfds:NAME`` is no path), those in settings
-    (`FILES`) are left out, so that who needs such a file names it. The copy cannot be trained further.
+    are left out, so that who needs such a file names it. The copy cannot be trained further.
 
     Raises:
         ValueError: the run cannot be loaded, a weight is too large for float16, or ``out`` exists.
@@ -32,13 +32,14 @@ def slim(run: str | Path, out: str | Path) -> Path:
     record = loaded.run.read_json(CONFIG)
     spec = record["data"]["spec"]
     record["data"]["spec"] = spec if spec.startswith(PREFIX) else Path(spec).name
-    named = {name: value for name, value in record["config"].items() if name in FILES}
-    record["config"] |= {name: "" for name, value in named.items() if value not in FILES[name]}
+    record["config"] = settings = renamed(loaded.task.config_class, record["config"])
+    kept = [(name, words) for name, words, initial in file_settings(loaded.task.config_class) if not initial]
+    settings |= {name: "" for name, words in kept if settings.get(name, "") not in words}
     with replacing(target, MANIFEST, "run") as folder:
         copy = Run(folder)
         copy.write_json(CONFIG, record)
         copy.write(WEIGHTS, lambda path: halve(loaded.run.verified(WEIGHTS), path))
-        for name in (*loaded.task.Preprocessor.FILES, *(name for name in COPIED if loaded.run.has(name))):
+        for name in (*loaded.task.preprocessor_class.FILES, *(name for name in COPIED if loaded.run.has(name))):
             copy.write(name, partial(shutil.copyfile, loaded.run.verified(name)))
         if not copy.has(ENVIRONMENT):  # of a training that was interrupted: what has it cannot be trained further
             copy.write_json(ENVIRONMENT, {})

@@ -18,6 +18,7 @@ from typing import Any
 
 from pipelines import TASKS, __version__
 from pipelines import config as configuration
+from pipelines.config import TrainingConfig
 from pipelines.data.checksum import sha256 as sha256
 
 MANIFEST = "MANIFEST.json"
@@ -206,7 +207,7 @@ def need_writable(path: Path) -> None:
         raise ValueError(f"{path}: cannot be written; name another folder by --out")
 
 
-def need_same(path: Path, task: str, config: Any) -> tuple[Run, dict[str, Any], str]:
+def need_same(path: Path, task: str, config: TrainingConfig) -> tuple[Run, dict[str, Any], str]:
     """Refuse to go on with a run under another task, or once it has begun under other settings.
 
     Returns:
@@ -221,7 +222,9 @@ def need_same(path: Path, task: str, config: Any) -> tuple[Run, dict[str, Any], 
     # Settings that this version knows and the run does not are as they were before there was such a setting.
     whole = configuration.to_dict(configuration.from_dict(type(config), record["config"], str(path / CONFIG)))
     now = configuration.to_dict(config)
-    changed = configuration.difference(*map(configuration.placeless, (whole, now)) if run.has(STATE) else (whole, now))
+    if run.has(STATE):
+        whole, now = (configuration.placeless(type(config), settings) for settings in (whole, now))
+    changed = configuration.difference(whole, now)
     if changed and run.has(STATE):
         raise other_settings(path, changed)
     return run, record, changed
@@ -261,7 +264,7 @@ def alone(path: Path) -> Iterator[None]:
                 folder.rmdir()
 
 
-def create(path: Path, task: str, config: Any, data: dict[str, Any]) -> Run:
+def create(path: Path, task: str, config: TrainingConfig, data: dict[str, Any]) -> Run:
     """Start a run folder: ``config.json`` with the task, its configuration and the data it is trained on.
 
     Raises:

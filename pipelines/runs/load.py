@@ -1,4 +1,4 @@
-"""A trained run brought back to life: task, configuration, preprocessor and network, each verified."""
+"""Load a trained run: task, network and folder, each file verified."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,30 +8,38 @@ import keras
 
 from pipelines import config as configuration
 from pipelines import load_settings, load_task
+from pipelines.config import TrainingConfig
 from pipelines.data.catalogue import located
 from pipelines.data.source import Source
 from pipelines.runs.folder import CONFIG, WEIGHTS, Run, open_run
+from pipelines.task import Preprocessor, Task
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """One task ready to work.
+    """A run in memory.
 
     Attributes:
-        task: the task's module.
-        config: its configuration.
-        preprocessor: learned from train.
+        task: with its configuration and preprocessor.
         model: the network with its weights.
         run: the folder.
         data: the data record of the run: ``spec``, ``fingerprint``, ``limit``.
     """
 
-    task: Any
-    config: Any
-    preprocessor: Any
-    model: Any
+    task: Task
+    model: keras.Model
     run: Run
     data: dict[str, Any]
+
+    @property
+    def config(self) -> TrainingConfig:
+        """The settings."""
+        return self.task.config
+
+    @property
+    def preprocessor(self) -> Preprocessor:
+        """What was learned from train."""
+        return self.task.preprocessor
 
     def open_source(self, spec: str | None = None) -> Source:
         """Open ``spec``, or the data that the run was trained on.
@@ -52,30 +60,33 @@ def load_run(path: str | Path, **decoding: Any) -> Loaded:
 
     Args:
         path: the folder.
-        **decoding: settings out of ``config.DECODING`` that replace the run's own.
+        **decoding: settings of the decoding that replace the run's own.
 
     Raises:
         ValueError: a setting that decoding does not have, no run, a changed file, or a training that has not finished
             its first epoch.
     """
     run, record = open_run(path)
-    settings = load_settings(record["task"])
-    fixed = [name for name in decoding if name not in configuration.DECODING]
+    config_class = load_settings(record["task"]).Config
+    decoding = configuration.renamed(config_class, decoding)
+    allowed = configuration.settings_of_stage(config_class, "decoding")
+    fixed = [name for name in decoding if name not in allowed]
     if fixed:
         raise ValueError(f"{fixed[0]}: was fixed when {run.path} was trained; only decoding can be changed")
-    config = configuration.from_dict(settings.Config, record["config"] | decoding, str(run.path / CONFIG))
+    own = configuration.renamed(config_class, record["config"])
+    config = configuration.from_dict(config_class, own | decoding, str(run.path / CONFIG))
     if not run.has(WEIGHTS):
         raise ValueError(f"{run.path}: has no {WEIGHTS}: its training has not finished an epoch yet")
     weights = run.verified(WEIGHTS)
-    task = load_task(record["task"])
-    for name in task.Preprocessor.FILES:
+    task_class = load_task(record["task"])
+    for name in task_class.preprocessor_class.FILES:
         run.verified(name)
     keras.config.set_dtype_policy(config.precision)
-    preprocessor = task.load_preprocessor(config, run.path)
-    model = task.build(config, preprocessor)
+    task = task_class(config, task_class.load(config, run.path))
+    model = task.network()
     try:
         model.load_weights(weights)
     except (ValueError, OSError, KeyError) as error:
         reason = " ".join(str(error).split())[:400]
         raise ValueError(f"{weights}: does not fit the model of {run.path / CONFIG}: {reason}") from None
-    return Loaded(task, config, preprocessor, model, run, record["data"])
+    return Loaded(task, model, run, record["data"])

@@ -36,6 +36,7 @@ from pipelines.search.loop import (
 from pipelines.search.loop import Hypotheses as Hypotheses
 from pipelines.search.loop import Rules as Rules
 from pipelines.search.loop import shrinking as shrinking
+from pipelines.search.settings import SearchSettings
 
 Step = Callable[[Any, Any, Any], tuple[Any, Any]]
 
@@ -217,3 +218,34 @@ def _candidates(logits: Any, path: Path, t: Any, width: int, rules: Rules) -> tu
     stay = ops.convert_to_tensor(np.where(np.arange(count) == 0, 0.0, BLOCKED).astype("float32"))
     done = path.done[:, :, None]
     return ops.where(done, stay, gains), ops.where(done, PAD, ids)
+
+
+def search(
+    step: Step, state: Any, rules: Rules, settings: SearchSettings, limits: Any = None, memory: Any = ()
+) -> Hypotheses:
+    """Answer as the settings say: by beam search, greedily, or by sampling.
+
+    All examples sample with the same numbers, so that an answer does not depend on the others in its batch; the score
+    of a sampled answer is its log-probability, which is not normalised by the length.
+
+    Args:
+        step: see above.
+        state: before the first step, each tensor [B, ...].
+        rules: what every answer must obey.
+        settings: of the search.
+        limits: int32 [B], a longest answer for each example, at most `rules.max_length`.
+        memory: what the step looks at and does not change, each tensor [B, ...].
+    """
+    shared = {"limits": limits, "memory": memory}
+    if not settings.sampling_temperature:
+        return beam(step, state, rules, width=settings.beam_width, length_penalty=settings.length_penalty, **shared)
+    return sample(
+        step,
+        state,
+        rules,
+        temperature=settings.sampling_temperature,
+        top_k=settings.sampling_top_k,
+        top_p=settings.sampling_top_p,
+        seed=settings.sampling_seed,
+        **shared,
+    )

@@ -18,6 +18,7 @@ from pipelines.serve.batching import Batcher, Overloaded
 from pipelines.serve.guard import Door, Guard, refusal
 from pipelines.serve.limits import Limits
 from pipelines.serve.requests import asked_many, asked_one, public
+from pipelines.task import Task
 
 logger = logging.getLogger(__name__)
 
@@ -105,8 +106,8 @@ _WAITED = Histogram("pipelines_waited_seconds", "How long the oldest instance of
 _FAILED = Counter("pipelines_failed_instances", "Instances answered with an error of their own", ["model"])
 
 
-def _what(task: Any) -> str:
-    return {"audio": "A recording", "image": "A picture"}.get(task.RAW, "A text")
+def _what(task: Task | type[Task]) -> str:
+    return {"audio": "A recording", "image": "A picture"}.get(task.raw, "A text")
 
 
 def _endpoint(name: str, work: Callable[[Any], Any], output: Any) -> Callable[..., Any]:
@@ -126,20 +127,20 @@ def _endpoint(name: str, work: Callable[[Any], Any], output: Any) -> Callable[..
     return endpoint
 
 
-def _answer_one(name: str, task: Any, batcher: Batcher) -> Callable[[Any], Any]:
+def _answer_one(name: str, task: Task | type[Task], batcher: Batcher) -> Callable[[Any], Any]:
     async def work(given: Any) -> JSONResponse:
         (prediction,) = await batcher.ask([given])
-        answer = public(task.RAW, prediction)
+        answer = public(task.raw, prediction)
         _FAILED.labels(model=name).inc("error" in answer)
         return JSONResponse(answer, 422 if "error" in answer else 200)
 
     return work
 
 
-def _answer_many(name: str, task: Any, batcher: Batcher) -> Callable[[Any], Any]:
+def _answer_many(name: str, task: Task | type[Task], batcher: Batcher) -> Callable[[Any], Any]:
     async def work(given: list[Any]) -> JSONResponse:
         found = iter(await batcher.ask([one for one in given if not isinstance(one, ValueError)]))
-        answers = [{"error": str(g)} if isinstance(g, ValueError) else public(task.RAW, next(found)) for g in given]
+        answers = [{"error": str(g)} if isinstance(g, ValueError) else public(task.raw, next(found)) for g in given]
         _FAILED.labels(model=name).inc(sum("error" in answer for answer in answers))
         return JSONResponse({"answers": answers})
 

@@ -15,6 +15,7 @@ from pipelines.data.audio.files import extent
 from pipelines.data.images.files import inspect
 from pipelines.runs.folder import finite
 from pipelines.serve.limits import Limits
+from pipelines.task import Task
 
 FILES = {"audio": "audio/*", "image": "image/*"}
 """Raw inputs that come as the bytes of a file, with their media type; every other raw input is a text."""
@@ -135,9 +136,9 @@ class Asked(bentoml.IODescriptor):
         return json.loads(json.dumps(cls.described))  # BentoML changes what it is given
 
 
-def asked_one(task: Any, limits: Limits) -> type[Asked]:
+def asked_one(task: Task | type[Task], limits: Limits) -> type[Asked]:
     """Return how a request for one answer is read: a JSON object with a text, or the upload of a file."""
-    raw = task.RAW
+    raw = task.raw
 
     async def text(request: Request) -> Any:
         return from_json(raw, await _field(request, raw), limits)
@@ -151,9 +152,9 @@ def asked_one(task: Any, limits: Limits) -> type[Asked]:
     return _asked("Text", text, "application/json", raw, longest)
 
 
-def asked_many(task: Any, limits: Limits) -> type[Asked]:
+def asked_many(task: Task | type[Task], limits: Limits) -> type[Asked]:
     """Return how a list is read: each instance is what is given, or the ``ValueError`` that only it is answered by."""
-    raw = task.RAW
+    raw = task.raw
 
     def each(values: list[Any]) -> list[Any]:
         found: list[Any] = []

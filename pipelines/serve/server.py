@@ -125,11 +125,11 @@ def _models(sources: list[tuple[str, Path]], weights: str | None, limits: Limits
     for (name, folder), decoding in zip(sources, decodings, strict=True):
         predictor = Predictor(folder, **decoding).traced()
         task = predictor.task
-        name = name or task.NAME
+        name = name or task.name
         if name in models:
             raise ValueError(f"{folder}: there is an endpoint {name} already; call this one NAME={folder}")
         answer = functools.partial(answer_all, predictor)
-        cases = [case[task.RAW] for case in task.hard_cases()]
+        cases = [case[task.raw] for case in task.hard_cases()]
         answer(cases[:1])
         answer(cases)
         models[name] = task, Batcher(answer, limits.batch, limits.waiting)
@@ -166,7 +166,7 @@ def _serve(models: dict[str, tuple[Any, Any]], limits: Limits, listener: socket.
     listen(listener)
     address = _address(listener)
     for name, (task, _) in models.items():
-        print(f"{name}: POST {address}/{name} and {address}/{name}/batch, {TASKS[task.NAME]}", file=sys.stderr)
+        print(f"{name}: POST {address}/{name} and {address}/{name}/batch, {TASKS[task.name]}", file=sys.stderr)
     print(address, flush=True)
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again once everything is answered
         server.run(sockets=[listener])

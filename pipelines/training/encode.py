@@ -9,22 +9,22 @@ from tqdm import tqdm
 from pipelines.data.batching import Encoded
 from pipelines.data.source import Example, Problem, Source
 from pipelines.log import quiet, say
-from pipelines.runs.load import Loaded
+from pipelines.task import Mode, Task
 
 MAX_BAD = 0.05
 """Largest share of unusable examples that is skipped; beyond it the data is refused."""
 PART = 1024
-"""Training examples that are encoded together, which bounds the memory that takes; a task may have its own."""
+"""Training examples that are encoded together at most, which bounds the memory that takes; see ``Task.part``."""
 
 
-def encode_split(loaded: Loaded, source: Source, split: str, *, training: bool = False) -> Encoded:
+def encode_split(task: Task, source: Source, split: str, mode: Mode = "score") -> Encoded:
     """Read and encode a split at once, see `encode_parts`."""
-    (encoded,) = encode_parts(loaded, source, split, training=training, size=None)
+    (encoded,) = encode_parts(task, source, split, mode, size=None)
     return encoded
 
 
 def encode_parts(
-    loaded: Loaded, source: Source, split: str, *, training: bool = True, size: int | None = PART
+    task: Task, source: Source, split: str, mode: Mode = "train", *, size: int | None = PART
 ) -> Iterator[Encoded]:
     """Read and encode a split, ``size`` examples at a time; bad rows are skipped, named, and stand in ``dropped``.
 
@@ -34,7 +34,8 @@ def encode_parts(
     Raises:
         ValueError: more than ``MAX_BAD`` of the examples are unusable, or none is left; names the first ones.
     """
-    size = size and min(size, getattr(loaded.task, "PART", size))
+    size = size and min(size, task.part)
+    training = mode == "train"
     problems: list[str] = []
     odd: list[str] = []
     count = told = 0
@@ -43,12 +44,11 @@ def encode_parts(
         problems.append(f"{problem.where}: {problem.reason}")
 
     examples: Iterable[Example] = source.read(split, note)
-    if hasattr(loaded.task, "refused"):
-        examples = _sifted(examples, loaded.task.refused, problems if training else odd, training)
+    examples = _sifted(examples, task.refused, problems if training else odd, training)
     examples = iter(tqdm(examples, desc=f"encoding {split}", unit=" examples", disable=quiet(), leave=False))
     held = None  # until it is known whether it is the last one, which names what was skipped behind it too
     while chunk := list(islice(examples, size)):
-        encoded = loaded.task.encode(loaded.preprocessor, loaded.config, chunk, keep_raw=not training)
+        encoded = task.encode(chunk, mode)
         problems += encoded.dropped
         count += len(encoded)
         if len(encoded):

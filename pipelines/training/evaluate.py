@@ -11,7 +11,7 @@ from pipelines.data.source import ALL, Source
 from pipelines.metrics.bootstrap import bootstrap, paired_bootstrap
 from pipelines.runs.folder import Run, need_writable
 from pipelines.runs.load import Loaded, load_run
-from pipelines.training.decode import Decoder, settled
+from pipelines.training.decode import Decoder, prepared
 from pipelines.training.encode import encode_split
 
 METRICS, PREDICTIONS = "metrics.json", "predictions.jsonl"
@@ -33,7 +33,7 @@ def evaluate(
         split: which split; the test split when left out, and of other data that has no splits all of it.
         out: folder for ``metrics.json`` and ``predictions.jsonl``; the run itself when left out.
         against: a second run, compared on the same examples by paired bootstrap.
-        **decoding: settings out of ``config.DECODING`` that replace the run's own, and those of ``against``, e.g.
+        **decoding: settings of the decoding that replace the run's own, and those of ``against``, e.g.
             ``beam_width=1``.
 
     Returns:
@@ -45,14 +45,14 @@ def evaluate(
     """
     loaded = load_run(run, **decoding)
     other = load_run(against, **decoding) if against is not None else None
-    if other and other.task.NAME != loaded.task.NAME:
-        raise ValueError(f"--against {against}: is a {other.task.NAME} run, the first is {loaded.task.NAME}")
+    if other and other.task.name != loaded.task.name:
+        raise ValueError(f"--against {against}: is a {other.task.name} run, the first is {loaded.task.name}")
     folder = Run(Path(out).expanduser() if out is not None else loaded.run.path)
     need_writable(folder.path)
     source = loaded.open_source(data)
     split = split or _usual_split(loaded, source)
-    loaded = settled(loaded, source)
-    encoded = encode_split(loaded, source, split)
+    loaded = prepared(loaded, source)
+    encoded = encode_split(loaded.task, source, split)
     begin = time.monotonic()
     predictions = Decoder(loaded)(encoded)
     seconds = time.monotonic() - begin
@@ -79,17 +79,19 @@ def _usual_split(loaded: Loaded, source: Source) -> str:
 def measure(loaded: Loaded, source: Source, split: str, predictions: list[dict[str, Any]]) -> dict[str, Any]:
     """Score predictions; the result is the content of ``metrics.json``."""
     resamples = 1000 if len(predictions) <= 2000 else 200
-    signatures = getattr(loaded.task, "signatures", None)  # where they depend on what is scored
+    task = loaded.task
+    groups = task.groups(predictions)
+    unit = "examples" if groups is None else "groups of examples"
     return {
-        "task": loaded.task.NAME,
+        "task": task.name,
         "split": source.find(split),
         "data": {"spec": source.spec, "fingerprint": source.fingerprint, "cut": source.cuts.get(split, "")},
         "examples": len(predictions),
         "parameters": int(loaded.model.count_params()),
-        "decode": loaded.task.decode_name(loaded.config),
-        "metrics": bootstrap(loaded.task.scorer(predictions), len(predictions), resamples),
-        "signatures": signatures(predictions) if signatures else dict(loaded.task.SIGNATURES),
-        "interval": f"95 %, percentile bootstrap over examples, {resamples} resamples, seed 0",
+        "decode": task.decode_name(),
+        "metrics": bootstrap(task.scorer(predictions), len(predictions), resamples, groups=groups),
+        "signatures": dict(task.signatures(predictions)),
+        "interval": f"95 %, percentile bootstrap over {unit}, {resamples} resamples, seed 0",
     }
 
 
@@ -97,12 +99,12 @@ def _compare(
     loaded: Loaded, predictions: list[dict[str, Any]], other: Loaded, source: Source, split: str
 ) -> dict[str, Any]:
     against = other.run.path
-    others = Decoder(settled(other, source))(encode_split(other, source, split))
+    others = Decoder(prepared(other, source))(encode_split(other.task, source, split))
     if [p["id"] for p in others] != [p["id"] for p in predictions]:
         raise ValueError(f"--against {against}: the two runs cannot use the same examples of {source.spec}")
     scorers = loaded.task.scorer(predictions), other.task.scorer(others)
-    differences = paired_bootstrap(*scorers, len(predictions))
-    return {"run": against.name, "decode": other.task.decode_name(other.config), "differences": differences}
+    differences = paired_bootstrap(*scorers, len(predictions), groups=loaded.task.groups(predictions))
+    return {"run": against.name, "decode": other.task.decode_name(), "differences": differences}
 
 
 def table(record: dict[str, Any]) -> str:

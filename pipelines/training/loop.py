@@ -2,23 +2,26 @@
 
 import importlib.util
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.config import is_op_determinism_enabled  # not public; it lasts as long as the process
 from tqdm import tqdm
 
+from pipelines.config import TrainingConfig
 from pipelines.data.batching import Encoded, Plan, Transform, batches, epoch_plan, padding_share, token_plan
 from pipelines.log import quiet, say
 from pipelines.runs.folder import HISTORY, STATE, TENSORBOARD, WEIGHTS, Run
+from pipelines.task import Loss, Phase
 from pipelines.training.checkpoint import Progress, deferred, load_state, save_history, save_state
 from pipelines.training.optimizer import make_optimizer
 from pipelines.training.probe import attempt, explained, longest
-from pipelines.training.step import Average, LossFunction, Mixture, fetching, make_step
+from pipelines.training.step import Average, Mixture, fetching, make_step
 
 
 class TrainingStopped(RuntimeError):
@@ -31,25 +34,31 @@ class Trainer:
 
     Attributes:
         model: the built keras.Model.
-        loss: (x, y) -> float32 [B].
+        loss: (x, y) -> (value float32 [B], weight float32 [B]), see ``Task.loss``.
         validate: scores the model as it is, freely decoded: name -> value. True asks for the search that answers, False
             for the simplest one.
         metric: the name by which the best epoch is chosen, ``higher`` saying in which direction.
-        settings: the task's configuration, of which only the fields of ``TrainingConfig`` are read here.
+        settings: the fields of every configuration.
         run: where everything is kept.
         transform: what changes a training batch, see `batches`.
-        reward: loss and transform of the last ``settings.reward_epochs`` epochs, where there are any.
+        last: the last epochs, where they have another loss.
+        mean_weight: mean weight of a training example.
+        carried: states that the loss carries from batch to batch, zero at the beginning of an epoch.
+        plan: returns the batches of an epoch; None shuffles and buckets as the settings say.
     """
 
-    model: Any
-    loss: LossFunction
+    model: keras.Model
+    loss: Loss
     validate: Callable[[bool], dict[str, float]]
     metric: str
     higher: bool
-    settings: Any
+    settings: TrainingConfig
     run: Run
     transform: Transform | None = None
-    reward: tuple[LossFunction, Transform] | None = None
+    last: Phase | None = None
+    mean_weight: float = 1.0
+    carried: Sequence[tf.Variable] = ()
+    plan: Callable[[int], Plan | None] = lambda epoch: None
 
     def fit(self, train: Encoded) -> Progress:
         """Train until the last epoch, or until patience ends; the best weights are in the run and in the model.
@@ -83,18 +92,19 @@ class Trainer:
 
     def _plan(self, train: Encoded, epoch: int) -> Plan:
         s = self.settings
+        if (own := self.plan(epoch)) is not None:
+            return own
         if s.batch_tokens:
-            return token_plan(train.lengths, s.batch_tokens, s.seed, epoch, s.width_growth)
-        return epoch_plan(train.lengths, s.batch_size, s.seed, epoch, s.sorted_batches)
+            return token_plan(train.lengths, s.batch_tokens, s.seed, epoch, s.bucket_growth)
+        return epoch_plan(train.lengths, s.batch_size, s.seed, epoch, s.bucket_window)
 
     def _prepare(self, steps: int) -> None:
-        s = self.settings
-        second = s.reward_epochs if self.reward else 0
-        self.first_epochs = s.epochs - second
-        self.mixture = Mixture(self.model.trainable_variables, s.reward_share if second else 1.0)
+        s, last = self.settings, self.last
+        self.first_epochs = s.epochs - (last.epochs if last else 0)
+        self.mixture = Mixture(self.model.trainable_variables, last.share if last else 1.0)
         self.optimizers = {False: self._optimizer(s.learning_rate, steps * self.first_epochs, s.warmup, s.schedule)}
-        if second:  # gradients of rewards are of another size: what the first optimizer knows would hold them back
-            self.optimizers[True] = self._optimizer(s.learning_rate * s.reward_rate, steps * second, 0.0, "linear")
+        if last:  # gradients of another loss are of another size: what the first optimizer knows would hold them back
+            self.optimizers[True] = self._optimizer(s.learning_rate * last.rate, steps * last.epochs, 0.0, "linear")
         self.average = Average(self.model.trainable_variables, s.ema)
         self.steps: dict[bool, Callable[[Any], tuple[Any, Any, Any]]] = {}
         found = importlib.util.find_spec("tensorboard")  # a folder of that name has no origin
@@ -118,7 +128,7 @@ class Trainer:
 
     def _variables(self) -> list[Any]:
         optimizers = [variable for optimizer in self.optimizers.values() for variable in optimizer.variables]
-        return [*self.model.variables, *optimizers, *self.average.shadow, *self.mixture.kept]
+        return [*self.model.variables, *optimizers, *self.average.shadow, *self.mixture.kept, *self.carried]
 
     def _restored(self) -> Progress:
         if not self.run.has(STATE):
@@ -143,27 +153,33 @@ class Trainer:
         """Let what does not fit in memory fail now and not in the middle of an epoch; nothing is learned from it."""
         largest = longest(self._plan(train, 0), train.lengths)
         s = self.settings
-        dataset = batches(train, [largest], self._phase(epoch)[1], s.seed, growth=s.width_growth)
+        dataset = batches(train, [largest], self._phase(epoch)[1], s.seed, growth=s.bucket_growth)
         with explained(train, largest):
             attempt(self._compiled(dataset, epoch), iter(dataset), self._variables())
 
-    def _phase(self, epoch: int) -> tuple[LossFunction, Transform | None]:
-        """Return the loss and the transform of an epoch."""
-        return self.reward if self.reward and epoch >= self.first_epochs else (self.loss, self.transform)
+    def _phase(self, epoch: int) -> tuple[Loss, Transform | None, float]:
+        """Return the loss, the transform, and the mean weight of an example in an epoch."""
+        if self.last and epoch >= self.first_epochs:
+            return self.last.loss, self.last.transform, 1.0
+        return self.loss, self.transform, self.mean_weight
 
     def _compiled(self, dataset: tf.data.Dataset, epoch: int) -> Callable[[Any], tuple[Any, Any, Any]]:
-        second = bool(self.reward) and epoch >= self.first_epochs
+        second = bool(self.last) and epoch >= self.first_epochs
         if second not in self.steps:
-            parts = self.model, self._phase(epoch)[0], self.optimizers[second], self.average
-            step = make_step(*parts, signature=dataset.element_spec)
+            loss, _, mean_weight = self._phase(epoch)
+            parts = self.model, loss, self.optimizers[second], self.average
+            step = make_step(*parts, signature=dataset.element_spec, mean_weight=mean_weight)
             self.steps[second] = fetching(step, is_op_determinism_enabled())
         return self.steps[second]
 
     def _epoch(self, train: Encoded, progress: Progress, steps: int) -> None:
         s = self.settings
         plan = self._plan(train, progress.epoch)
+        if not progress.step:
+            for state in self.carried:
+                state.assign(tf.zeros_like(state))
         seed = s.seed * 100_003 + progress.epoch
-        dataset = batches(train, plan, self._phase(progress.epoch)[1], seed, progress.step, s.width_growth)
+        dataset = batches(train, plan, self._phase(progress.epoch)[1], seed, progress.step, s.bucket_growth)
         step = self._compiled(dataset, progress.epoch)
         data = iter(dataset)
         saved = time.monotonic()
@@ -178,7 +194,7 @@ class Trainer:
                     self.save(progress)
                     saved = time.monotonic()
                 self._stop_if_interrupted(progress)
-        self.padding = padding_share(train, plan, s.width_growth)
+        self.padding = padding_share(train, plan, s.bucket_growth)
 
     def _batch(
         self,
@@ -260,7 +276,7 @@ class Trainer:
                 self.run.write(WEIGHTS, self.model.save_weights)
         means = {"loss": progress.loss_sum / steps, "gradient_norm": progress.norm_sum / steps}
         row = {"epoch": progress.epoch + 1} | means
-        row |= {"rewarded": float(progress.epoch >= self.first_epochs)} if self.reward else {}
+        row |= {"rewarded": float(progress.epoch >= self.first_epochs)} if self.last else {}
         row |= {f"validation_{name}": value for name, value in scores.items()} | {"seconds": progress.seconds}
         progress.history.append(row)
         say("  ".join(f"{name} {value:.6g}" for name, value in row.items()) + ("  best" if better else ""))

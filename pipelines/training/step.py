@@ -5,11 +5,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import keras
 import tensorflow as tf
 
-from models.losses import sequence_loss
-
-LossFunction = Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
+from pipelines.task import Loss
 
 
 class Average:
@@ -71,35 +70,36 @@ class Mixture:
             weight.assign(value)
 
 
-def projected_loss(decoder: Any, readout: Any, target: Any, label_smoothing: float) -> Any:
-    """Cross-entropy of each row, float32 [N], from the decoder's readout [N, U, E] and its target int32 [N, U].
-
-    The logits [N, U, V] are by far the largest tensor of a step; compiled with the loss, they pass through memory
-    less often.
-    """
-
-    @tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
-    def head(readout: Any, target: Any) -> Any:
-        return sequence_loss(target, decoder.project(readout), label_smoothing)
-
-    return head(readout, target)
-
-
 def make_step(
-    model: Any, loss: LossFunction, optimizer: Any, average: Average, signature: Any = None
+    model: keras.Model,
+    loss: Loss,
+    optimizer: Any,
+    average: Average,
+    signature: Any = None,
+    mean_weight: float = 1.0,
 ) -> Callable[..., tuple[Any, Any]]:
-    """Return ``step(x, y) -> (mean loss, global gradient norm)``, float32 scalars, which updates all weights.
+    """Return ``step(x, y) -> (loss, global gradient norm)``, float32 scalars, which updates all weights.
 
-    ``signature`` is the ``element_spec`` of the batches, (x, y) with batch and time left open: one trace serves every
-    width. Without it the first batch is traced by its own shape, and a resumed training, whose first batch is another,
-    would round differently.
+    The loss that is returned is the sum of values over the sum of weights; what is minimised is the mean of value over
+    ``mean_weight``, so that a token counts the same in every batch.
+
+    Args:
+        model: its trainable variables are updated.
+        loss: (x, y) -> (value float32 [B], weight float32 [B]).
+        optimizer: built for these variables.
+        average: of the weights.
+        signature: the ``element_spec`` of the batches, (x, y) with batch and time left open: one trace serves every
+            width. Without it the first batch is traced by its own shape, and a resumed training, whose first batch is
+            another, would round differently.
+        mean_weight: mean weight of a training example.
     """
     weights = model.trainable_variables
 
     @tf.function(input_signature=signature, autograph=False)
     def step(x: Mapping[str, Any], y: Mapping[str, Any]) -> tuple[Any, Any]:
         with tf.GradientTape() as tape:
-            value = tf.reduce_mean(loss(x, y))
+            values, counts = loss(x, y)
+            value = tf.reduce_mean(values if mean_weight == 1.0 else values / mean_weight)
             scale = optimizer.scale_loss(tf.ones_like(value))
             scaled = value * scale
         # Dense, because the squares of an IndexedSlices with repeated rows do not add up to the norm.
@@ -109,7 +109,7 @@ def make_step(
         norm = tf.linalg.global_norm(gradients) / scale
         optimizer.apply(gradients, weights)
         average.update(optimizer.iterations)
-        return value, norm
+        return tf.reduce_sum(values) / tf.maximum(tf.reduce_sum(counts), 1e-12), norm
 
     return step
 

@@ -6,6 +6,7 @@ import platform
 import shutil
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ import tensorflow as tf
 
 from pipelines import __version__, load_settings, load_task
 from pipelines import config as configuration
-from pipelines.data.batching import Encoded, Transform
+from pipelines.config import TrainingConfig
+from pipelines.data.batching import Encoded
 from pipelines.data.cache import cached, key, stamp
 from pipelines.data.catalogue import located
 from pipelines.data.source import Source, limited
 from pipelines.log import say
-from pipelines.recipes.reward import noise
 from pipelines.runs.folder import (
     CONFIG,
     ENVIRONMENT,
@@ -34,19 +35,17 @@ from pipelines.runs.folder import (
     sha256,
 )
 from pipelines.runs.load import Loaded, load_run
+from pipelines.task import Preprocessor
 from pipelines.training.decode import Decoder
 from pipelines.training.encode import PART, encode_parts, encode_split, judge
 from pipelines.training.evaluate import indices
 from pipelines.training.loop import Trainer
-from pipelines.training.step import LossFunction
-from pipelines.training.warm_start import adopt_preprocessor, fingerprint, settings_of, take_weights
+from pipelines.training.warm_start import fingerprint, settings_of, take_weights
 
 MANY = 10_000
 """Examples cut for validation above which more of them tell nothing new, and cost time."""
 FEW = 200
 """Updates below which a network has hardly begun to learn."""
-SIMPLEST = {"beam_width": 1, "lm": "", "sampling_temperature": 0.0}
-"""Settings of the search that compares epochs."""
 
 
 def train(
@@ -96,7 +95,7 @@ def train(
 def _fit(loaded: Loaded, source: Source, other: Loaded | None) -> None:
     chosen = loaded.config
     training = _training_examples(loaded, source)
-    validation = encode_split(loaded, source, "validation")
+    validation = encode_split(loaded.task, source, "validation")
     for sentence in source.cuts.values():
         say(sentence)
     say(f"{len(training)} training and {len(validation)} validation examples; run {loaded.run.path}")
@@ -104,24 +103,28 @@ def _fit(loaded: Loaded, source: Source, other: Loaded | None) -> None:
         say(sentence)
     if not loaded.run.has(STATE):
         _begin(loaded, training, other)
-    second = getattr(chosen, "reward_epochs", 0)
-    decoders = {False: Decoder(_greedy(loaded), chosen.epochs - second), True: Decoder(loaded, second + 1)}
+    last = loaded.task.last_phase(loaded.model, training)
+    second = last.epochs if last else 0
+    decoders = {False: Decoder(_simplest(loaded), chosen.epochs - second), True: Decoder(loaded, second + 1)}
 
     def validate(thorough: bool) -> dict[str, float]:
         predictions = decoders[thorough](validation)
         return dict(loaded.task.scorer(predictions)(indices(len(predictions))))
 
-    metric = getattr(chosen, "best_by", loaded.task.METRIC)
+    metric = chosen.monitored(loaded.task.metric)
     trainer = Trainer(
         loaded.model,
-        lambda x, y: loaded.task.loss(loaded.model, chosen, x, y),
+        partial(loaded.task.loss, loaded.model),
         validate,
         metric,
-        loaded.task.BETTER == "higher",
+        loaded.task.higher_is_better,
         chosen,
         loaded.run,
-        loaded.task.augmentation(chosen, loaded.preprocessor),
-        _reward(loaded, training),
+        loaded.task.augmentation(),
+        last,
+        loaded.task.mean_weight(training),
+        loaded.task.carried(loaded.model, chosen.batch_size),
+        partial(loaded.task.plan, training),
     )
     progress = trainer.fit(training)
     loaded.run.write_json(ENVIRONMENT, environment() | {"training_seconds": round(progress.seconds, 1)})
@@ -132,7 +135,7 @@ def _fit(loaded: Loaded, source: Source, other: Loaded | None) -> None:
     say(f"{best}: validation {metric} {progress.best:.4f}")
 
 
-def advice(chosen: configuration.TrainingConfig, source: Source, training: int, validation: int) -> Iterator[str]:
+def advice(chosen: TrainingConfig, source: Source, training: int, validation: int) -> Iterator[str]:
     """Say what of the numbers of examples will be regretted; of built-in data nothing, whose presets know them."""
     updates = chosen.epochs * -(-training // chosen.batch_size)
     if source.spec != "synthetic" and updates < FEW and not chosen.batch_tokens:
@@ -146,7 +149,7 @@ def _training_examples(loaded: Loaded, source: Source) -> Encoded:
 
     def parts(size: int | None = PART) -> Iterator[Encoded]:
         made.append(True)
-        return encode_parts(loaded, source, "train", size=size)
+        return encode_parts(loaded.task, source, "train", size=size)
 
     def whole() -> Encoded:
         (encoded,) = parts(None)
@@ -155,43 +158,32 @@ def _training_examples(loaded: Loaded, source: Source) -> Encoded:
     found = cached(_cache_key(loaded, source), parts, whole)
     if not made:  # out of the cache, where what was skipped stands too
         judge(source, "train", len(found), found.dropped)
-    return loaded.task.complete(found) if hasattr(loaded.task, "complete") else found
+    return found
 
 
-def _reward(loaded: Loaded, training: Encoded) -> tuple[LossFunction, Transform] | None:
-    """Return loss and transform of the epochs that train on whole answers, where the task and its settings have any."""
-    task, config = loaded.task, loaded.config
-    if not getattr(config, "reward_epochs", 0):
-        return None
-    reward = task.reward(training)
-    draws = noise(config.reward_samples, config.max_tokens)
-    return lambda x, y: task.reward_loss(loaded.model, config, reward, x, y), draws
-
-
-def _greedy(loaded: Loaded) -> Loaded:
-    """Search in the simplest way while training: epochs are compared, and a wide beam can cost as much as an epoch."""
-    simple = {name: value for name, value in SIMPLEST.items() if hasattr(loaded.config, name)}
-    return dataclasses.replace(loaded, config=dataclasses.replace(loaded.config, **simple))
+def _simplest(loaded: Loaded) -> Loaded:
+    """Decode in the simplest way while training: epochs are compared, and a wide beam can cost as much as an epoch."""
+    task = loaded.task
+    return dataclasses.replace(loaded, task=type(task)(task.config.simplest(), task.preprocessor))
 
 
 def _cache_key(loaded: Loaded, source: Source) -> str:
-    shared = {field.name for field in dataclasses.fields(configuration.TrainingConfig)} - {"validation_share"}
-    other = shared.union(configuration.NOT_ENCODED)
-    settings = {name: v for name, v in configuration.to_dict(loaded.config).items() if name not in other}
-    files = [sha256(loaded.run.path / name) for name in loaded.task.Preprocessor.FILES]
+    stage = configuration.stages(type(loaded.config))
+    settings = {n: v for n, v in configuration.to_dict(loaded.config).items() if stage[n] == "encoding"}
+    files = [sha256(loaded.run.path / name) for name in loaded.task.preprocessor_class.FILES]
     data = [source.fingerprint, stamp(source.files())]
-    return key(data=data, task=loaded.task.NAME, split="train", settings=settings, files=files)
+    return key(data=data, task=loaded.task.name, split="train", settings=settings, files=files)
 
 
 def _begin(loaded: Loaded, training: Encoded, other: Loaded | None) -> None:
     if other is not None:
-        left = take_weights(loaded.model, other, loaded.config, loaded.preprocessor)
+        left = take_weights(loaded.model, other, loaded.task)
         say(f"beginning with the weights of {other.run.path}{': without ' + ', '.join(left) if left else ''}")
-    elif hasattr(loaded.task, "initialise"):
-        loaded.task.initialise(loaded.model, loaded.config, loaded.preprocessor, training)
+    else:
+        loaded.task.initialise(loaded.model, training)
 
 
-def _set_up(config: Any) -> None:
+def _set_up(config: TrainingConfig) -> None:
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
     if config.deterministic:
@@ -199,10 +191,10 @@ def _set_up(config: Any) -> None:
 
 
 def _prepare(
-    task: str, config: Any, data: str, folder: Path, limit: int, other: Loaded | None
+    task: str, config: TrainingConfig, data: str, folder: Path, limit: int, other: Loaded | None
 ) -> tuple[Loaded, Source]:
-    module = load_task(task)
-    source = module.open_source(located(data), config)
+    task_class = load_task(task)
+    source = task_class.open_source(located(data), config)
     source = limited(source, limit) if limit else source
     record = {"spec": data, "fingerprint": source.fingerprint, "limit": limit}
     record |= {"init": fingerprint(other)} if other else {}
@@ -210,22 +202,24 @@ def _prepare(
         run = _same(folder, task, config, record)
     else:
         run = create(folder, task, config, record)
-    if all(run.has(name) for name in module.Preprocessor.FILES):
-        for name in module.Preprocessor.FILES:
+    files = task_class.preprocessor_class.FILES
+    if all(run.has(name) for name in files):
+        for name in files:
             run.verified(name)
-        preprocessor = module.load_preprocessor(config, run.path)
+        preprocessor = task_class.load(config, run.path)
     else:
         say("learning the preprocessing from the training split")
         examples = source.read("train", lambda problem: None)
         if other:
-            preprocessor = adopt_preprocessor(module, config, other, examples)
+            preprocessor = task_class.adopt(config, other.task, other.run.path, examples)
         else:
-            preprocessor = module.fit_preprocessor(config, examples)
+            preprocessor = task_class.fit(config, examples)
         _keep(run, preprocessor)
-    return Loaded(module, config, preprocessor, module.build(config, preprocessor), run, record), source
+    ready = task_class(config, preprocessor)
+    return Loaded(ready, ready.network(), run, record), source
 
 
-def _keep(run: Run, preprocessor: Any) -> None:
+def _keep(run: Run, preprocessor: Preprocessor) -> None:
     staging = run.path / f".{os.getpid()}.preprocessor"  # so called, it counts as the run's own where it is left over
     try:
         staging.mkdir(exist_ok=True)
@@ -236,7 +230,7 @@ def _keep(run: Run, preprocessor: Any) -> None:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _same(folder: Path, task: str, config: Any, data: dict[str, Any]) -> Run:
+def _same(folder: Path, task: str, config: TrainingConfig, data: dict[str, Any]) -> Run:
     run, record, changed = need_same(folder, task, config)
     old, new = dict(record["data"]), dict(data)
     old.pop("spec"), new.pop("spec")  # the same data may lie elsewhere by now

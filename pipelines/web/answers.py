@@ -15,6 +15,8 @@ from pipelines.data.images.files import inspect
 from pipelines.data.text.vocabulary import CONTINUES
 from pipelines.explain.explanation import Explanation
 from pipelines.predictor import Predictor
+from pipelines.runs.load import Loaded
+from pipelines.task import Task
 from pipelines.training.evaluate import METRICS
 from pipelines.web import drawing
 from pipelines.web.limits import MOST_PIXELS, Worker, file_within, sound_within, text_within
@@ -37,13 +39,14 @@ class Page:
     worker: Worker
 
     @property
-    def task(self) -> Any:
-        """The task's module."""
-        return self.predictor.task
+    def task(self) -> Task:
+        """The task."""
+        return self.loaded.task
 
     @property
-    def loaded(self) -> Any:
+    def loaded(self) -> Loaded:
         """The run as `load_run` gives it."""
+        assert self.predictor.loaded, "the page answers from runs, not from exports"
         return self.predictor.loaded
 
     def summary(self) -> str:
@@ -52,11 +55,11 @@ class Page:
         if not self.loaded.run.has(METRICS):
             return line
         record = self.loaded.run.read_json(METRICS)
-        score = record["metrics"][self.task.METRIC]
+        score = record["metrics"][self.task.metric]
         interval = f"{score['low']:.4g} to {score['high']:.4g}"
         data = Path(record["data"]["spec"]).name
         return (
-            f"{line}, {self.task.METRIC} {score['value']:.4g} ({interval}) on {record['examples']:,} examples, "
+            f"{line}, {self.task.metric} {score['value']:.4g} ({interval}) on {record['examples']:,} examples, "
             f"{record['split']} split of {data}"
         )
 
@@ -76,18 +79,15 @@ class Page:
         prediction = self.predictor([raw])[0]
         if "error" in prediction:
             raise ValueError(prediction["error"])
-        if not hasattr(self.task, "explain"):
-            return prediction, None, ""
-        loaded = self.loaded
         try:
-            return prediction, self.task.explain(loaded.model, loaded.preprocessor, loaded.config, raw), ""
+            return prediction, self.loaded.task.explain(self.loaded.model, raw), ""
         except RuntimeError as error:  # the explanation failed its own check; the answer stands
             return prediction, None, drawing.problem(f"Why cannot be shown: {error}.")
 
     def warm(self) -> None:
         """Answer one example, so that the first visitor need not wait for functions to be traced."""
         for example in self.examples()[:1]:
-            raw = example[self.task.RAW]
+            raw = example[self.task.raw]
             with contextlib.suppress(Exception):  # whoever asks next is told
                 self._ask(np.asarray(raw) if hasattr(raw, "__array__") else raw)
 
@@ -132,7 +132,7 @@ def opinion(page: Page, text: Any) -> str:
             "<details><summary>attention: the share of each piece in the pooling</summary>",
             drawing.pieces(names, [row["share"] for row in rows], CONTINUES, signed=False) + "</details>",
         ]
-        if len(names) >= page.loaded.config.max_tokens:
+        if prediction.get("cut"):
             parts.append(f'<p class="note">{len(names)} pieces of the text are read, the rest is left out.</p>')
     return "".join(parts)
 

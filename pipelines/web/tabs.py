@@ -53,7 +53,7 @@ def build(pages: Sequence[tuple[str, Page | str]], folder: Path) -> gr.Blocks:
                         gr.HTML(problem(page), elem_id=f"answer-{number}")
                     else:
                         gr.HTML(f'<p class="note">{escape(page.summary())}</p>', elem_classes="summary")
-                        TABS.get((page.task.RAW, page.task.ANSWER), _other)(page, folder / str(number), number)
+                        TABS.get((page.task.raw, page.task.answer_output), _other)(page, folder / str(number), number)
     return blocks.queue(max_size=16, default_concurrency_limit=4)
 
 
@@ -137,12 +137,12 @@ def _shown(number: int, name: str = "answer") -> Any:
 
 
 def _opinion(page: Page, folder: Path, number: int) -> None:
-    given = [str(example[page.task.RAW]) for example in page.examples()]
+    given = [str(example[page.task.raw]) for example in page.examples()]
     _text(page, number, answers.opinion, ("a text", "What does it say?"), given)
 
 
 def _translation(page: Page, folder: Path, number: int) -> None:
-    languages = page.task.describe(page.loaded.preprocessor)
+    languages = page.loaded.task.card()
     source, target = str(languages["source"]), str(languages["target"])
     # The built-in pairs are English and German, and serve a run in either direction.
     column = {"source": "source", "en": "source", "de": "target"}.get(source, "")

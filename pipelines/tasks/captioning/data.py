@@ -4,7 +4,7 @@ import json
 import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import tensorflow as tf
@@ -39,7 +39,7 @@ class Preprocessor(tf.Module):
         config: the task's settings.
     """
 
-    FILES = ("vocabulary.txt", "encoder.json")
+    FILES: ClassVar[tuple[str, ...]] = ("vocabulary.txt", "encoder.json")
 
     def __init__(
         self,
@@ -52,6 +52,30 @@ class Preprocessor(tf.Module):
         self.vocabulary, self.config = vocabulary, config
         self._record = json.dumps(record)  # a dict attribute of a tf.Module is wrapped, and would be exported
         self._network = network
+
+    @classmethod
+    def fit(cls, config: Config, examples: Iterable[Example]) -> Self:
+        """Learn the pieces from the training captions, in lower case and without punctuation, and open the network.
+
+        Raises:
+            ValueError: the network or its weights are not there.
+        """
+        network = None if config.encoder == "conv" else open_network(config)
+        record = network.record() | {"cells": network.cells, "features": network.features} if network else {}
+        texts = (" ".join(tokenise(caption)) for example in examples for caption in example["captions"])
+        pieces = learn_vocabulary(texts, config.vocabulary_size, kind=config.vocabulary)
+        return cls(SubwordVocabulary(pieces), config, record, network)
+
+    @classmethod
+    def load(cls, config: Config, folder: Path) -> Self:
+        """Read back what ``save`` wrote; the network is opened when a picture comes."""
+        record = json.loads((folder / "encoder.json").read_text("utf-8"))
+        return cls(SubwordVocabulary.load(folder / "vocabulary.txt"), config, record)
+
+    @property
+    def answers(self) -> SubwordVocabulary:
+        """The vocabulary of the captions."""
+        return self.vocabulary
 
     @property
     def record(self) -> dict[str, Any]:
@@ -81,15 +105,15 @@ class Preprocessor(tf.Module):
         (folder / "encoder.json").write_text(json.dumps(self.record, indent=1) + "\n", "utf-8")
 
     def see(
-        self, images: Sequence[bytes | str | Path], keep: bool, mirrored: bool = False
+        self, images: Sequence[bytes | str | Path], keep: bool, flipped: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return what the model reads of N pictures, for the usable ones only, and the status int32 [N] of all.
 
         With a frozen network features float16 [M, S, D], which are kept on disk if ``keep`` is set; else pixels
-        uint8 [M, picture_size, picture_size, 3]. ``mirrored`` is for features only: pixels are mirrored later.
+        uint8 [M, picture_size, picture_size, 3]. ``flipped`` is for features only: pixels are flipped later.
         """
         if self.config.encoder != "conv":
-            return features.load(self.network, images, cache.folder() if keep else None, mirrored)
+            return features.load(self.network, images, cache.folder() if keep else None, flipped)
         size = self.config.picture_size
         pixels, status = np.zeros((len(images), size, size, 3), np.uint8), np.zeros(len(images), np.int32)
         for start in range(0, len(images), CHUNK):
@@ -124,74 +148,29 @@ def open_network(config: Config) -> PictureNetwork:
         random.setstate(state)
 
 
-def fit_preprocessor(config: Config, examples: Iterable[Example]) -> Preprocessor:
-    """Learn the pieces from the training captions, in lower case and without punctuation, and open the network.
-
-    Raises:
-        ValueError: the network or its weights are not there.
-    """
-    network = None if config.encoder == "conv" else open_network(config)
-    record = network.record() | {"cells": network.cells, "features": network.features} if network else {}
-    texts = (" ".join(tokenise(caption)) for example in examples for caption in example["captions"])
-    pieces = learn_vocabulary(texts, config.vocabulary_size, kind=config.vocabulary)
-    return Preprocessor(SubwordVocabulary(pieces), config, record, network)
+def contents(image: bytes | str | Path) -> bytes:
+    """Return a picture's bytes; none, and a sentence to stderr, where the file cannot be read."""
+    try:
+        return read(image)
+    except ValueError as error:
+        say(str(error))
+        return b""
 
 
-def load_preprocessor(config: Config, folder: Path) -> Preprocessor:
-    """Read back what ``save`` wrote; the network is opened when a picture comes."""
-    record = json.loads((folder / "encoder.json").read_text("utf-8"))
-    return Preprocessor(SubwordVocabulary.load(folder / "vocabulary.txt"), config, record)
+def learnable(example: Example) -> list[str]:
+    """Return the captions of an example that have a word in them."""
+    return [caption for caption in example["captions"] if tokenise(caption)]
 
 
-def encode(
-    preprocessor: Preprocessor,
-    config: Config,
-    examples: Iterable[Example],
-    labelled: bool = True,
-    keep_raw: bool = True,
-) -> Encoded:
-    """Look at every picture once and segment its captions.
-
-    With references, a picture that cannot be used is dropped by name; without, it stays: its answer will be empty,
-    and its example says why under ``error``. ``lengths`` are those of each picture's longest caption.
-
-    Returns:
-        x: ``picture`` [N, ...] (see `Preprocessor.see`), ``status`` int32 [N], and for a training with a frozen network
-        and ``mirrored``, ``mirrored`` [N, ...]; y: ``captions`` int32 [N, (U), R], the R captions of a picture side by
-        side, PAD where there is none.
-    """
-    every = list(examples)
-    for note in (note for example in every for note in example.get("notes", ())):
-        say(f"left out: {note}")
-    found, status = preprocessor.see([example["image"] for example in every], keep=labelled)
-    texts = [[c for c in e["captions"] if tokenise(c)] if labelled else [] for e in every]
-    reasons = [_unusable(e, int(code), group, labelled) for e, code, group in zip(every, status, texts, strict=True)]
-    dropped = [f"{e['where']}: {reason}" for e, reason in zip(every, reasons, strict=True) if reason and labelled]
-    usable = np.array([not (reason and labelled) for reason in reasons], bool)
-    picture = _rows(found, status, usable)
-    kept = [_slim(e, reason, keep_raw) for e, reason, ok in zip(every, reasons, usable, strict=True) if ok]
-    arrays = {"picture": picture, "status": status[usable]}
-    if config.mirrored and config.encoder != "conv" and not keep_raw:
-        images = [e["image"] for e, ok in zip(every, usable, strict=True) if ok]
-        arrays["mirrored"], _ = preprocessor.see(images, True, True)
-    with tf.device("CPU:0"):  # the memory of a GPU is for batches
-        x = {name: tf.constant(array) for name, array in arrays.items()}
-        if not labelled:
-            return Encoded(x, {}, np.ones(len(kept), np.int32), kept, dropped)
-        captions = _captions(preprocessor, [group for group, ok in zip(texts, usable, strict=True) if ok])
-    lengths = captions.row_lengths().numpy().astype(np.int32)
-    return Encoded(x, {"captions": captions}, lengths, kept, dropped)
-
-
-def _unusable(example: Example, status: int, captions: list[str], labelled: bool) -> str:
-    """Why an example cannot be used, in words; empty when it can."""
+def unusable(example: Example, status: int, texts: list[str], labelled: bool) -> str:
+    """Say why an example cannot be used; empty when it can."""
     if status != OK:
         try:
             problem = inspect(read(example["image"])).problem
         except ValueError as error:
             return str(error)
         return f"{name_of(example)} {problem or f'cannot be decoded ({STATUS_NAMES[status]})'}"
-    return "" if captions or not labelled else f"{name_of(example)} has no caption with a word in it"
+    return "" if texts or not labelled else f"{name_of(example)} has no caption with a word in it"
 
 
 def name_of(example: Example) -> str:
@@ -200,25 +179,27 @@ def name_of(example: Example) -> str:
     return str(example["where"]) if isinstance(image, bytes) else str(image)
 
 
-def _rows(found: np.ndarray, status: np.ndarray, usable: np.ndarray) -> np.ndarray:
-    """Give the M pictures that were seen and are usable their rows; unusable ones that stay get zeros."""
+def rows(found: np.ndarray, status: np.ndarray, usable: np.ndarray) -> np.ndarray:
+    """Return a row for each usable example: what was seen of it, [M, ...] in ``found``, or zeros."""
     if usable.all() and (status == OK).all():
         return found  # may be a gigabyte: no copy
     if (status[usable] == OK).all():
         return found[usable[status == OK]]
-    rows = np.zeros((len(status), *found.shape[1:]), found.dtype)
-    rows[status == OK] = found
-    return rows[usable]
+    every = np.zeros((len(status), *found.shape[1:]), found.dtype)
+    every[status == OK] = found
+    return every[usable]
 
 
-def _slim(example: Example, reason: str, keep_raw: bool) -> Example:
-    """What a prediction needs of an example: never the bytes of its picture."""
-    slim = {key: value for key, value in example.items() if keep_raw or key in ("id", "where")}
-    return slim | {"image": name_of(example)} | ({"error": reason} if reason else {})
+def slim(example: Example, reason: str, keep: bool) -> Example:
+    """Return what a prediction needs of an example: all but the bytes of its picture, or without ``keep`` its ``id``,
+    ``where`` and name.
+    """
+    known = {key: value for key, value in example.items() if keep or key in ("id", "where")}
+    return known | {"image": name_of(example)} | ({"error": reason} if reason else {})
 
 
-def _captions(preprocessor: Preprocessor, groups: list[list[str]]) -> tf.RaggedTensor:
-    """Captions of N pictures -> int32 [N, (U), R]."""
+def captions(preprocessor: Preprocessor, groups: list[list[str]]) -> tf.RaggedTensor:
+    """Segment the captions of N pictures into int32 [N, (U), R], side by side, PAD where there is none."""
     flat = iter(preprocessor.tokens([caption for group in groups for caption in group]))
     most = max((len(group) for group in groups), default=1)
     blocks = []
@@ -248,7 +229,7 @@ def reward(training: Encoded) -> Reward:
     return score
 
 
-def facets(config: Config, example: Example) -> Facets:
+def facets(example: Example) -> Facets:
     """View an example as validation does: its picture, decoded whole, and its captions.
 
     What is unusual but can be used (CMYK, animated, tiny, a caption of one word, ...) is noted.
@@ -257,17 +238,17 @@ def facets(config: Config, example: Example) -> Facets:
     return Facets({"captions": "\n".join(example["captions"])}, problem=problem, notes=tuple(notes))
 
 
-def augmentation(config: Config, preprocessor: Any) -> Transform | None:
+def augmentation(config: Config) -> Transform | None:
     """Return the choice of ``captions_per_step`` captions a picture and of its mirror image; None where neither is on.
 
     Pictures are otherwise left alone. A mirrored one makes captions wrong that tell left from right.
     """
-    if not config.captions_per_step and not config.mirrored:
+    if not config.captions_per_step and not config.random_flip:
         return None
 
     def transform(x: dict[str, Any], y: dict[str, Any], seed: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        if config.mirrored:
-            x = _mirrored(x, seed)
+        if config.random_flip:
+            x = _flipped(x, seed)
         return x, y | (
             {"captions": _drawn(y["captions"], config.captions_per_step, seed)} if config.captions_per_step else {}
         )
@@ -275,13 +256,13 @@ def augmentation(config: Config, preprocessor: Any) -> Transform | None:
     return transform
 
 
-def _mirrored(x: dict[str, Any], seed: Any) -> dict[str, Any]:
+def _flipped(x: dict[str, Any], seed: Any) -> dict[str, Any]:
     """Exchange half of the pictures [B, ...] for mirror images, which are features beside them or made of pixels."""
     picture = x["picture"]
-    mirrored = x["mirrored"] if "mirrored" in x else picture[:, :, ::-1]
+    mirror = x["flipped"] if "flipped" in x else picture[:, :, ::-1]
     heads = tf.random.stateless_uniform(tf.shape(picture)[:1], seed + tf.constant([1, 0])) < 0.5
-    chosen = tf.where(tf.reshape(heads, [-1] + [1] * (picture.shape.rank - 1)), mirrored, picture)
-    return {name: value for name, value in x.items() if name != "mirrored"} | {"picture": chosen}
+    chosen = tf.where(tf.reshape(heads, [-1] + [1] * (picture.shape.rank - 1)), mirror, picture)
+    return {name: value for name, value in x.items() if name != "flipped"} | {"picture": chosen}
 
 
 def _drawn(captions: Any, count: int, seed: Any) -> Any:

@@ -12,7 +12,7 @@ from models.recurrent.kernels import portable
 from pipelines.data.images.files import inspect, read
 from pipelines.data.images.pixels import OK, decoder
 from pipelines.data.source import Example
-from pipelines.data.text.vocabulary import CONTINUES
+from pipelines.data.text.vocabulary import CONTINUES, PAD
 from pipelines.explain import plots
 from pipelines.explain.explanation import Explanation, Sheet
 from pipelines.tasks.captioning.data import Preprocessor
@@ -54,7 +54,7 @@ def look(
     with portable():
         found = decode_one({"picture": picture, "status": status})
     outputs = {name: value.numpy()[0] for name, value in found.items()}
-    words, maps = by_word(preprocessor, outputs["tokens"][0][: outputs["lengths"][0]], outputs["attention"])
+    words, maps = by_word(preprocessor, outputs["tokens"][outputs["tokens"] != PAD], outputs["attention"])
     return Look(decoder(SHOWN)(tf.constant([content]))[0][0].numpy(), answer(outputs), words, maps)
 
 

@@ -4,295 +4,312 @@ picture -> grid of features -> attention decoder -> beam search -> text. The gri
 network that is trained with the decoder, or from a frozen one. Any set of pictures with captions will do.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from models.convolution import ConvolutionalGrid
-from models.decoders import AttentionDecoder
-from models.encoders import GridEncoder
+from models.decoders import Memory
 from models.losses import unattended_penalty, word_detection_loss
+from pipelines.data.batching import Encoded, Transform
 from pipelines.data.builtin import builtin
-from pipelines.data.images import layouts as pictures
+from pipelines.data.images import layouts
 from pipelines.data.images.files import pictures_in
 from pipelines.data.images.pixels import OK, STATUS_NAMES
 from pipelines.data.source import Example, Source, with_cuts
-from pipelines.data.text.vocabulary import BOS, EOS, PAD
+from pipelines.data.text.vocabulary import PAD
+from pipelines.data.validate import View
 from pipelines.explain.explanation import Explanation, Sheet
-from pipelines.metrics import captions as caption_metrics
-from pipelines.recipes import reward as rewarding
-from pipelines.search import settings as searching
-from pipelines.search.search import Rules
-from pipelines.tasks.captioning import cases as captioning_cases
-from pipelines.tasks.captioning import synthetic
-from pipelines.tasks.captioning.config import PRESETS as PRESETS
-from pipelines.tasks.captioning.config import Config as Config
-from pipelines.tasks.captioning.data import Preprocessor as Preprocessor
-from pipelines.tasks.captioning.data import augmentation as augmentation
-from pipelines.tasks.captioning.data import encode as encode
-from pipelines.tasks.captioning.data import facets as facets
-from pipelines.tasks.captioning.data import fit_preprocessor as fit_preprocessor
-from pipelines.tasks.captioning.data import load_preprocessor as load_preprocessor
-from pipelines.tasks.captioning.data import reward as reward
-from pipelines.tasks.captioning.serving import Serving, written
-from pipelines.tasks.captioning.serving import served as served
-from pipelines.tasks.captioning.serving import tolerance as tolerance
-from pipelines.training.step import projected_loss
+from pipelines.log import say
+from pipelines.metrics import captions as metrics
+from pipelines.metrics.bootstrap import Scorer
+from pipelines.recipes.reward import Reward
+from pipelines.recipes.seq2seq import Seq2Seq
+from pipelines.task import Card, DecodingData, Field, Modality, Mode, Prediction, Row, Serving
+from pipelines.tasks.captioning import data, synthetic
+from pipelines.tasks.captioning.config import PRESETS, Config
+from pipelines.tasks.captioning.data import Preprocessor
+from pipelines.tasks.captioning.model import build, parts, see
 
-NAME = "captioning"
-METRIC = "bleu4"
-BETTER = "higher"
-RAW, ANSWER = "image", "caption"
-SIGNATURES = caption_metrics.SIGNATURES
-THRESHOLD, MARGIN = 80.0, 15.0  # demonstration: least BLEU-4, and least lead over the baseline
+CLITIC = r" (n't|'(?:s|m|d|re|ve|ll))\b"
+"""Ends of words that tokenising splits off."""
 
 
-def open_source(spec: str, config: Config) -> Source:
-    """Open ``synthetic``, ``tfds:NAME``, or pictures in a known layout; missing splits are cut by picture."""
-    if spec == "synthetic":
-        counts = {"train": 4000, "validation": 300, "test": 600}
-        return builtin(synthetic.sketches, counts, finish=synthetic.finished)
-    given = {"image": config.image_column, "caption": config.caption_column}
-    chosen = {name: (column,) for name, column in given.items() if column}
-    if spec.startswith("tfds:"):
-        from pipelines.data.images import tfds as pictures_tfds  # noqa: PLC0415  # slow to import, seldom needed
+class Captioning(Seq2Seq):
+    """Captions of pictures."""
 
-        source = pictures_tfds.open_named_pictures(spec, pictures_tfds.COLUMNS | chosen)
-    else:
-        source = pictures.open_pictures(spec, pictures.COLUMNS | chosen)
-    return with_cuts(source, group=lambda example: str(example["id"]), share=config.validation_share)
-
-
-# ------------------------------------------------------------------------------------------------------ model
-
-
-def build(config: Config, preprocessor: Preprocessor) -> keras.Model:
-    """Build the network: picture and captions so far -> logits of every next piece and the attention behind them.
-
-    ``picture`` is uint8 [B, Y, X, 3] or features float16 [B, S, D]; ``target`` int32 [B, U] begins with BOS and is
-    padded with 0, ``target_lengths`` int32 [B]. Training and search call the layers ``conv`` (without a frozen
-    network), ``encoder``, ``decoder`` and ``detector`` (with ``word_detection``; only the loss asks it).
-    """
-    if config.encoder == "conv":
-        picture = keras.Input([config.picture_size, config.picture_size, 3], dtype="uint8", name="picture")
-        grid = ConvolutionalGrid(name="conv")(picture)
-    else:
-        shape = [preprocessor.record["cells"], preprocessor.record["features"]]
-        grid = picture = keras.Input(shape, dtype="float16", name="picture")
-    keys, cells = GridEncoder(config.grid_units, dropout=config.dropout, seed=config.seed + 1, name="encoder")(grid)
-    decoder = AttentionDecoder(
-        preprocessor.vocabulary.size,
-        config.embedding_size,
-        config.units,
-        cell=config.cell,
-        layers=config.layers,
-        attention=config.attention,
-        tied=config.tied,
-        context_gate=config.context_gate,
-        context_recurrence=config.context_recurrence,
-        dropout=config.dropout,
-        seed=config.seed + 2,
-        name="decoder",
-    )
-    target = keras.Input([None], dtype="int32", name="target")
-    lengths = keras.Input([], dtype="int32", name="target_lengths")
-    logits, attention = decoder(target, lengths, keys, cells)
-    inputs = {"picture": picture, "target": target, "target_lengths": lengths}
-    outputs = {"logits": logits, "attention": attention}
-    if config.word_detection:
-        seldom = keras.initializers.Constant(-4.0)  # in most cells, most words are not
-        detector = keras.layers.Dense(decoder.vocabulary_size, bias_initializer=seldom, name="detector")
-        outputs["words"] = detector(keys)
-    return keras.Model(inputs, outputs, name=NAME)
-
-
-def see(model: keras.Model, picture: Any, training: bool) -> tuple[Any, Any]:
-    """Return what the decoder attends to: keys [B, S, D] and lengths int32 [B], all S."""
-    names = {layer.name for layer in model.layers}
-    grid = model.get_layer("conv")(picture) if "conv" in names else tf.cast(picture, tf.float32)
-    return model.get_layer("encoder")(grid, training=training)
-
-
-def loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Mapping[str, Any]) -> Any:
-    """Mean cross-entropy of the pieces of each picture's captions [B], plus the weighed other losses.
-
-    All R captions of a picture are learnt at once, with one look at it.
-    """
-    captions = tf.transpose(y["captions"], [0, 2, 1])  # [B, R, U]
-    shape = tf.shape(captions)
-    target = tf.reshape(captions, [-1, shape[2]])
-    pieces = tf.reduce_sum(tf.cast(target != PAD, tf.int32), axis=1)
-    seen = tf.concat([tf.fill([tf.shape(target)[0], 1], BOS), target[:, :-1]], axis=1)
-    keys, cells = see(model, x["picture"], training=True)
-    # A missing caption is read as one step, which the loss then leaves out.
-    decoder = model.get_layer("decoder")
-    readout, attention = decoder.read(seen, tf.maximum(pieces, 1), keys, cells, training=True)
-    losses = tf.reshape(projected_loss(decoder, readout, target, config.label_smoothing), shape[:2])
-    pieces = tf.cast(tf.reshape(pieces, shape[:2]), tf.float32)
-    mean = tf.reduce_sum(losses, axis=1) / tf.reduce_sum(pieces, axis=1)
-    if config.word_detection:
-        mean += config.word_detection * word_detection_loss(model.get_layer("detector")(keys), captions)
-    if not config.attention_penalty:
-        return mean
-    unattended = unattended_penalty(attention, target)
-    real = tf.cast(pieces > 0, tf.float32)
-    penalty = tf.reduce_sum(tf.reshape(unattended, shape[:2]) * real, axis=1) / tf.reduce_sum(real, axis=1)
-    return mean + config.attention_penalty * penalty
-
-
-def reward_loss(
-    model: keras.Model, config: Config, reward: rewarding.Reward, x: Mapping[str, Any], y: Mapping[str, Any]
-) -> Any:
-    """Return what lacks in the reward of drawn captions [B] against all captions of a picture, see `rewarding`."""
-    references = tf.transpose(y["captions"], [0, 2, 1])  # [B, R, U]
-    rules = Rules(BOS, EOS, config.max_tokens)
-
-    def look(training: bool) -> tuple[Any, Any, None]:
-        return *see(model, x["picture"], training), None
-
-    drawing = {
-        "noise": y["noise"],
-        "rules": rules,
-        "temperature": config.reward_temperature,
-        "kept": config.reward_kept,
+    name = "captioning"
+    modality = Modality("image", rank=3, media="image/*")
+    raw = "image"
+    answer_output = "caption"
+    metric = "bleu4"
+    threshold, margin = 80.0, 15.0
+    config_class = Config
+    presets = PRESETS
+    preprocessor_class = Preprocessor
+    x_fields: ClassVar[Mapping[str, Field]] = {
+        "picture": Field("uint8 or float16", ("batch", "...")),
+        "status": Field("int32", ("batch",)),
+        "flipped": Field("float16", ("batch", "cell", "feature"), optional=True),
     }
-    return rewarding.reward_loss(model.get_layer("decoder"), look, reward, references, **drawing)
-
-
-def settle(loaded: Any, source: Source | None) -> Any:
-    """Open the frozen network before the first picture: without its weights none can be answered.
-
-    Raises:
-        ValueError: there are no such weights.
-    """
-    if loaded.config.encoder != "conv":
-        loaded.preprocessor.network  # noqa: B018
-    return loaded
-
-
-def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str, Any]:
-    """Describe pictures by beam search, or draw descriptions.
-
-    Returns:
-        ``tokens`` int32 [B, K, L], ``lengths`` int32 [B, K] and ``scores`` float32 [B, K] of the K best captions
-        (`Hypotheses`), ``attention`` float32 [B, L, S] of the best one, and ``status`` int32 [B].
-    """
-    decoder = model.get_layer("decoder")
-    keys, cells = see(model, x["picture"], training=False)
-    state, memory = decoder.start(keys, cells)
-    rules = Rules(BOS, EOS, config.max_tokens, config.min_tokens, config.no_repeat_ngram)
-    found = searching.found(decoder.step, state, memory, rules, config)
-    attention = searching.attention(decoder, found.tokens[:, 0], found.lengths[:, 0], BOS, keys, cells)
-    return {
-        "tokens": found.tokens,
-        "lengths": found.lengths,
-        "scores": found.scores,
-        "attention": attention,
-        "status": x["status"],
+    y_fields: ClassVar[Mapping[str, Field]] = {
+        "captions": Field("int32", ("batch", "time", "reference")),
+        "noise": Field("float32", ("batch", "sample", "time"), optional=True),
     }
 
+    config: Config
+    preprocessor: Preprocessor
 
-# --------------------------------------------------------------------------------------------------- answers
+    @classmethod
+    def open_source(cls, spec: str, config: Config) -> Source:
+        """Open ``synthetic``, ``tfds:NAME``, or pictures in a known layout; missing splits are cut by picture."""
+        if spec == "synthetic":
+            counts = {"train": 4000, "validation": 300, "test": 600}
+            return builtin(synthetic.sketches, counts, finish=synthetic.finished)
+        given = {"image": config.image_column, "caption": config.caption_column}
+        chosen = {name: (column,) for name, column in given.items() if column}
+        if spec.startswith("tfds:"):
+            from pipelines.data.images import tfds  # noqa: PLC0415  # slow to import, seldom needed
+
+            source = tfds.open_named_pictures(spec, tfds.COLUMNS | chosen)
+        else:
+            source = layouts.open_pictures(spec, layouts.COLUMNS | chosen)
+        return with_cuts(source, group=lambda example: str(example["id"]), share=config.validation_share)
+
+    @classmethod
+    def view(cls, config: Config, source: Source) -> View:
+        """Look at the picture, decoded whole, and its captions."""
+        return data.facets
+
+    @classmethod
+    def fit(cls, config: Config, examples: Iterable[Example]) -> Preprocessor:
+        """Learn the pieces of the captions, and open the frozen network."""
+        return Preprocessor.fit(config, examples)
+
+    @classmethod
+    def load(cls, config: Config, folder: Path) -> Preprocessor:
+        """Read back the pieces and the record of the frozen network."""
+        return Preprocessor.load(config, folder)
+
+    def encode(self, examples: Iterable[Example], mode: Mode = "score") -> Encoded:
+        """Look at every picture once and segment its captions.
+
+        With references, a picture that cannot be used is dropped by name; without, it stays: its answer will be empty,
+        and its example says why under ``error``. ``lengths`` are those of each picture's longest caption.
+        """
+        labelled, training = mode != "predict", mode == "train"
+        every = list(examples)
+        for note in (note for example in every for note in example.get("notes", ())):
+            say(f"left out: {note}")
+        found, status = self.preprocessor.see([example["image"] for example in every], keep=labelled)
+        texts = [data.learnable(e) if labelled else [] for e in every]
+        pairs = zip(every, status, texts, strict=True)
+        reasons = [data.unusable(e, int(code), group, labelled) for e, code, group in pairs]
+        dropped = [f"{e['where']}: {reason}" for e, reason in zip(every, reasons, strict=True) if reason and labelled]
+        usable = np.array([not (reason and labelled) for reason in reasons], bool)
+        arrays = {"picture": data.rows(found, status, usable), "status": status[usable]}
+        kept = [data.slim(e, reason, not training) for e, reason, ok in zip(every, reasons, usable, strict=True) if ok]
+        if self.config.random_flip and self.config.encoder != "conv" and training:
+            images = [e["image"] for e, ok in zip(every, usable, strict=True) if ok]
+            arrays["flipped"], _ = self.preprocessor.see(images, True, True)
+        with tf.device("CPU:0"):  # the memory of a GPU is for batches
+            x = {name: tf.constant(array) for name, array in arrays.items()}
+            if not labelled:
+                return Encoded(x, {}, np.ones(len(kept), np.int32), kept, dropped)
+            groups = [group for group, ok in zip(texts, usable, strict=True) if ok]
+            captions = data.captions(self.preprocessor, groups)
+        lengths = captions.row_lengths().numpy().astype(np.int32)
+        return Encoded(x, {"captions": captions}, lengths, kept, dropped)
+
+    def augmentation(self) -> Transform | None:
+        """Return the choice of captions and the random flip."""
+        return data.augmentation(self.config)
+
+    # ---------------------------------------------------------------------------------------------------------- model
+
+    def network(self) -> keras.Model:
+        """Build the network, see `pipelines.tasks.captioning.model`."""
+        record = self.preprocessor.record
+        shape = None if self.config.encoder == "conv" else [record["cells"], record["features"]]
+        return build(self.config, self.preprocessor.vocabulary.size, shape)
+
+    def memory(self, model: keras.Model, x: Mapping[str, Any], training: bool) -> Memory:
+        """Return the cells of the pictures."""
+        return see(model, x["picture"], training)
+
+    def loss(self, model: keras.Model, x: Mapping[str, Any], y: Mapping[str, Any]) -> tuple[Any, Any]:
+        """Mean cross-entropy of the pieces of each picture's captions [B], plus the weighted other losses.
+
+        All R captions of a picture are learned at once, with one look at it.
+        """
+        config, layers = self.config, parts(model)
+        captions = self.target_texts(y)
+        shape = tf.shape(captions)
+        target = tf.reshape(captions, [-1, shape[2]])
+        pieces = tf.reduce_sum(tf.cast(target != PAD, tf.int32), axis=1)
+        memory = self.memory(model, x, training=True)
+        # A missing caption is read as one step, which the loss then leaves out.
+        losses, attention = self.token_loss(layers.decoder, memory, target, tf.maximum(pieces, 1), target)
+        pieces = tf.cast(tf.reshape(pieces, shape[:2]), tf.float32)
+        mean = tf.reduce_sum(tf.reshape(losses, shape[:2]), axis=1) / tf.reduce_sum(pieces, axis=1)
+        if layers.detector:
+            mean += config.word_detection * word_detection_loss(layers.detector(memory.states), captions)
+        if config.attention_penalty:
+            unattended = tf.reshape(unattended_penalty(attention, target), shape[:2])
+            real = tf.cast(pieces > 0, tf.float32)
+            penalty = tf.reduce_sum(unattended * real, axis=1) / tf.reduce_sum(real, axis=1)
+            mean += config.attention_penalty * penalty
+        return mean, tf.ones_like(mean)
+
+    def reward(self, training: Encoded) -> Reward:
+        """Reward captions for BLEU and CIDEr-D, see `pipelines.tasks.captioning.data.reward`."""
+        return data.reward(training)
+
+    def target_texts(self, y: Mapping[str, Any]) -> Any:
+        """All captions of each picture, int32 [B, R, U]."""
+        return tf.transpose(y["captions"], [0, 2, 1])
+
+    # -------------------------------------------------------------------------------------------------------- answers
+
+    def prepared(self, model: keras.Model, decoding: DecodingData) -> "Captioning":
+        """Open the frozen network before the first picture: without its weights none can be answered.
+
+        Raises:
+            ValueError: there are no such weights.
+        """
+        if self.config.encoder != "conv":
+            self.preprocessor.network  # noqa: B018
+        return self
+
+    def written(self, tokens: Any) -> Any:
+        """Turn captions int32 [N, L] into texts string [N]; clitics that tokenising split off are joined again."""
+        return tf.strings.regex_replace(super().written(tokens), CLITIC, r"\1")
+
+    def outputs(self, model: keras.Model, x: Mapping[str, Any]) -> dict[str, Any]:
+        """Describe pictures; ``status`` int32 [B] is 0 for ok, 1 unreadable, 2 too large, ``tokens`` int32 [B, L].
+
+        Unless the status is 0, texts are empty and numbers are 0.
+        """
+        found = self.search(model, x)
+        fine = x["status"] == OK
+        found = found._replace(
+            tokens=tf.where(fine[:, None, None], found.tokens, PAD),
+            scores=tf.where(fine[:, None], found.scores, 0.0),
+            attention=tf.where(fine[:, None, None], found.attention, 0.0),
+        )
+        return self.worded(found) | {"status": x["status"], "tokens": found.tokens[:, 0]}
+
+    def references(self, example: Example) -> list[str]:
+        """Return the captions of a picture."""
+        return list(example.get("captions", []))
+
+    @classmethod
+    def more(cls, card: Card, example: Example, row: Row) -> Prediction:
+        """Word the status, the K best captions, and why a picture could not be used."""
+        status = STATUS_NAMES[int(row["status"])]
+        found = {"status": status} | super().more(card, example, row)
+        failed = int(row["status"]) != OK and "error" not in example
+        return found | ({"error": f"the picture cannot be decoded ({status})"} if failed else {})
+
+    @classmethod
+    def parse(cls, inputs: Sequence[Any]) -> list[Example]:
+        """Wrap paths or the bytes of picture files; a folder stands for the pictures in it. Ids count from 0.
+
+        Raises:
+            ValueError: an input is something else, or a folder without pictures.
+        """
+        images: list[Any] = []
+        for number, given in enumerate(inputs):
+            if not isinstance(given, str | Path | bytes):
+                raise ValueError(f"input {number + 1}: expected a path or the bytes of a picture, came {type(given)}")
+            images += [given] if isinstance(given, bytes) else pictures_in(given)
+        return [{"id": str(i), "where": f"input {i + 1}", "image": image} for i, image in enumerate(images)]
+
+    @classmethod
+    def hard_cases(cls) -> list[Example]:
+        """Return unusual and broken picture files, see `pipelines.tasks.captioning.cases`."""
+        from pipelines.tasks.captioning import cases  # noqa: PLC0415  # Pillow, for tests and exports alone
+
+        return cls.parse(cases.files())
+
+    def card(self) -> dict[str, Any]:
+        """Return the names of the status, the size of a picture, and the frozen network."""
+        record = self.preprocessor.record
+        return {"status": list(STATUS_NAMES), "picture_size": self.config.picture_size, "encoder": record}
+
+    @classmethod
+    def serving_inputs(cls, examples: list[Example], card: Card) -> dict[str, Any]:
+        """Return the bytes of the files; none where a file cannot be read."""
+        return {"image": tf.constant([data.contents(example["image"]) for example in examples], tf.string)}
+
+    def inputs(self, **raw: Any) -> dict[str, Any]:
+        """In graph: the bytes of JPEG or PNG files, ``image`` string [B] -> what the network reads, and the status."""
+        picture, status = self.preprocessor.seen(raw["image"])
+        return {"picture": picture, "status": status}
+
+    def details(self, x: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """In graph: ``pieces`` string [B, L] of the caption; ``attention`` is theirs over the cells, row by row."""
+        best = outputs["tokens"]
+        return {"pieces": tf.where(best == PAD, "", self.preprocessor.vocabulary.pieces(best))}
+
+    def serving(self, model: keras.Model) -> Serving:
+        """Return the module to export; the frozen network is opened here, not while the graph is traced."""
+        if self.config.encoder != "conv":
+            self.preprocessor.network  # noqa: B018
+        return super().serving(model)
+
+    def tolerance(self) -> float:
+        """Return how far floats of run and export may differ.
+
+        Features of a frozen network are rounded to float16, whose steps are 2^-11 = 0.0005 of a value: the last bit of
+        a convolution, which depends on how it is compiled, decides which way. On a run of Flickr8k the attention
+        differed by 1.5e-4, and by 8e-6 when the features were left in float32.
+        """
+        return 1e-4 if self.config.encoder == "conv" else 1e-3
+
+    def explain(self, model: keras.Model, raw: bytes | str | Path) -> Explanation:
+        """Caption one picture and show where each word looked, see `pipelines.tasks.captioning.explain`."""
+        from pipelines.tasks.captioning import explain  # noqa: PLC0415  # draws: matplotlib is slow to import
+
+        example = {"id": "0", "image": str(raw) if not isinstance(raw, bytes) else ""}
+        return explain.explain(self.preprocessor, raw, partial(self.outputs, model), partial(self._answer, example))
+
+    def sheet(self, model: keras.Model, examples: Iterable[Example]) -> Sheet:
+        """Draw pictures with their captions and attention, see `pipelines.tasks.captioning.explain`."""
+        from pipelines.tasks.captioning import explain  # noqa: PLC0415  # as above
+
+        return explain.sheet(self.preprocessor, examples, partial(self.outputs, model), self._answer)
+
+    def _answer(self, example: Example, row: Row) -> Prediction:
+        return self.answer(self.card(), example, row, self.references(example))
+
+    # -------------------------------------------------------------------------------------------------------- scoring
+
+    @classmethod
+    def scorer(cls, predictions: list[Prediction]) -> Scorer:
+        """Prepare BLEU, ROUGE-L, CIDEr-D and the rest of ``signatures`` against all references."""
+        return metrics.scorer([p["answer"] for p in predictions], [p["references"] for p in predictions])
+
+    @classmethod
+    def signatures(cls, predictions: list[Prediction]) -> Mapping[str, str]:
+        """Say of each score what computes it."""
+        return metrics.SIGNATURES
+
+    @classmethod
+    def report(cls, predictions: list[Prediction]) -> str:
+        """Return the most frequent captions and the worst ones."""
+        return metrics.report(predictions)
+
+    @classmethod
+    def baseline(cls, train: list[Example], test: list[Example]) -> tuple[str, float]:
+        """Score the caption of the training picture whose words are most alike; it is told words, not their order."""
+        answers = synthetic.bag_of_attributes(train, test)
+        score = metrics.scorer(answers, [example["captions"] for example in test])
+        return "bag of attributes", score(np.arange(len(test)))[cls.metric]
 
 
-def answer(
-    preprocessor: Preprocessor, config: Config, example: Example, outputs: Mapping[str, np.ndarray]
-) -> dict[str, Any]:
-    """Turn one row of ``decode`` into a prediction; ``score`` is the normalised log-probability of the answer.
-
-    ``alternatives`` holds the K best captions with their scores, best first, without empty ones. A picture that could
-    not be used has an empty answer of score 0, a ``status`` other than ``ok``, and the reason under ``error``.
-    """
-    status = int(outputs["status"])
-    texts, scores = [""], [0.0]
-    if status == OK:
-        texts = [text.decode("utf-8") for text in written(preprocessor.vocabulary, outputs["tokens"]).numpy()]
-        scores = [round(float(score), 6) for score in outputs["scores"]]
-    prediction = {
-        "id": example["id"],
-        "input": example["image"],
-        "references": list(example.get("captions", [])),
-        "answer": texts[0],
-        "score": scores[0],
-        "status": STATUS_NAMES[status],
-        "alternatives": [[text, score] for text, score in zip(texts, scores, strict=True) if text],
-    }
-    return prediction | ({"error": example["error"]} if "error" in example else {})
-
-
-decode_name = searching.name
-
-
-def scorer(predictions: list[dict[str, Any]]) -> caption_metrics.Scorer:
-    """Prepare BLEU, ROUGE-L, CIDEr-D and the rest of ``SIGNATURES`` against all references."""
-    return caption_metrics.scorer([p["answer"] for p in predictions], [p["references"] for p in predictions])
-
-
-report = caption_metrics.report
-
-
-def raw(inputs: list[Any]) -> list[Example]:
-    """Wrap paths or the bytes of JPEG and PNG files; a folder stands for the pictures in it. Ids count from 0.
-
-    Raises:
-        ValueError: an input is something else, or a folder without pictures.
-    """
-    images: list[Any] = []
-    for number, given in enumerate(inputs):
-        if not isinstance(given, str | Path | bytes):
-            raise ValueError(f"input {number + 1}: expected a path or the bytes of a picture, came {type(given)}")
-        images += [given] if isinstance(given, bytes) else pictures_in(given)
-    return [{"id": str(i), "where": f"input {i + 1}", "image": image} for i, image in enumerate(images)]
-
-
-def serving_inputs(examples: list[Example], card: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of ``Serving`` for raw examples: ``image``, string [B], the bytes of the files."""
-    return {"image": tf.constant([captioning_cases.contents(example["image"]) for example in examples], tf.string)}
-
-
-def explain(model: keras.Model, preprocessor: Preprocessor, config: Config, image: bytes | str | Path) -> Explanation:
-    """Caption one picture and show where each word looked, see `captioning_explain`."""
-    from pipelines.tasks.captioning import explain as captioning_explain  # noqa: PLC0415  # draws: matplotlib is slow to import
-
-    example = {"id": "0", "image": str(image) if not isinstance(image, bytes) else ""}
-    return captioning_explain.explain(
-        preprocessor,
-        image,
-        lambda x: decode(model, config, x),
-        lambda outputs: answer(preprocessor, config, example, outputs),
-    )
-
-
-def sheet(model: keras.Model, preprocessor: Preprocessor, config: Config, examples: Iterable[Example]) -> Sheet:
-    """Draw pictures with their captions and attention, see `captioning_sheet`."""
-    from pipelines.tasks.captioning.explain import sheet as drawn  # noqa: PLC0415  # as above
-
-    return drawn(preprocessor, examples, lambda x: decode(model, config, x), partial(answer, preprocessor, config))
-
-
-def hard_cases() -> list[Example]:
-    """Return pictures that an export must answer as the run does, see `captioning_cases`."""
-    return raw(captioning_cases.files())
-
-
-def describe(preprocessor: Preprocessor) -> dict[str, Any]:
-    """Return what a client of the export may want to know."""
-    config = preprocessor.config
-    return {"status": list(STATUS_NAMES), "picture_size": config.picture_size, "encoder": preprocessor.record}
-
-
-def serving(model: keras.Model, preprocessor: Preprocessor, config: Config) -> Serving:
-    """Return the module to export."""
-    return Serving(preprocessor, lambda x: decode(model, config, x), model)
-
-
-def baseline(train: list[Example], test: list[Example]) -> tuple[str, float]:
-    """Score the caption of the training picture whose words are most alike; it is told the words, not their order."""
-    answers = synthetic.bag_of_attributes(train, test)
-    score = caption_metrics.scorer(answers, [example["captions"] for example in test])
-    return "bag of attributes", score(np.arange(len(test)))[METRIC]
+TASK = Captioning

@@ -1,52 +1,66 @@
-"""What can be set about sentiment analysis, and the presets. Imports no keras."""
+"""Settings and presets of sentiment analysis. Imports no Keras."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from pipelines.config import STRICT, Names, Preset, TrainingConfig
+from pipelines.config import STRICT, Preset, Stage, TrainingConfig, file_setting
+from pipelines.recipes.settings import Cell, ClassificationSettings
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
-class Config(TrainingConfig):
-    """Text classification: subwords -> embedding -> recurrent stack -> pooling -> classes."""
+class Network(TrainingConfig):
+    """Settings of the network."""
 
-    text_column: str = Field("", description="column with the text, where its name is not a usual one")
-    label_column: str = Field("", description="column with the label, where its name is not a usual one")
-    labels: Names = Field((), description="names of the integer labels 0, 1, ... in this order")
-    lowercase: bool = Field(True, description="fold case before segmentation")
-    markup: bool = Field(True, description="remove HTML tags and entities such as <br />")
-    pieces: Literal["subword", "word"] = Field(
-        "subword", description="learn merged subwords, or take frequent words whole"
-    )
-    vocabulary_size: int = Field(8000, ge=300, description="subword pieces, special ones included")
-    max_tokens: int = Field(400, ge=1, description="longest text in pieces; more is cut")
-    keep: Literal["head", "tail", "both"] = Field("both", description="which end survives the cut")
+    AFFECTS: ClassVar[Stage] = "network"
+
     embedding_size: int = Field(64, ge=1, description="width of the embedding")
-    embedding_start: Literal["random", "neighbours"] = Field(
-        "random", description="first embedding: random, or from which pieces are neighbours in the training text"
+    embedding_init: Literal["random", "neighbours"] = Field(
+        "random", description="first embedding: random, or from co-occurrence of pieces in the training text"
     )
-    embeddings: str = Field("", description="file of word vectors (word2vec or GloVe text) to begin the embedding with")
-    cell: Literal["lstm", "gru", "simple"] = Field("lstm", description="kind of recurrent layer")
+    embeddings: str = file_setting(
+        "file of word vectors (word2vec or GloVe text) to begin the embedding with", initial=True
+    )
+    cell: Cell = Field("lstm", description="kind of recurrent layer")
     units: int = Field(64, ge=1, description="width of each recurrent layer and direction")
     layers: int = Field(1, ge=1, description="recurrent layers")
     bidirectional: bool = Field(True, description="read the text in both directions")
     pooling: Literal["attention", "max", "mean", "last"] = Field(
         "max", description="how the states of all steps become one vector"
     )
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class Learning(TrainingConfig):
+    """Settings of the loss and of regularisation."""
+
+    AFFECTS: ClassVar[Stage] = "training"
+
     dropout: float = Field(0.3, ge=0, lt=1, description="dropout after embedding, recurrence and pooling")
     word_dropout: float = Field(0.0, ge=0, lt=1, description="share of whole pieces hidden in training")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="probability mass moved to all classes")
     adversarial: float = Field(
         0.0, ge=0, description="norm of the adversarial step on normalised embeddings (Miyato et al. 2017)"
     )
-    best_by: Literal["accuracy", "macro_f1"] = Field(
-        "accuracy", description="score of validation that chooses the best epoch"
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class Config(Learning, Network, ClassificationSettings):
+    """Text classification: subwords -> embedding -> recurrent stack -> pooling -> classes."""
+
+    text_column: str = Field("", description="column with the text, where its name is not a usual one")
+    lowercase: bool = Field(True, description="fold case before segmentation")
+    strip_html: bool = Field(True, description="remove HTML tags and entities such as <br />")
+    pieces: Literal["subword", "word"] = Field(
+        "subword", description="learn merged subwords, or take frequent words whole"
     )
-    class_weights: bool = Field(False, description="weigh classes inversely to their frequency")
+    vocabulary_size: int = Field(8000, ge=300, description="subword pieces, special ones included")
+    max_tokens: int = Field(400, ge=1, description="longest text in pieces; more is cut")
+    truncate: Literal["head", "tail", "both"] = Field("both", description="which end of a long text is kept")
 
 
+NUMERIC = True
+"""Whether the network alone can be exported to ONNX and LiteRT."""
 FORMATS = (
     "CSV, TSV or JSON lines (text, label), one file a split or one with a split column; SPLIT/CLASS/*.txt as "
     "aclImdb, or CLASS/*.txt"
@@ -105,7 +119,7 @@ def base() -> dict[str, object]:
         "vocabulary_size": 30000,
         "max_tokens": 400,
         "embedding_size": 128,
-        "embedding_start": "neighbours",
+        "embedding_init": "neighbours",
         "units": 128,
         "epochs": 4,
         "batch_size": 64,

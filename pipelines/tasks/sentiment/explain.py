@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -9,14 +10,14 @@ from models.recurrent.kernels import portable
 from pipelines.explain import plots
 from pipelines.explain.attribution import busiest, integrated_gradients, recurrent_maps
 from pipelines.explain.explanation import Explanation
-from pipelines.tasks.sentiment.config import Config
 from pipelines.tasks.sentiment.data import Preprocessor
+from pipelines.tasks.sentiment.model import parts
 
 TOLERANCE = 0.01
 """Largest share of the change of output that the attributions may miss."""
 
 
-def explain(model: Any, preprocessor: Preprocessor, config: Config, text: str) -> Explanation:
+def explain(model: keras.Model, preprocessor: Preprocessor, text: str) -> Explanation:
     """Explain the most probable class of one text.
 
     The output that is attributed is the log-odds of that class, log p / (1 - p); the path begins at the same number
@@ -28,8 +29,8 @@ def explain(model: Any, preprocessor: Preprocessor, config: Config, text: str) -
     ids = preprocessor.ids(tf.constant([text]))
     tokens = ids.to_tensor()
     pieces = [piece.decode("utf-8") for piece in preprocessor.vocabulary.pieces(tokens).numpy()[0]]
-    classifier = model.get_layer("classifier")
-    embedded = tf.cast(model.get_layer("embedding")(tokens), tf.float32)[0].numpy()
+    embedding, classifier, recurrent = parts(model)
+    embedded = tf.cast(embedding(tokens), tf.float32)[0].numpy()
     with portable():
         logits, weights = classifier([tf.constant(embedded)[None], tf.constant([len(pieces)])], training=False)
     probabilities = tf.nn.softmax(logits).numpy()[0]
@@ -48,7 +49,7 @@ def explain(model: Any, preprocessor: Preprocessor, config: Config, text: str) -
             f"the attributions miss {result.gap:.1%} of the change of output after {result.points} points: expected "
             f"at most {TOLERANCE:.0%}"
         )
-    maps = recurrent_maps(classifier.get_layer("recurrent"), embedded)
+    maps = recurrent_maps(recurrent, embedded)
     share = np.asarray(weights, np.float64)[0]
     numbers = {
         "answer": answer,

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.data.text.vocabulary import EMPTY, FIRST_BYTE
-from pipelines.export.numeric import SCORES, Arrays, Numeric, Port
+from pipelines.task import SCORES, Arrays, Numeric, Port
 from pipelines.tasks.sentiment.config import Config
 from pipelines.tasks.sentiment.data import Preprocessor
 
@@ -37,10 +37,10 @@ def numeric(model: keras.Model, preprocessor: Preprocessor, config: Config) -> N
         files=("vocabulary.txt",),
         preprocessing={
             "vocabulary": "vocabulary.txt",
-            "markup": config.markup,
+            "markup": config.strip_html,
             "lowercase": config.lowercase,
             "max_tokens": config.max_tokens,
-            "keep": config.keep,
+            "keep": config.truncate,
             "empty": EMPTY,
         },
         decoding={"labels": list(preprocessor.labels)},

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import tensorflow as tf
@@ -22,13 +22,11 @@ from pipelines.data.builtin import builtin
 from pipelines.data.source import ALL, Example, Joined, OnProblem, Reader, Source, fraction, with_cuts
 from pipelines.data.tables import Columns
 from pipelines.data.validate import Facets
-from pipelines.tasks.speech import model as speech_model
+from pipelines.task import Mode
 from pipelines.tasks.speech import synthetic
 from pipelines.tasks.speech.config import Config
+from pipelines.tasks.speech.features import Statistics, mel_of, steps_of
 from pipelines.tasks.speech.text import Alphabet, frames_needed, normalise
-
-if TYPE_CHECKING:
-    from pipelines.tasks.speech.decode import Decoding
 
 READERS = 4
 NAMED: dict[str, tuple[str, ...]] = {
@@ -120,22 +118,55 @@ def _with_rate(reader: Reader, rate: int) -> Reader:
 
 
 class Preprocessor:
-    """The alphabet, and the mean and deviation of each mel band in train (none: each recording is its own measure).
+    """The alphabet, and the mean and deviation of each mel band in train.
 
-    ``rate`` is that of the sound in Hz. ``language`` is how a language model takes part in decoding, see
-    ``speech_fusion.settle``; it is not kept.
+    Attributes:
+        alphabet: the symbols.
+        statistics: None where each recording is normalised by itself.
+        rate: sampling rate in Hz.
     """
 
-    FILES = ("alphabet.json", "statistics.json")
+    FILES: ClassVar[tuple[str, ...]] = ("alphabet.json", "statistics.json")
 
-    def __init__(
-        self,
-        alphabet: Alphabet,
-        statistics: speech_model.Statistics | None,
-        rate: int,
-        language: Decoding | None = None,
-    ) -> None:
-        self.alphabet, self.statistics, self.rate, self.language = alphabet, statistics, rate, language
+    def __init__(self, alphabet: Alphabet, statistics: Statistics | None, rate: int) -> None:
+        self.alphabet, self.statistics, self.rate = alphabet, statistics, rate
+
+    @classmethod
+    def fit(cls, config: Config, examples: Iterable[Example]) -> Self:
+        """Collect the alphabet, and if asked the statistics of the features, from the training examples.
+
+        Statistics are those of ``STATISTICS_FROM`` recordings, spread by hash: the first would be those of a few
+        speakers.
+        """
+        texts: set[str] = set()
+        chosen: list[tuple[float, int, Example]] = []
+        most = STATISTICS_FROM if config.normalisation == "statistics" else 0
+        for number, example in enumerate(examples):
+            texts.add(transcript(config, str(example["text"])))
+            heapq.heappush(chosen, (-fraction(f"statistics {example['id']} {number}"), number, example))
+            if len(chosen) > most:
+                heapq.heappop(chosen)
+        spread = (example for _, _, example in sorted(chosen, key=lambda entry: entry[1]))
+        sounds = [sound for _, sound, problem in _read_ahead(spread, config) if not problem]
+        pieces = config.vocabulary == "subword"
+        learned = sorted(texts)
+        alphabet = Alphabet.learn_pieces(learned, config.vocabulary_size) if pieces else Alphabet.learn(learned)
+        return cls(alphabet, _statistics(config, sounds) if sounds else None, config.rate)
+
+    @classmethod
+    def load(cls, config: Config, folder: Path) -> Self:
+        """Read back what ``save`` wrote."""
+        values = json.loads((folder / "statistics.json").read_text("utf-8"))
+        statistics = tuple(np.array(part, np.float32) for part in values) if values else None
+        return cls(Alphabet.load(folder / "alphabet.json"), statistics, config.rate)  # type: ignore[arg-type]
+
+    @classmethod
+    def adopt(cls, config: Config, other: Preprocessor, examples: Iterable[Example]) -> Self:
+        """Take over the alphabet of another run; its statistics too where ``config`` asks for some, else learned."""
+        statistics = other.statistics if config.normalisation == "statistics" else None
+        if config.normalisation == "statistics" and statistics is None:
+            statistics = cls.fit(config, examples).statistics
+        return cls(other.alphabet, statistics, config.rate)
 
     def save(self, folder: Path) -> None:
         """Write ``FILES``."""
@@ -144,56 +175,16 @@ class Preprocessor:
         (folder / "statistics.json").write_text(json.dumps(values) + "\n", "utf-8")
 
 
-def fit_preprocessor(config: Config, examples: Iterable[Example]) -> Preprocessor:
-    """Collect the alphabet, and if asked the statistics of the features, from the training examples.
-
-    Statistics are those of ``STATISTICS_FROM`` recordings, spread by hash: the first would be those of a few speakers.
-    """
-    texts: set[str] = set()
-    chosen: list[tuple[float, int, Example]] = []
-    most = STATISTICS_FROM if config.normalisation == "statistics" else 0
-    for number, example in enumerate(examples):
-        texts.add(transcript(config, str(example["text"])))
-        heapq.heappush(chosen, (-fraction(f"statistics {example['id']} {number}"), number, example))
-        if len(chosen) > most:
-            heapq.heappop(chosen)
-    spread = (example for _, _, example in sorted(chosen, key=lambda entry: entry[1]))
-    sounds = [sound for _, sound, problem in _read_ahead(spread, config) if not problem]
-    pieces = config.vocabulary == "subword"
-    alphabet = Alphabet.learn_pieces(sorted(texts), config.vocabulary_size) if pieces else Alphabet.learn(sorted(texts))
-    return Preprocessor(alphabet, _statistics(config, sounds) if sounds else None, config.rate)
-
-
-def adopt(config: Config, other: Preprocessor, examples: Iterable[Example]) -> Preprocessor:
-    """Take over the alphabet of another run; its statistics too where ``config`` asks for some, else learned."""
-    statistics = other.statistics if config.normalisation == "statistics" else None
-    if config.normalisation == "statistics" and statistics is None:
-        statistics = fit_preprocessor(config, examples).statistics
-    return Preprocessor(other.alphabet, statistics, config.rate)
-
-
-def _statistics(config: Config, sounds: list[np.ndarray[Any, Any]]) -> speech_model.Statistics:
-    mel = speech_model.mel_of(config)
+def _statistics(config: Config, sounds: list[np.ndarray[Any, Any]]) -> Statistics:
+    mel = mel_of(config)
     whole = [sound for sound in sounds if len(sound) >= mel.window]
     features = np.concatenate([frame_log_mel(sound[None], mel).numpy()[0] for sound in whole])
     return features.mean(0), np.maximum(features.std(0), 1e-2)
 
 
-def load_preprocessor(config: Config, folder: Path) -> Preprocessor:
-    """Read back what ``save`` wrote."""
-    values = json.loads((folder / "statistics.json").read_text("utf-8"))
-    statistics = tuple(np.array(part, np.float32) for part in values) if values else None
-    return Preprocessor(Alphabet.load(folder / "alphabet.json"), statistics, config.rate)  # type: ignore[arg-type]
-
-
 def transcript(config: Config, text: str) -> str:
     """Return a transcript as it is learned and scored."""
     return normalise(text, config.lowercase, config.punctuation)
-
-
-def sentence(config: Config, example: Example) -> str:
-    """Return what a language model reads of an example."""
-    return transcript(config, str(example["text"]))
 
 
 def heard(example: Example, rate: int) -> tuple[np.ndarray[Any, Any], str]:
@@ -210,35 +201,30 @@ def heard(example: Example, rate: int) -> tuple[np.ndarray[Any, Any], str]:
         return np.zeros(0, np.float32), str(error)
 
 
-def encode(
-    preprocessor: Preprocessor,
-    config: Config,
-    examples: Iterable[Example],
-    labelled: bool = True,
-    keep_raw: bool = True,
-) -> Encoded:
+def encode(alphabet: Alphabet, config: Config, examples: Iterable[Example], mode: Mode) -> Encoded:
     """Read the recordings, several at a time, and spell the transcripts.
 
-    With references, a recording that cannot be read is dropped by name, and to learn from (without ``keep_raw``) also
-    one that is too short, too long or silent, or whose transcript CTC cannot spell in its steps: a score is that of the
-    whole split. Without references, what cannot be read stays as silence whose example says why under ``error``.
+    With references, a recording that cannot be read is dropped by name, and for training also one that is too short,
+    too long or silent, or whose transcript CTC cannot spell in its steps: a score is that of the whole split. Without
+    references, what cannot be read stays as silence whose example says why under ``error``.
     """
+    labelled, training = mode != "predict", mode == "train"
     sounds: list[np.ndarray[Any, Any]] = []
     texts: list[str] = []
     kept: list[Example] = []
     dropped: list[str] = []
     for example, sound, problem in _read_ahead(examples, config):
-        reason = problem or (unusable(sound, config) if labelled and not keep_raw else "")
+        reason = problem or (unusable(sound, config) if training else "")
         if reason and labelled:
             dropped.append(f"{example['where']}: {reason}")
             continue
         sounds.append(sound)
         texts += [transcript(config, example["text"])] if labelled else []
-        slim = {key: value for key, value in example.items() if keep_raw or key in ("id", "where")}
+        slim = {key: value for key, value in example.items() if not training or key in ("id", "where")}
         slim["audio"] = str(slim["audio"]) if isinstance(slim.get("audio"), str | Path) else example["where"]
         kept.append(slim | ({"error": reason} if reason else {}))
-    tokens = preprocessor.alphabet.encode_all(texts)
-    if labelled and not keep_raw:
+    tokens = alphabet.encode_all(texts)
+    if training:
         reasons = [
             _impossible(frames_needed(row), len(sound), config) for row, sound in zip(tokens, sounds, strict=True)
         ]
@@ -264,13 +250,13 @@ def _read_ahead(examples: Iterable[Example], config: Config) -> Iterator[tuple[E
 
 def unusable(sound: np.ndarray[Any, Any], config: Config) -> str:
     """Say why samples [N] cannot be learned from: too short, too long, or silent; empty when they can."""
-    found = faults(sound, config.rate, config.shortest, config.longest)
+    found = faults(sound, config.rate, config.min_seconds, config.max_seconds)
     return "; ".join(fault for fault in found if not fault.startswith("clipped"))
 
 
 def _impossible(needed: int, samples: int, config: Config) -> str:
     """Say why CTC cannot learn a transcript that needs so many steps from so many samples; empty when it can."""
-    steps = speech_model.steps_of(config, samples)
+    steps = steps_of(config, samples)
     if not needed:
         return "the transcript holds no letters"
     too_many = f"the transcript needs {needed} steps, the recording has {steps} (a smaller --subsampling may help)"
@@ -286,6 +272,6 @@ def facets(config: Config, example: Example) -> Facets:
     sound, problem = heard(example, config.rate)
     letters = frames_needed([ord(character) for character in text]) if config.vocabulary == "characters" else 1
     reason = unusable(sound, config) or _impossible(letters if text else 0, len(sound), config)
-    found = faults(sound, config.rate, config.shortest, config.longest)
+    found = faults(sound, config.rate, config.min_seconds, config.max_seconds)
     notes = tuple(fault for fault in found if fault.startswith("clipped"))
     return Facets({"text": text}, problem=problem, unlearned="" if problem else reason, notes=notes)

@@ -1,4 +1,4 @@
-"""Speech decoded with a language model: where the model comes from, its weights tuned on validation, its answers."""
+"""CTC decoding with an n-gram language model: loading it, tuning its weights on validation, searching with it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
@@ -16,14 +17,13 @@ from pipelines.data.batching import Encoded, batches, sorted_plan
 from pipelines.data.source import Source, limited
 from pipelines.log import quiet, say
 from pipelines.metrics.speech import scorer
-from pipelines.runs.load import Loaded
+from pipelines.search.ctc import KEPT, align
 from pipelines.search.fusion import Fusion, Hypothesis, SymbolFusion, WordFusion, prefix_beam
 from pipelines.search.ngram import BEGIN, END, SPACE, UNKNOWN, NGram, characters, estimate, load, words
-from pipelines.tasks.speech.beam import KEPT, align
+from pipelines.task import DecodingData
 from pipelines.tasks.speech.config import Config
-from pipelines.tasks.speech.data import Preprocessor, transcript
-from pipelines.tasks.speech.text import normalise
-from pipelines.training.encode import encode_split
+from pipelines.tasks.speech.data import transcript
+from pipelines.tasks.speech.text import Alphabet, normalise
 
 ALPHAS, BETAS = (0.2, 0.5, 0.8, 1.2), (0.0, 1.0, 2.0)
 ALPHA = 0.5
@@ -39,8 +39,8 @@ _align = tf.function(align, reduce_retracing=True, autograph=False)
 
 
 @dataclass(frozen=True)
-class Decoding:
-    """How a language model takes part: its weight, the bonus of a unit, the beam width, and what its units are."""
+class Language:
+    """A language model in the search: its weight, the bonus of a unit, the beam width, and what its units are."""
 
     model: NGram
     alpha: float
@@ -55,7 +55,7 @@ class Decoding:
         return prefix_beam(log_probabilities, fusion, self.width, UNLIKELY)
 
     def fused(self, outputs: Mapping[str, Array], symbols: Sequence[str]) -> dict[str, Array]:
-        """One row of ``decode`` with ``log_probabilities`` [T, V] and ``steps`` -> the row of ``beam_path``.
+        """Search one recording: ``log_probabilities`` [T, V] and ``steps`` -> the row of ``beam_path``.
 
         Transcripts are ordered with the language model; ``score`` is, as without one, what the recording alone gives
         them: probability to the power 1 / steps.
@@ -72,65 +72,89 @@ class Decoding:
         return row | {"score": scores[0], "alternatives": tokens, "alternative_scores": scores}
 
 
-def settle(loaded: Loaded, source: Source | None) -> Loaded:
-    """Bring the language model that the settings ask for; without one return ``loaded`` as it is.
+@dataclass(frozen=True)
+class Network:
+    """What tuning needs of a run: log-probabilities of recordings, and the alphabet behind them."""
+
+    model: keras.Model
+    config: Config
+    alphabet: Alphabet
+    most_steps: int
+
+    def log_probabilities(self, encoded: Encoded) -> list[Array]:
+        """Log-probabilities float32 [T, V] of every recording over its own steps, in the order of ``encoded``."""
+        function = tf.function(
+            lambda x: self.model({"audio": x["audio"], "samples": x["samples"]}, training=False),
+            reduce_retracing=True,
+            autograph=False,
+        )
+        plan = sorted_plan(encoded.lengths, 16, self.most_steps)
+        found: list[Array] = [np.zeros((0, 0), np.float32)] * len(encoded)
+        data = batches(encoded, plan, growth=self.config.bucket_growth)
+        for indices, (x, _) in zip(plan, data, strict=True):
+            outputs = function(x)
+            values = tf.nn.log_softmax(outputs["logits"]).numpy()
+            for row, index in enumerate(indices):
+                found[index] = values[row, : int(outputs["steps"][row])]
+        return found
+
+
+def prepared(network: Network, data: DecodingData) -> tuple[Language, Config]:
+    """Load the language model that the settings ask for, with its weights.
 
     Args:
-        loaded: a run with its settings.
-        source: the data to be decoded, on whose validation split the weights are tuned when none is given, unless
-            it was cut from what is scored: then on that of the run's data. None takes ``ALPHA``.
+        network: the run.
+        data: on whose validation split the weights are tuned when none is given, unless it was cut from what is
+            scored: then on that of the run's data. Without data to be scored, ``ALPHA`` is taken.
+
+    Returns:
+        The language model, and the settings with what was found.
 
     Raises:
         ValueError: the model's file, or the data that it is to be estimated or tuned on, cannot be used.
     """
-    config: Config = loaded.config
-    if not config.lm:
-        return loaded
-    model, spelled = _model(loaded, source)
+    config = network.config
+    model, spelled = _model(config, data)
     width = config.beam_width if config.beam_width > 1 else WIDTH
     if config.lm_weight:
-        decoding = Decoding(model, config.lm_weight, config.lm_bonus, width, spelled)
-    elif source is not None:
-        whole = source.whole is not None or not source.has("validation")  # all of it is scored, or nothing to tune on
-        data = _own(loaded, source) if whole else source
-        encoded = encode_split(loaded, limited(data, TUNED_ON), "validation")
-        say(f"language model: tuning on {len(encoded)} recordings (at most {TUNED_ON}) of validation in {data.spec}")
-        decoding = tune(loaded, encoded, model, width, spelled)
+        language = Language(model, config.lm_weight, config.lm_insertion_bonus, width, spelled)
+    elif data.scored is not None:
+        scored = data.scored
+        whole = scored.whole is not None or not scored.has("validation")  # all of it is scored, or nothing to tune on
+        source = limited(_own(config, data) if whole else scored, TUNED_ON)
+        encoded = data.encoded(source, "validation")
+        say(f"language model: tuning on {len(encoded)} recordings (at most {TUNED_ON}) of validation in {source.spec}")
+        language = tune(network, encoded, model, width, spelled)
     else:
-        decoding = Decoding(model, ALPHA, config.lm_bonus, width, spelled)
-        say(f"language model: weight {ALPHA:g}, bonus {config.lm_bonus:g}; evaluate --lm finds better ones")
+        language = Language(model, ALPHA, config.lm_insertion_bonus, width, spelled)
+        say(f"language model: weight {ALPHA:g}, bonus {language.beta:g}; evaluate --lm finds better ones")
     settings = dataclasses.replace(
         config,
         beam_width=width,
         lm_order=model.order,
         lm_units="characters" if spelled else "words",
-        lm_weight=decoding.alpha,
-        lm_bonus=decoding.beta,
+        lm_weight=language.alpha,
+        lm_insertion_bonus=language.beta,
     )
-    known = loaded.preprocessor
-    ready = Preprocessor(known.alphabet, known.statistics, known.rate, decoding)
-    return dataclasses.replace(loaded, config=settings, preprocessor=ready)
+    return language, settings
 
 
-def _own(loaded: Loaded, source: Source | None) -> Source:
-    """The data that the run was trained on, which is ``source`` where that is the same. ValueError when it is gone."""
-    if source is not None and str(loaded.data["fingerprint"]).startswith(source.fingerprint):
-        return source
+def _own(config: Config, data: DecodingData) -> Source:
+    """Return the data that the run was trained on. ValueError when it is gone."""
     try:
-        return loaded.open_source(loaded.data["spec"])
+        return data.trained_on()
     except ValueError as error:
         raise ValueError(
-            f"--lm {loaded.config.lm}: needs the data that the run was trained on: {error}; "
+            f"--lm {config.lm}: needs the data that the run was trained on: {error}; "
             "an ARPA file with --lm-weight needs none"
         ) from None
 
 
-def _model(loaded: Loaded, source: Source | None) -> tuple[NGram, bool]:
-    """The model, and whether its units are characters."""
-    config: Config = loaded.config
+def _model(config: Config, data: DecodingData) -> tuple[NGram, bool]:
+    """Return the model, and whether its units are characters."""
     if config.lm == "train":
         cut = characters if config.lm_units == "characters" else words
-        spoken = _own(loaded, source).read("train", lambda problem: None)
+        spoken = _own(config, data).read("train", lambda problem: None)
         texts = (transcript(config, str(example["text"])) for example in spoken)
         return estimate((cut(text) for text in texts if text), config.lm_order), cut is characters
     model = load(config.lm)
@@ -143,36 +167,18 @@ def _model(loaded: Loaded, source: Source | None) -> tuple[NGram, bool]:
     return model, (SPACE,) in model.logs
 
 
-def log_probabilities(loaded: Loaded, encoded: Encoded) -> list[Array]:
-    """Log-probabilities float32 [T, V] of every recording over its own steps, in the order of ``encoded``."""
-    function = tf.function(
-        lambda x: loaded.model({"audio": x["audio"], "samples": x["samples"]}, training=False),
-        reduce_retracing=True,
-        autograph=False,
-    )
-    plan = sorted_plan(encoded.lengths, 16, loaded.task.MOST_STEPS)
-    found: list[Array] = [np.zeros((0, 0), np.float32)] * len(encoded)
-    data = batches(encoded, plan, growth=loaded.config.width_growth)
-    for indices, (x, _) in zip(plan, data, strict=True):
-        outputs = function(x)
-        values = tf.nn.log_softmax(outputs["logits"]).numpy()
-        for row, index in enumerate(indices):
-            found[index] = values[row, : int(outputs["steps"][row])]
-    return found
-
-
-def tune(loaded: Loaded, encoded: Encoded, model: NGram, width: int = WIDTH, spelled: bool = False) -> Decoding:
-    """The weights out of ``ALPHAS`` x ``BETAS`` with the smallest word error rate on labelled recordings."""
-    values = log_probabilities(loaded, encoded)
-    references = [transcript(loaded.config, example["text"]) for example in encoded.examples]
-    alphabet = loaded.preprocessor.alphabet
-    tried: list[tuple[float, Decoding]] = []
+def tune(network: Network, encoded: Encoded, model: NGram, width: int = WIDTH, spelled: bool = False) -> Language:
+    """Choose the weights out of ``ALPHAS`` x ``BETAS`` with the smallest word error rate on labelled recordings."""
+    values = network.log_probabilities(encoded)
+    references = [transcript(network.config, example["text"]) for example in encoded.examples]
+    alphabet = network.alphabet
+    tried: list[tuple[float, Language]] = []
     for alpha, beta in itertools.product(ALPHAS, BETAS):
-        decoding = Decoding(model, alpha, beta, width, spelled)
+        language = Language(model, alpha, beta, width, spelled)
         every = tqdm(values, desc=f"alpha {alpha:g}, beta {beta:g}", disable=quiet(), leave=False)
-        answers = [alphabet.decode(decoding.best(one, alphabet.symbols)[0].tokens) for one in every]
+        answers = [alphabet.decode(language.best(one, alphabet.symbols)[0].tokens) for one in every]
         pairs = [{"references": [r], "answer": a} for r, a in zip(references, answers, strict=True)]
         rate = scorer(pairs)(np.arange(len(pairs)))["wer"]
         say(f"alpha {alpha:g}, beta {beta:g}: validation wer {rate:.4f}")
-        tried.append((rate, decoding))
+        tried.append((rate, language))
     return min(tried, key=lambda pair: pair[0])[1]

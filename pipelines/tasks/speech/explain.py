@@ -2,51 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from models.recurrent.kernels import portable
 from pipelines.explain.explanation import Explanation
 from pipelines.explain.plots import Picture, canvas
-from pipelines.tasks.speech import task as speech
 from pipelines.tasks.speech.config import Config
-from pipelines.tasks.speech.data import Preprocessor, heard
-from pipelines.tasks.speech.model import mel_of, seconds_per_step
+from pipelines.tasks.speech.features import mel_of, seconds_per_step
 
 Array = np.ndarray[Any, Any]
 SHOWN_SECONDS = 12.0
 
 
-def explain(model: Any, preprocessor: Preprocessor, config: Config, audio: Any) -> Explanation:
-    """Explain the transcript of one recording (a path, the bytes of a file, or samples at the model's rate).
+def explain(
+    config: Config, symbols: tuple[str, ...], prediction: Mapping[str, Any], arrays: dict[str, Array]
+) -> Explanation:
+    """Lay out why a recording got its transcript.
 
-    It is decoded as for ``predict``, with the beam and the language model of the settings. The rows of the numbers are
-    the words with their start and end in seconds and their confidence.
+    Args:
+        config: the settings.
+        symbols: of the alphabet.
+        prediction: the answer, with its ``words``.
+        arrays: ``features`` float32 [T, bands] and ``posteriors`` float32 [T', V] of the recording.
 
-    Raises:
-        ValueError: the recording cannot be read.
+    Returns:
+        The rows of the numbers are the words with their start and end in seconds and their confidence.
     """
-    sound, problem = heard({"audio": audio, "where": "the recording"}, config.rate)
-    if problem:
-        raise ValueError(problem)
-    x = {"audio": tf.constant(sound[None]), "samples": tf.constant([len(sound)])}
-    with portable():
-        features, _ = model.get_layer("frontend")(x["audio"], x["samples"])
-        outputs = model(x, training=False)
-        # The network has heard it: its decoding is handed what it found.
-        found = speech.decode(lambda given, training: outputs, config, x)
-    row = {name: value.numpy()[0] for name, value in found.items()}
-    prediction = speech.answer(preprocessor, config, {"id": "0", "audio": ""}, row)
     answer, score, words = (prediction[name] for name in ("answer", "score", "words"))
     mel, step = mel_of(config), seconds_per_step(config)
-    posteriors = tf.nn.softmax(outputs["logits"][0]).numpy()
-    arrays = {"features": features.numpy()[0], "posteriors": posteriors}
     shown = {"answer": answer, "score": score, "seconds_per_step": step, "rows": words}
-    picture = _picture(
-        arrays, preprocessor.alphabet.symbols, words, (mel.hop / mel.rate, step), f"{answer} ({score:.3f})"
-    )
+    picture = _picture(arrays, symbols, words, (mel.hop / mel.rate, step), f"{answer} ({score:.3f})")
     return Explanation(answer, score, shown, arrays, picture)
 
 

@@ -1,53 +1,20 @@
-"""The network of speech recognition: front-end -> subsampling -> recurrent stack -> symbols, its loss and best path."""
+"""The network of speech recognition: front-end -> subsampling -> recurrent stack -> symbols, and its loss."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from models.convolution import ConvolutionalSubsampling
 from models.ctc import ctc_loss
 from models.recurrent import RecurrentStack
-from pipelines.data.audio.augment import Augment, spec_augment
+from pipelines.data.audio.augment import spec_augment
 from pipelines.data.audio.features import Mel, log_mel, mel_filters, normalise_statistics, normalise_utterance
 from pipelines.tasks.speech.config import Config
-
-Statistics = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
-
-
-def mel_of(config: Config) -> Mel:
-    """The front-end's settings. ValueError when they contradict each other."""
-    names = ("rate", "window_ms", "hop_ms", "bands", "low", "high", "floor")
-    return Mel(**{name: getattr(config, name) for name in names})
-
-
-def steps_of(config: Config, samples: int) -> int:
-    """Count the steps of the recurrent stack in so many samples, at least 1."""
-    return int(-(-mel_of(config).frames(samples) // int(config.subsampling)))
-
-
-def seconds_per_step(config: Config) -> float:
-    """Return how far apart the steps of the recurrent stack are."""
-    mel = mel_of(config)
-    return mel.hop * int(config.subsampling) / mel.rate
-
-
-def augment_of(config: Config) -> Augment:
-    """The augmentation's settings."""
-    return Augment(
-        speed=config.speed,
-        gain_db=config.gain_db,
-        noise=config.noise,
-        snr_db=config.snr_db,
-        bands=config.band_masks,
-        band_width=config.band_width,
-        times=config.time_masks,
-        time_width=config.time_width,
-    )
+from pipelines.tasks.speech.features import Statistics, augment_of, mel_of
 
 
 class Frontend(keras.layers.Layer):
@@ -79,13 +46,27 @@ class Frontend(keras.layers.Layer):
         return features, keras.KerasTensor(samples.shape, dtype="int32")
 
 
+class Parts(NamedTuple):
+    """Layers of the network: features of the sound, and what recognises symbols in them.
+
+    ``frontend`` maps audio float32 [B, N] and samples int32 [B] to features [B, T, bands] and frames int32 [B];
+    ``recogniser`` maps those to logits float32 [B, T', V] and steps int32 [B]. SpecAugment comes between the two.
+    """
+
+    frontend: Frontend
+    recogniser: keras.Model
+
+
+def parts(model: keras.Model) -> Parts:
+    """Return the layers of a network that ``build`` made."""
+    return Parts(model.get_layer("frontend"), model.get_layer("recogniser"))
+
+
 def build(config: Config, symbols: int, statistics: Statistics | None) -> keras.Model:
     """Build the network: audio float32 [B, N], samples int32 [B] -> logits float32 [B, T, V], steps int32 [B].
 
     Raises:
         ValueError: the settings ask for mel filters that hear nothing.
-
-    The part behind the front-end is a model of its own, ``recogniser``: SpecAugment comes between the two.
     """
     audio = keras.Input([None], dtype="float32", name="audio")
     samples = keras.Input([], dtype="int32", name="samples")
@@ -98,7 +79,7 @@ def build(config: Config, symbols: int, statistics: Statistics | None) -> keras.
 
 
 def _recogniser(config: Config, symbols: int) -> keras.Model:
-    features = keras.Input([None, config.bands], name="features")
+    features = keras.Input([None, config.mel_bins], name="features")
     frames = keras.Input([], dtype="int32", name="frames")
     count = int(config.subsampling).bit_length() - 1  # each stage halves time
     subsample = ConvolutionalSubsampling(
@@ -125,10 +106,11 @@ def _recogniser(config: Config, symbols: int) -> keras.Model:
 
 def loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Mapping[str, Any]) -> Any:
     """CTC loss of each recording, float32 [B]; 0 where the transcript needs more steps than the recording has."""
-    features, frames = model.get_layer("frontend")(x["audio"], x["samples"])
+    layers = parts(model)
+    features, frames = layers.frontend(x["audio"], x["samples"])
     if "seed" in x:
         features = spec_augment(features, frames, x["seed"], augment_of(config))
-    logits, steps = model.get_layer("recogniser")([features, frames], training=True)
+    logits, steps = layers.recogniser([features, frames], training=True)
     return ctc(logits, steps, y["tokens"], y["count"])
 
 
@@ -139,58 +121,3 @@ def ctc(logits: Any, steps: Any, tokens: Any, count: Any) -> Any:
     """
     value = ctc_loss(logits, steps, tokens, count)
     return tf.where(tf.math.is_inf(value), 0.0, value)
-
-
-def best_path(logits: Any, steps: Any) -> dict[str, Any]:
-    """The most probable symbol of every step, collapsed: repetitions merged, blanks dropped.
-
-    Args:
-        logits: float32 [B, T, V].
-        steps: int32 [B].
-
-    Returns:
-        ``tokens`` int32 [B, U] padded with 0, their ``count`` [B], the steps ``first`` and ``last`` [B, U] in which
-        each symbol was seen, its ``probability`` [B, U] (the largest among these steps), and ``score`` float32 [B],
-        the geometric mean over all steps of the best path's probabilities (0 without steps).
-    """
-    log_probs = tf.nn.log_softmax(logits)
-    path = tf.argmax(logits, axis=-1, output_type=tf.int32)
-    best = tf.reduce_max(log_probs, axis=-1)
-    real = tf.sequence_mask(steps, tf.shape(logits)[1])  # steps may be 0: then nothing is found, and the score is 0
-    path = tf.where(real, path, 0)
-    before = tf.pad(path, [[0, 0], [1, 0]])[:, :-1]
-    begins = (path != before) & (path != 0)
-    count = tf.reduce_sum(tf.cast(begins, tf.int32), axis=1)
-    longest = tf.maximum(1, tf.reduce_max(count))
-    number = tf.where(path != 0, tf.cumsum(tf.cast(begins, tf.int32), axis=1) - 1, longest)
-    tokens = tf.RaggedTensor.from_row_lengths(tf.boolean_mask(path, begins), count).to_tensor(shape=[None, None])
-    tokens = tf.pad(tokens, [[0, 0], [0, longest - tf.shape(tokens)[1]]])
-    total = tf.reduce_sum(tf.where(real, best, 0.0), axis=1)
-    score = tf.where(steps > 0, tf.exp(total / tf.cast(tf.maximum(steps, 1), tf.float32)), 0.0)
-    return gathered_symbols(number, tokens, count, best) | {"score": score}
-
-
-def gathered_symbols(number: Any, tokens: Any, count: Any, log_probs: Any) -> dict[str, Any]:
-    """What the steps of each symbol say about it.
-
-    Args:
-        number: int32 [B, T], which symbol of its recording a step belongs to; U for none.
-        tokens: int32 [B, U], padded with 0.
-        count: int32 [B], symbols of each recording.
-        log_probs: float32 [B, T], of each step's symbol.
-
-    Returns:
-        ``tokens``, ``count``, and ``first``, ``last``, ``probability`` [B, U], see ``best_path``.
-    """
-    rows, longest = tf.unstack(tf.shape(tokens))
-    segment = tf.reshape(number + tf.range(rows)[:, None] * (longest + 1), [-1])
-    place = tf.broadcast_to(tf.range(tf.shape(number)[1]), tf.shape(number))
-
-    def gathered(function: Any, values: Any) -> Any:
-        flat = function(tf.reshape(values, [-1]), segment, rows * (longest + 1))
-        kept = tf.reshape(flat, [-1, longest + 1])[:, :longest]
-        return tf.where(tf.sequence_mask(count, longest), kept, tf.zeros_like(kept))
-
-    sure = gathered(tf.math.unsorted_segment_max, tf.exp(log_probs))
-    first, last = (gathered(f, place) for f in (tf.math.unsorted_segment_min, tf.math.unsorted_segment_max))
-    return {"tokens": tokens, "count": count, "first": first, "last": last, "probability": sure}

@@ -9,15 +9,15 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.data.audio.features import Mel, log_mel
-from pipelines.export.numeric import SCORES, Arrays, Numeric, Port
+from pipelines.task import SCORES, Arrays, Numeric, Port
 from pipelines.tasks.speech.config import Config
-from pipelines.tasks.speech.data import Preprocessor
-from pipelines.tasks.speech.model import mel_of, seconds_per_step
+from pipelines.tasks.speech.features import mel_of, seconds_per_step
+from pipelines.tasks.speech.model import parts
 
 SECONDS = (0.02, 0.3, 1.0, 2.7, 6.0)
 
 
-def numeric(model: keras.Model, preprocessor: Preprocessor, config: Config) -> Numeric:
+def numeric(model: keras.Model, config: Config) -> Numeric:
     """Return the network for export, with its front-end; resampling and the search are left to the consumer."""
     mel = mel_of(config)
     function, sheltered = _functions(model, mel)
@@ -41,7 +41,7 @@ def numeric(model: keras.Model, preprocessor: Preprocessor, config: Config) -> N
 
 def _functions(model: keras.Model, mel: Mel) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """The network, and the network with a front-end that no converter rounds to 8 bits."""
-    frontend, recogniser = model.get_layer("frontend"), model.get_layer("recogniser")
+    frontend, recogniser = parts(model)
 
     def answers(samples: Any, logits: Any, steps: Any) -> dict[str, Any]:
         steps = tf.where(samples > 0, steps, 0)  # as ``speech.decode``: nothing is heard in no samples

@@ -17,7 +17,8 @@ import tensorflow as tf
 from models.recurrent.kernels import portable
 from pipelines.data.audio.features import log_mel
 from pipelines.tasks.speech.config import Config
-from pipelines.tasks.speech.model import mel_of
+from pipelines.tasks.speech.features import mel_of
+from pipelines.tasks.speech.model import parts
 from pipelines.tasks.speech.text import Alphabet
 
 State = dict[str, Any]
@@ -45,7 +46,7 @@ class Streamer(tf.Module):
             )
         self.mel, self.stride = mel_of(config), int(config.subsampling)
         self.model = model
-        self.frontend, recogniser = model.get_layer("frontend"), model.get_layer("recogniser")
+        self.frontend, recogniser = parts(model)
         names = ("subsampling", "norm", "recurrent", "logits")
         self.subsampling, self.norm, self.recurrent, self.logits = (recogniser.get_layer(name) for name in names)
 

@@ -1,23 +1,19 @@
-"""Sentence pairs to tensors: the pieces of both languages, learnt from the training pairs, and encoding with them."""
+"""Translation, from sentence pairs to ids: the pieces of both languages, checks on pairs, augmentation."""
 
-import dataclasses
 import itertools
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, ClassVar, Self, TextIO
 
-import numpy as np
 import tensorflow as tf
 
-from models.rewards import sentence_bleu
-from pipelines.data.batching import Batch, Encoded, Transform
+from pipelines.data.batching import Batch, Transform
 from pipelines.data.source import Example
 from pipelines.data.text.learning import learn_vocabulary
 from pipelines.data.text.resegment import Resegmentation
 from pipelines.data.text.vocabulary import EMPTY, EOS, SubwordVocabulary, ensure_min_length, normalise
-from pipelines.recipes.reward import Reward
 from pipelines.tasks.translation.config import Config
 
 CHUNK = 512
@@ -29,11 +25,38 @@ SHORT, EXTREME = 60, 9  # beyond so many characters, one side may be at most so 
 class Preprocessor(tf.Module):
     """The pieces of both languages; text to ids and back in graph."""
 
-    FILES = ("source_vocabulary.txt", "target_vocabulary.txt")
+    FILES: ClassVar[tuple[str, ...]] = ("source_vocabulary.txt", "target_vocabulary.txt")
 
     def __init__(self, source: SubwordVocabulary, target: SubwordVocabulary, config: Config) -> None:
         super().__init__()
         self.source, self.target, self.config = source, target, config
+
+    @classmethod
+    def fit(cls, config: Config, examples: Iterable[Example]) -> Self:
+        """Learn the pieces from both sides together or from each side alone; no texts are kept in memory."""
+        pairs = ((str(example["source"]), str(example["target"])) for example in examples)
+
+        def learned(texts: Iterable[str]) -> SubwordVocabulary:
+            return SubwordVocabulary(learn_vocabulary(texts, config.vocabulary_size, config.lowercase))
+
+        if config.vocabulary == "joint":
+            both = learned(itertools.chain.from_iterable(pairs))
+            return cls(both, both, config)
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as targets:  # pairs are read once and may exceed memory
+            source = learned(_aside(pairs, targets))
+            targets.seek(0)
+            return cls(source, learned(map(json.loads, targets)), config)
+
+    @classmethod
+    def load(cls, config: Config, folder: Path) -> Self:
+        """Read back what ``save`` wrote."""
+        source, target = (SubwordVocabulary.load(folder / name) for name in cls.FILES)
+        return cls(source, target, config)
+
+    @property
+    def answers(self) -> SubwordVocabulary:
+        """The vocabulary of the translations."""
+        return self.target
 
     def save(self, folder: Path) -> None:
         """Write ``FILES``; with a joint vocabulary both hold the same."""
@@ -55,24 +78,6 @@ class Preprocessor(tf.Module):
         return tf.concat([ids, tf.RaggedTensor.from_tensor(end)], axis=1)[:, : self.config.max_tokens]
 
 
-def fit_preprocessor(config: Config, examples: Iterable[Example]) -> Preprocessor:
-    """Learn the pieces from both sides together or from each side alone; no texts are kept in memory."""
-    pairs = ((str(example["source"]), str(example["target"])) for example in examples)
-
-    def learnt(texts: Iterable[str]) -> SubwordVocabulary:
-        return SubwordVocabulary(learn_vocabulary(texts, config.vocabulary_size, config.lowercase))
-
-    if config.vocabulary == "joint":
-        both = learnt(itertools.chain.from_iterable(pairs))
-        return Preprocessor(both, both, config)
-    with tempfile.TemporaryFile(
-        "w+", encoding="utf-8"
-    ) as targets:  # the pairs come once, and may be larger than memory
-        source = learnt(_aside(pairs, targets))
-        targets.seek(0)
-        return Preprocessor(source, learnt(map(json.loads, targets)), config)
-
-
 def _aside(pairs: Iterable[tuple[str, str]], targets: TextIO) -> Iterator[str]:
     """Stream the sources, and write the targets into a file, a JSON text a line."""
     for source, target in pairs:
@@ -80,60 +85,8 @@ def _aside(pairs: Iterable[tuple[str, str]], targets: TextIO) -> Iterator[str]:
         yield source
 
 
-def load_preprocessor(config: Config, folder: Path) -> Preprocessor:
-    """Read back what ``save`` wrote."""
-    source, target = (SubwordVocabulary.load(folder / name) for name in Preprocessor.FILES)
-    return Preprocessor(source, target, config)
-
-
-def encode(
-    preprocessor: Preprocessor,
-    config: Config,
-    examples: Iterable[Example],
-    labelled: bool = True,
-    keep_raw: bool = True,
-) -> Encoded:
-    """Segment examples once, ``CHUNK`` at a time; with references, drop pairs of which a side is no text, by name.
-
-    ``lengths``, by which batches are made, is the longer side of each pair.
-    """
-    kept: list[Example] = []
-    dropped: list[str] = []
-    sides: dict[str, list[tf.RaggedTensor]] = {"source": [], "target": []}
-    iterator = iter(examples)
-    while chunk := list(itertools.islice(iterator, CHUNK)):
-        reasons = [no_text(example) if labelled else "" for example in chunk]
-        dropped += [f"{e['where']}: {reason}" for e, reason in zip(chunk, reasons, strict=True) if reason]
-        good = [e for e, reason in zip(chunk, reasons, strict=True) if not reason]
-        ids, cut = preprocessor.source_ids(tf.constant([str(e["source"]) for e in good], tf.string))
-        sides["source"].append(ids)
-        if labelled:
-            sides["target"].append(preprocessor.target_ids(tf.constant([e["target"] for e in good], tf.string)))
-        known = ({"id": e["id"], "where": e["where"]} | (e if keep_raw else {}) for e in good)
-        kept += [e | {"cut": bool(c)} for e, c in zip(known, cut.numpy(), strict=True)]
-    source, target = (_joined(sides[name]) for name in ("source", "target"))
-    lengths = tf.cast(source.row_lengths(), tf.int32)
-    x = {"source": source, "source_lengths": lengths}
-    if not labelled:
-        return Encoded(x, {}, lengths.numpy(), kept, dropped)
-    target_lengths = tf.cast(target.row_lengths(), tf.int32)
-    y = {"target": target, "target_lengths": target_lengths}
-    return Encoded(x, y, np.maximum(lengths, target_lengths), kept, dropped)
-
-
-def complete(training: Encoded) -> Encoded:
-    """Add the mean length of a training target to each example, float32 [N] ``mean_length``."""
-    lengths = np.asarray(training.y["target_lengths"])
-    mean = np.full(len(lengths), lengths.mean(), np.float32)
-    return dataclasses.replace(training, y={**training.y, "mean_length": mean})
-
-
-def reward(training: Encoded) -> Reward:
-    """Return what translations are rewarded for: BLEU of the pieces."""
-    return sentence_bleu
-
-
-def _joined(parts: list[tf.RaggedTensor]) -> tf.RaggedTensor:
+def joined(parts: list[tf.RaggedTensor]) -> tf.RaggedTensor:
+    """Concatenate ragged rows [N, (T)]; of no parts, no rows."""
     return tf.concat(parts, axis=0) if parts else tf.RaggedTensor.from_row_splits(tf.zeros([0], tf.int32), [0])
 
 
@@ -171,7 +124,7 @@ def augmentation(config: Config, preprocessor: Preprocessor) -> Transform | None
     """
     if not config.segmentation_dropout and not config.word_dropout:
         return None
-    share, most, growth = config.segmentation_dropout, config.max_tokens, config.width_growth
+    share, most, growth = config.segmentation_dropout, config.max_tokens, config.bucket_growth
     vocabularies = (preprocessor.source, preprocessor.target) if share else ()
     sides = [Resegmentation(vocabulary, share, most, growth) for vocabulary in vocabularies]
 

@@ -13,24 +13,24 @@ from pipelines.tasks.translation.data import Preprocessor
 
 
 def alignment(
-    preprocessor: Preprocessor, source: Any, outputs: Mapping[str, np.ndarray], prediction: Mapping[str, Any]
+    preprocessor: Preprocessor, source: Any, tokens: Any, attention: Any, prediction: Mapping[str, Any]
 ) -> Explanation:
     """Lay out the attention of the best answer, one row a piece of it.
 
     Args:
         preprocessor: of the run.
         source: int32 [S], the pieces that were translated.
-        outputs: the task's ``tokens``, ``lengths`` and ``attention`` of one example.
+        tokens: int32 [U], those of the answer, its end included.
+        attention: float32 [L, S], L >= U.
         prediction: the answer that belongs to them.
 
     Returns:
-        The table names, for every piece of the answer (its end included), the piece of the source with the largest
-        share; ``arrays`` has the whole map, ``attention`` float32 [U, S].
+        The table names, for every piece of the answer, the piece of the source with the largest share; ``arrays`` has
+        the whole map, ``attention`` float32 [U, S].
     """
-    count = int(outputs["lengths"][0])
     columns = _named(preprocessor.source, source)
-    rows = _named(preprocessor.target, outputs["tokens"][0][:count])
-    weights = np.asarray(outputs["attention"][:count, : len(columns)], np.float32)
+    rows = _named(preprocessor.target, tokens)
+    weights = np.asarray(attention[: len(rows), : len(columns)], np.float32)
     table = [
         {
             "piece": piece,
@@ -51,7 +51,7 @@ def alignment(
         "rows": table,
     }
     title = f"{prediction['answer'][:80]} ({prediction['score']:.3f})"
-    picture = plots.alignment(columns, rows or [""], weights if count else np.zeros((1, len(columns))), title)
+    picture = plots.alignment(columns, rows or [""], weights if rows else np.zeros((1, len(columns))), title)
     return Explanation(prediction["answer"], prediction["score"], numbers, {"attention": weights}, picture)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from pipelines.data.source import Example, Source
 from pipelines.data.validate import Facets
-from pipelines.tasks.translation.config import Config
 from pipelines.tasks.translation.data import refused
 
 LEARNED = 50_000
@@ -49,7 +48,7 @@ def _runs(text: str) -> list[str]:
     return [text[i : i + 3] for i in range(len(text) - 2)]
 
 
-def viewer(config: Config, source: Source) -> Callable[[Example], Facets]:
+def viewer(source: Source) -> Callable[[Example], Facets]:
     """Return how validation views the pairs of ``source``: it has read the beginning of train."""
     pairs: Iterable[Any] = ()
     if source.has("train"):

@@ -4,291 +4,273 @@ subwords -> embedding -> bidirectional recurrent encoder -> attention decoder ->
 sentence pairs will do.
 """
 
-from collections.abc import Mapping
-from typing import Any
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from models.decoders import AttentionDecoder
-from models.encoders import TextEncoder, token_embedding
+from models.decoders import Memory
 from models.recurrent.kernels import portable
-from pipelines.data import tables as files
+from models.rewards import sentence_bleu
+from pipelines.data import tables
+from pipelines.data.batching import Encoded, Transform
 from pipelines.data.builtin import builtin
 from pipelines.data.source import Example, Source, with_cuts
 from pipelines.data.text.layouts import open_parallel
-from pipelines.data.text.vocabulary import BOS, EMPTY, EOS, PAD, raw_texts
+from pipelines.data.text.vocabulary import EMPTY, PAD, raw_texts
+from pipelines.data.validate import View
 from pipelines.explain.explanation import Explanation
-from pipelines.recipes import reward as rewarding
-from pipelines.search import settings as searching
-from pipelines.search.search import Rules
-from pipelines.task import Scorer
-from pipelines.tasks.translation import synthetic
-from pipelines.tasks.translation.config import PRESETS as PRESETS
-from pipelines.tasks.translation.config import Config as Config
-from pipelines.tasks.translation.data import Preprocessor as Preprocessor
-from pipelines.tasks.translation.data import augmentation as augmentation
-from pipelines.tasks.translation.data import complete as complete
-from pipelines.tasks.translation.data import encode as encode
-from pipelines.tasks.translation.data import fit_preprocessor as fit_preprocessor
-from pipelines.tasks.translation.data import load_preprocessor as load_preprocessor
-from pipelines.tasks.translation.data import refused as refused
-from pipelines.tasks.translation.data import reward as reward
-from pipelines.tasks.translation.review import viewer as viewer
-from pipelines.tasks.translation.synthetic import baseline as baseline
-from pipelines.training.step import projected_loss
+from pipelines.metrics.bootstrap import Scorer
+from pipelines.recipes.reward import Reward
+from pipelines.recipes.seq2seq import Seq2Seq
+from pipelines.task import Card, Field, Modality, Mode, Prediction, Row
+from pipelines.tasks.translation import review, synthetic
+from pipelines.tasks.translation.config import PRESETS, Config
+from pipelines.tasks.translation.data import CHUNK, Preprocessor, augmentation, joined, no_text, refused
+from pipelines.tasks.translation.model import build, parts
 
-NAME = "translation"
-METRIC = "bleu"
-BETTER = "higher"
-RAW, ANSWER = "source", "translation"
-THRESHOLD, MARGIN = 80.0, 40.0  # demonstration: least BLEU, and least lead over the baseline
 SLACK = 10  # pieces that a translation may always have beyond its share of the source's
 COLUMNS = {"source": ("source", "src"), "target": ("target", "tgt", "translation")}
 
 
-def open_source(spec: str, config: Config) -> Source:
-    """Open ``synthetic``, ``tfds:NAME``, a folder of parallel files, a table file, or a folder of tables."""
-    if spec == "synthetic":
-        return builtin(synthetic.examples, {"train": 8000, "validation": 500, "test": 1000})
-    columns = {name: tuple(dict.fromkeys((getattr(config, name), *usual))) for name, usual in COLUMNS.items()}
-    if spec.startswith("tfds:"):
-        from pipelines.data.tfds import open_named  # noqa: PLC0415  # slow to import, seldom needed
+class Translation(Seq2Seq):
+    """Translation of sentences."""
 
-        source = open_named(spec, columns)
-    else:
-        source = open_parallel(spec, config.source, config.target) or files.open_tables(spec, columns)
-    return with_cuts(source, group=lambda example: str(example["source"]), share=config.validation_share)
-
-
-# ------------------------------------------------------------------------------------------------------ model
-
-
-def build(config: Config, preprocessor: Preprocessor) -> keras.Model:
-    """Build the network: source and target so far -> logits of every next piece [B, U, V].
-
-    ``source`` int32 [B, S] and ``target`` int32 [B, U] (from BOS on) are padded with 0, and their real lengths come
-    beside them, int32 [B]. Training and search call the layers ``encoder`` and ``decoder``.
-    """
-    sizes = preprocessor.source.size, preprocessor.target.size
-    embedding = None
-    if config.share_embeddings and config.vocabulary == "joint":
-        embedding = token_embedding(sizes[0], config.embedding_size, config.seed, name="embedding")
-    encoder = TextEncoder(
-        sizes[0],
-        config.embedding_size,
-        config.units,
-        cell=config.cell,
-        layers=config.layers,
-        dropout=config.dropout,
-        words=config.lexical,
-        seed=config.seed + 1,
-        embedding=embedding,
-        name="encoder",
-    )
-    decoder = AttentionDecoder(
-        sizes[1],
-        config.embedding_size,
-        config.decoder_units,
-        cell=config.cell,
-        layers=config.decoder_layers,
-        attention=config.attention,
-        tied=config.tied,
-        context_recurrence=config.context_recurrence,
-        lexical=config.lexical,
-        dropout=config.dropout,
-        seed=config.seed + 2,
-        embedding=embedding,
-        name="decoder",
-    )
-    x = {name: keras.Input([None], dtype="int32", name=name) for name in ("source", "target")}
-    x |= {f"{name}_lengths": keras.Input([], dtype="int32", name=f"{name}_lengths") for name in tuple(x)}
-    keys, summary = encoder(x["source"], x["source_lengths"])
-    logits, _ = decoder(x["target"], x["target_lengths"], keys, x["source_lengths"], summary)
-    return keras.Model(x, logits, name=NAME)
-
-
-def loss(model: keras.Model, config: Config, x: Mapping[str, Any], y: Mapping[str, Any]) -> Any:
-    """Cross-entropy of each example [B] over the mean length of a target: their mean is the mean over all pieces.
-
-    Dividing each by its own length would make a piece of a short sentence count more.
-    """
-    start = tf.fill([tf.shape(y["target"])[0], 1], BOS)
-    seen = tf.concat([start, y.get("history", y["target"])[:, :-1]], axis=1)
-    encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
-    keys, summary = encoder(x["source"], x["source_lengths"], training=True)
-    readout, _ = decoder.read(seen, y["target_lengths"], keys, x["source_lengths"], summary, training=True)
-    return projected_loss(decoder, readout, y["target"], config.label_smoothing) / y["mean_length"]
-
-
-def reward_loss(
-    model: keras.Model, config: Config, reward: rewarding.Reward, x: Mapping[str, Any], y: Mapping[str, Any]
-) -> Any:
-    """Return what lacks in the reward of drawn translations [B], see `rewarding`."""
-
-    def see(training: bool) -> tuple[Any, Any, Any]:
-        keys, summary = model.get_layer("encoder")(x["source"], x["source_lengths"], training=training)
-        return keys, x["source_lengths"], summary
-
-    drawing = {
-        "noise": y["noise"],
-        "rules": Rules(BOS, EOS, config.max_tokens),
-        "limits": y["target_lengths"] + SLACK // 2,  # the longest drawn answer makes all others of a batch as long
-        "temperature": config.reward_temperature,
-        "kept": config.reward_kept,
+    name = "translation"
+    modality = Modality("text")
+    raw = "source"
+    answer_output = "translation"
+    metric = "bleu"
+    threshold, margin = 80.0, 40.0
+    config_class = Config
+    presets = PRESETS
+    preprocessor_class = Preprocessor
+    x_fields: ClassVar[Mapping[str, Field]] = {
+        "source": Field("int32", ("batch", "time")),
+        "source_lengths": Field("int32", ("batch",)),
+        "cut": Field("bool", ("batch",)),
     }
-    return rewarding.reward_loss(model.get_layer("decoder"), see, reward, y["target"][:, None], **drawing)
-
-
-def decode(model: keras.Model, config: Config, x: Mapping[str, Any]) -> dict[str, Any]:
-    """Translate by beam search, or draw translations.
-
-    Returns:
-        ``tokens`` int32 [B, K, L], ``lengths`` int32 [B, K] and ``scores`` float32 [B, K] of the K best answers
-        (`Hypotheses`), and ``attention`` float32 [B, L, S] of the best one. What holds no text is
-        translated as the empty text, with score 0.
-    """
-    encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
-    lengths = x["source_lengths"]
-    keys, summary = encoder(x["source"], lengths, training=False)
-    state, memory = decoder.start(keys, lengths, summary)
-    rules = Rules(BOS, EOS, config.max_tokens, config.min_tokens, config.no_repeat_ngram)
-    share = tf.minimum(config.length_ratio * tf.cast(lengths, tf.float32), float(config.max_tokens))
-    limits = tf.clip_by_value(tf.cast(share, tf.int32) + SLACK, config.min_tokens + 1, config.max_tokens)
-    found = searching.found(decoder.step, state, memory, rules, config, limits)
-    blank = ((lengths == 1) & (x["source"][:, 0] == EMPTY))[:, None]
-    tokens, counts = tf.where(blank[:, :, None], PAD, found.tokens), tf.where(blank, 0, found.lengths)
-    attention = searching.attention(decoder, tokens[:, 0], counts[:, 0], BOS, keys, lengths, summary)
-    scores = tf.where(blank, 0.0, found.scores)
-    return {"tokens": tokens, "lengths": counts, "scores": scores, "attention": attention}
-
-
-# --------------------------------------------------------------------------------------------------- answers
-
-
-def answer(
-    preprocessor: Preprocessor, config: Config, example: Example, outputs: Mapping[str, np.ndarray]
-) -> dict[str, Any]:
-    """Turn one row of ``decode`` into a prediction; ``score`` is the normalised log-probability of the answer.
-
-    ``alternatives`` holds the K best answers with their scores, best first, without empty ones; ``cut`` says that the
-    source was longer than ``max_tokens`` and only its beginning was translated.
-    """
-    texts = [text.decode("utf-8") for text in preprocessor.target.decode(outputs["tokens"]).numpy()]
-    scores = [round(float(score), 6) for score in outputs["scores"]]
-    return {
-        "id": example["id"],
-        "input": example["source"],
-        "references": [example["target"]] if "target" in example else [],
-        "answer": texts[0],
-        "score": scores[0],
-        "cut": example["cut"],
-        "alternatives": [[text, score] for text, score in zip(texts, scores, strict=True) if text],
+    y_fields: ClassVar[Mapping[str, Field]] = {
+        "target": Field("int32", ("batch", "time")),
+        "target_lengths": Field("int32", ("batch",)),
+        "history": Field("int32", ("batch", "time"), optional=True),
+        "noise": Field("float32", ("batch", "sample", "time"), optional=True),
     }
 
+    config: Config
+    preprocessor: Preprocessor
 
-decode_name = searching.name
+    @classmethod
+    def open_source(cls, spec: str, config: Config) -> Source:
+        """Open ``synthetic``, ``tfds:NAME``, a folder of parallel files, a table file, or a folder of tables."""
+        if spec == "synthetic":
+            return builtin(synthetic.examples, {"train": 8000, "validation": 500, "test": 1000})
+        given = {"source": config.source, "target": config.target}
+        columns = {name: tuple(dict.fromkeys((given[name], *usual))) for name, usual in COLUMNS.items()}
+        if spec.startswith("tfds:"):
+            from pipelines.data.tfds import open_named  # noqa: PLC0415  # slow to import, seldom needed
 
+            source = open_named(spec, columns)
+        else:
+            source = open_parallel(spec, config.source, config.target) or tables.open_tables(spec, columns)
+        return with_cuts(source, group=lambda example: str(example["source"]), share=config.validation_share)
 
-def scorer(predictions: list[dict[str, Any]]) -> Scorer:
-    """Prepare BLEU, chrF and the rest of `signatures`."""
-    from pipelines.metrics import translation as translation_metrics  # noqa: PLC0415  # sacrebleu: an answer needs no score
+    @classmethod
+    def view(cls, config: Config, source: Source) -> View:
+        """Look at both texts, and whether the sides seem to be exchanged."""
+        return review.viewer(source)
 
-    return translation_metrics.scorer([p["answer"] for p in predictions], [p["references"][0] for p in predictions])
+    @classmethod
+    def refused(cls, example: Example) -> str:
+        """Say why a pair teaches nothing, see `pipelines.tasks.translation.data.refused`."""
+        return refused(example)
 
+    @classmethod
+    def fit(cls, config: Config, examples: Iterable[Example]) -> Preprocessor:
+        """Learn the pieces of both languages."""
+        return Preprocessor.fit(config, examples)
 
-def report(predictions: list[dict[str, Any]]) -> str:
-    """Return the translations furthest from their references, see `translation_metrics`."""
-    from pipelines.metrics import translation as translation_metrics  # noqa: PLC0415
+    @classmethod
+    def load(cls, config: Config, folder: Path) -> Preprocessor:
+        """Read back the pieces of both languages."""
+        return Preprocessor.load(config, folder)
 
-    return translation_metrics.report(predictions)
+    def encode(self, examples: Iterable[Example], mode: Mode = "score") -> Encoded:
+        """Segment examples, ``CHUNK`` at a time; with references, drop pairs of which a side is no text, by name.
 
-
-def signatures(predictions: list[dict[str, Any]]) -> dict[str, str]:
-    """Say of each score what computes it, which depends on the script of the references."""
-    from pipelines.metrics import translation as translation_metrics  # noqa: PLC0415
-
-    return translation_metrics.signatures([p["references"][0] for p in predictions])
-
-
-def raw(inputs: list[Any]) -> list[Example]:
-    """Wrap sentences as raw examples, see `raw_texts`."""
-    return raw_texts(inputs, RAW)
-
-
-def serving_inputs(examples: list[Example], card: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of ``Serving`` for raw examples: ``source``, string [B]."""
-    return {"source": tf.constant([str(example["source"]) for example in examples])}
-
-
-def hard_cases() -> list[Example]:
-    """Return inputs that an export must answer as the run does: empty, blank, foreign, broken, very long."""
-    return raw(["", " \t ", "很好 ÇOK İyi 🦊", "\x00\x1f", "A " * 2000, "x" * 500, "The dog, der Hund, собака."])
-
-
-def describe(preprocessor: Preprocessor) -> dict[str, Any]:
-    """Return what a client of the export may want to know."""
-    config = preprocessor.config
-    return {"source": config.source, "target": config.target, "max_tokens": config.max_tokens}
-
-
-def served(card: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    """Word one row of ``Serving``'s outputs as ``answer`` does: ``cut`` and ``alternatives``."""
-    pairs = zip(row["alternatives"], row["alternative_scores"], strict=True)
-    found = [[text.decode("utf-8"), round(float(score), 6)] for text, score in pairs if text]
-    return {"cut": bool(row["cut"]), "alternatives": found}
-
-
-class Serving(tf.Module):
-    """What is exported: raw sentences -> translation, K best with scores, and the attention between the pieces."""
-
-    def __init__(self, model: keras.Model, preprocessor: Preprocessor, config: Config) -> None:
-        super().__init__()
-        self.model, self.preprocessor, self.config = model, preprocessor, config
-        self.signature = [tf.TensorSpec([None], tf.string, name="source")]
-
-    def __call__(self, source: Any) -> dict[str, Any]:
-        """Translate tf.string [B].
-
-        Returns:
-            ``translation`` string [B] and its ``score`` float32 [B]; ``alternatives`` string [B, K] with
-            ``alternative_scores`` [B, K], best first; ``source_pieces`` string [B, S], ``target_pieces`` string
-            [B, L], and ``attention`` float32 [B, L, S] between them; ``cut`` bool [B], true where the sentence was
-            longer than the model reads.
+        ``lengths``, by which batches are made, is the longer side of each pair.
         """
-        ids, cut = self.preprocessor.source_ids(source)
-        x = {"source": ids.to_tensor(), "source_lengths": tf.cast(ids.row_lengths(), tf.int32)}
-        found = decode(self.model, self.config, x)
-        shape = tf.shape(found["tokens"])
-        flat = self.preprocessor.target.decode(tf.reshape(found["tokens"], [-1, shape[2]]))
-        texts = tf.reshape(flat, shape[:2])
-        best = found["tokens"][:, 0]
+        kept: list[Example] = []
+        dropped: list[str] = []
+        cuts: list[np.ndarray] = []
+        sides: dict[str, list[tf.RaggedTensor]] = {"source": [], "target": []}
+        iterator, labelled = iter(examples), mode != "predict"
+        while chunk := list(itertools.islice(iterator, CHUNK)):
+            reasons = [no_text(example) if labelled else "" for example in chunk]
+            dropped += [f"{e['where']}: {reason}" for e, reason in zip(chunk, reasons, strict=True) if reason]
+            good = [e for e, reason in zip(chunk, reasons, strict=True) if not reason]
+            ids, too_long = self.preprocessor.source_ids(tf.constant([str(e["source"]) for e in good], tf.string))
+            sides["source"].append(ids)
+            cuts.append(too_long.numpy())
+            if labelled:
+                texts = tf.constant([e["target"] for e in good], tf.string)
+                sides["target"].append(self.preprocessor.target_ids(texts))
+            kept += good if mode != "train" else [{"id": e["id"], "where": e["where"]} for e in good]
+        source, target = (joined(sides[name]) for name in ("source", "target"))
+        lengths = tf.cast(source.row_lengths(), tf.int32)
+        x = {
+            "source": source,
+            "source_lengths": lengths,
+            "cut": tf.constant(np.concatenate([np.zeros(0, bool), *cuts])),
+        }
+        if not labelled:
+            return Encoded(x, {}, lengths.numpy(), kept, dropped)
+        target_lengths = tf.cast(target.row_lengths(), tf.int32)
+        y = {"target": target, "target_lengths": target_lengths}
+        return Encoded(x, y, np.maximum(lengths, target_lengths), kept, dropped)
+
+    def augmentation(self) -> Transform | None:
+        """Return what draws segmentations anew and hides pieces."""
+        return augmentation(self.config, self.preprocessor)
+
+    # ---------------------------------------------------------------------------------------------------------- model
+
+    def network(self) -> keras.Model:
+        """Build the network, see `pipelines.tasks.translation.model`."""
+        return build(self.config, (self.preprocessor.source.size, self.preprocessor.target.size))
+
+    def memory(self, model: keras.Model, x: Mapping[str, Any], training: bool) -> Memory:
+        """Encode the source."""
+        states, summary, words = parts(model).encoder(x["source"], x["source_lengths"], training=training)
+        return Memory(states, x["source_lengths"], summary, words if self.config.lexical else None)
+
+    def mean_weight(self, training: Encoded) -> float:
+        """Return the mean length of a target."""
+        return float(np.asarray(training.y["target_lengths"]).mean())
+
+    def loss(self, model: keras.Model, x: Mapping[str, Any], y: Mapping[str, Any]) -> tuple[Any, Any]:
+        """Summed cross-entropy of the target's pieces [B], and their number [B]."""
+        memory = self.memory(model, x, training=True)
+        target, lengths = y["target"], y["target_lengths"]
+        losses, _ = self.token_loss(parts(model).decoder, memory, target, lengths, y.get("history", target))
+        return losses, tf.cast(lengths, tf.float32)
+
+    def reward(self, training: Encoded) -> Reward:
+        """Reward translations for BLEU of the pieces."""
+        return sentence_bleu
+
+    def target_texts(self, y: Mapping[str, Any]) -> Any:
+        """The one reference of each example, int32 [B, 1, U]."""
+        return y["target"][:, None]
+
+    def sample_limits(self, y: Mapping[str, Any]) -> Any:
+        """Bound samples near the reference's length: the longest makes all others of a batch as long."""
+        return y["target_lengths"] + SLACK // 2
+
+    # -------------------------------------------------------------------------------------------------------- answers
+
+    def limits(self, x: Mapping[str, Any]) -> Any:
+        """Return ``length_ratio`` times the source's pieces, plus ``SLACK``."""
+        config = self.config
+        share = tf.minimum(config.length_ratio * tf.cast(x["source_lengths"], tf.float32), float(config.max_tokens))
+        return tf.clip_by_value(tf.cast(share, tf.int32) + SLACK, config.min_tokens + 1, config.max_tokens)
+
+    def empty(self, x: Mapping[str, Any]) -> Any:
+        """Return which sources hold no text; they are translated as the empty text."""
+        return (x["source_lengths"] == 1) & (x["source"][:, 0] == EMPTY)
+
+    def outputs(self, model: keras.Model, x: Mapping[str, Any]) -> dict[str, Any]:
+        """Translate; ``cut`` bool [B] is true where the sentence was longer than the model reads.
+
+        ``tokens`` int32 [B, L] are the pieces of the best answer.
+        """
+        found = self.search(model, x)
+        return self.worded(found) | {"cut": x["cut"], "tokens": found.tokens[:, 0]}
+
+    def references(self, example: Example) -> list[str]:
+        """Return the translation of an example."""
+        return [example["target"]] if "target" in example else []
+
+    @classmethod
+    def more(cls, card: Card, example: Example, row: Row) -> Prediction:
+        """Word whether the source was cut, and the K best answers."""
+        return {"cut": bool(row["cut"])} | super().more(card, example, row)
+
+    @classmethod
+    def parse(cls, inputs: Sequence[Any]) -> list[Example]:
+        """Wrap sentences as raw examples, see `raw_texts`."""
+        return raw_texts(inputs, cls.raw)
+
+    @classmethod
+    def hard_cases(cls) -> list[Example]:
+        """Return empty, blank, foreign, broken and very long texts."""
+        return cls.parse(
+            ["", " \t ", "很好 ÇOK İyi 🦊", "\x00\x1f", "A " * 2000, "x" * 500, "The dog, der Hund, собака."]
+        )
+
+    def card(self) -> dict[str, Any]:
+        """Return the languages, and the longest sentence in pieces."""
+        return {"source": self.config.source, "target": self.config.target, "max_tokens": self.config.max_tokens}
+
+    def inputs(self, **raw: Any) -> dict[str, Any]:
+        """In graph: ``source`` string [B] -> its pieces, their number, and whether it was cut."""
+        ids, cut = self.preprocessor.source_ids(raw["source"])
+        return {"source": ids.to_tensor(), "source_lengths": tf.cast(ids.row_lengths(), tf.int32), "cut": cut}
+
+    def details(self, x: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """In graph: ``source_pieces`` string [B, S] and ``target_pieces`` string [B, L], the axes of ``attention``."""
+        real = tf.sequence_mask(x["source_lengths"], tf.shape(x["source"])[1])
+        best = outputs["tokens"]
         return {
-            "translation": texts[:, 0],
-            "score": found["scores"][:, 0],
-            "alternatives": texts,
-            "alternative_scores": found["scores"],
-            "source_pieces": self.preprocessor.source.pieces(ids).to_tensor(),
+            "source_pieces": tf.where(real, self.preprocessor.source.pieces(x["source"]), ""),
             "target_pieces": tf.where(best == PAD, "", self.preprocessor.target.pieces(best)),
-            "attention": found["attention"],
-            "cut": cut,
         }
 
+    def explain(self, model: keras.Model, raw: str) -> Explanation:
+        """Translate one sentence and show which piece of it each piece of the answer attended to."""
+        from pipelines.tasks.translation.explain import alignment  # noqa: PLC0415  # draws: matplotlib is slow to import
 
-def serving(model: keras.Model, preprocessor: Preprocessor, config: Config) -> Serving:
-    """Return the module to export."""
-    return Serving(model, preprocessor, config)
+        (example,) = self.parse([raw])
+        x = dict(self.encode([example], "predict").x)
+        source = x["source"][0]
+        with portable():
+            found = self.search(model, x | {"source": x["source"].to_tensor()})
+            row = {name: value.numpy()[0] for name, value in (self.worded(found) | {"cut": x["cut"]}).items()}
+        tokens = found.tokens[0, 0, : int(found.lengths[0, 0])]
+        prediction = self.answer(self.card(), example, row)
+        return alignment(self.preprocessor, source, tokens, row["attention"], prediction)
+
+    # -------------------------------------------------------------------------------------------------------- scoring
+
+    @classmethod
+    def scorer(cls, predictions: list[Prediction]) -> Scorer:
+        """Prepare BLEU, chrF and the rest of ``signatures``."""
+        from pipelines.metrics import translation  # noqa: PLC0415  # sacrebleu: an answer needs no score
+
+        return translation.scorer([p["answer"] for p in predictions], [p["references"][0] for p in predictions])
+
+    @classmethod
+    def signatures(cls, predictions: list[Prediction]) -> Mapping[str, str]:
+        """Say of each score what computes it, which depends on the script of the references."""
+        from pipelines.metrics import translation  # noqa: PLC0415
+
+        return translation.signatures([p["references"][0] for p in predictions])
+
+    @classmethod
+    def report(cls, predictions: list[Prediction]) -> str:
+        """Return the translations furthest from their references."""
+        from pipelines.metrics import translation  # noqa: PLC0415
+
+        return translation.report(predictions)
+
+    @classmethod
+    def baseline(cls, train: list[Example], test: list[Example]) -> tuple[str, float]:
+        """Score word-for-word translation with a dictionary learned from train."""
+        return synthetic.baseline(train, test)
 
 
-def explain(model: keras.Model, preprocessor: Preprocessor, config: Config, text: str) -> Explanation:
-    """Translate one sentence and show which piece of it each piece of the answer attended to."""
-    from pipelines.tasks.translation.explain import alignment  # noqa: PLC0415  # draws: matplotlib is slow to import
-
-    (example,) = raw([text])
-    encoded = encode(preprocessor, config, [example], labelled=False)
-    with portable():
-        found = decode(model, config, {**encoded.x, "source": encoded.x["source"].to_tensor()})
-    outputs = {name: value.numpy()[0] for name, value in found.items()}
-    prediction = answer(preprocessor, config, encoded.examples[0], outputs)
-    return alignment(preprocessor, encoded.x["source"][0], outputs, prediction)
+TASK = Translation

@@ -1,4 +1,4 @@
-"""CTC prefix beam search without a language model, in graph, and the alignment that gives its symbols their times."""
+"""CTC decoding in graph: best path, prefix beam, and the alignment that gives symbols their times."""
 
 from __future__ import annotations
 
@@ -7,11 +7,65 @@ from typing import Any
 import tensorflow as tf
 
 from models.ctc import beam_decode
-from pipelines.tasks.speech.model import gathered_symbols
 
 NEVER = -1e30
 KEPT = 5
 """Transcripts of each recording that are handed out."""
+
+
+def best_path(logits: Any, steps: Any) -> dict[str, Any]:
+    """The most probable symbol of every step, collapsed: repetitions merged, blanks dropped.
+
+    Args:
+        logits: float32 [B, T, V].
+        steps: int32 [B].
+
+    Returns:
+        ``tokens`` int32 [B, U] padded with 0, their ``count`` [B], the steps ``first`` and ``last`` [B, U] in which
+        each symbol was seen, its ``probability`` [B, U] (the largest among these steps), and ``score`` float32 [B],
+        the geometric mean over all steps of the best path's probabilities (0 without steps).
+    """
+    log_probs = tf.nn.log_softmax(logits)
+    path = tf.argmax(logits, axis=-1, output_type=tf.int32)
+    best = tf.reduce_max(log_probs, axis=-1)
+    real = tf.sequence_mask(steps, tf.shape(logits)[1])  # steps may be 0: then nothing is found, and the score is 0
+    path = tf.where(real, path, 0)
+    before = tf.pad(path, [[0, 0], [1, 0]])[:, :-1]
+    begins = (path != before) & (path != 0)
+    count = tf.reduce_sum(tf.cast(begins, tf.int32), axis=1)
+    longest = tf.maximum(1, tf.reduce_max(count))
+    number = tf.where(path != 0, tf.cumsum(tf.cast(begins, tf.int32), axis=1) - 1, longest)
+    tokens = tf.RaggedTensor.from_row_lengths(tf.boolean_mask(path, begins), count).to_tensor(shape=[None, None])
+    tokens = tf.pad(tokens, [[0, 0], [0, longest - tf.shape(tokens)[1]]])
+    total = tf.reduce_sum(tf.where(real, best, 0.0), axis=1)
+    score = tf.where(steps > 0, tf.exp(total / tf.cast(tf.maximum(steps, 1), tf.float32)), 0.0)
+    return gathered_symbols(number, tokens, count, best) | {"score": score}
+
+
+def gathered_symbols(number: Any, tokens: Any, count: Any, log_probs: Any) -> dict[str, Any]:
+    """What the steps of each symbol say about it.
+
+    Args:
+        number: int32 [B, T], which symbol of its recording a step belongs to; U for none.
+        tokens: int32 [B, U], padded with 0.
+        count: int32 [B], symbols of each recording.
+        log_probs: float32 [B, T], of each step's symbol.
+
+    Returns:
+        ``tokens``, ``count``, and ``first``, ``last``, ``probability`` [B, U], see ``best_path``.
+    """
+    rows, longest = tf.unstack(tf.shape(tokens))
+    segment = tf.reshape(number + tf.range(rows)[:, None] * (longest + 1), [-1])
+    place = tf.broadcast_to(tf.range(tf.shape(number)[1]), tf.shape(number))
+
+    def gathered(function: Any, values: Any) -> Any:
+        flat = function(tf.reshape(values, [-1]), segment, rows * (longest + 1))
+        kept = tf.reshape(flat, [-1, longest + 1])[:, :longest]
+        return tf.where(tf.sequence_mask(count, longest), kept, tf.zeros_like(kept))
+
+    sure = gathered(tf.math.unsorted_segment_max, tf.exp(log_probs))
+    first, last = (gathered(f, place) for f in (tf.math.unsorted_segment_min, tf.math.unsorted_segment_max))
+    return {"tokens": tokens, "count": count, "first": first, "last": last, "probability": sure}
 
 
 def beam_path(logits: Any, steps: Any, width: int) -> dict[str, Any]:
