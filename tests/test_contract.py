@@ -36,34 +36,36 @@ one_by_default = pytest.mark.parametrize(
 OFTEN = {"translation": 120, "captioning": 320}
 # Sorted by length over many batches, each batch would hold one example six times.
 EASY: dict[str, Any] = {
-    "sorted_batches": 1,
+    "bucket_window": 1,
     "epochs": 2,
     "batch_size": 6,
     "learning_rate": 1e-2,
     "warmup": 0.05,
     "units": 32,
+    "dropout": 0.0,
+    "label_smoothing": 0.0,
 }
+"""Settings with which six examples are learned by heart, of those that a task has."""
 WORDS_HIDDEN = {"sentiment": ("word_dropout",)}
 """Dropout of whole pieces that is part of the network; elsewhere it changes the batch."""
-LONG = {"sentiment": "text", "translation": "target", "captioning": "captions"}
+LONG = {"translation": "target", "captioning": "captions"}
+"""The field whose length decides the width of a batch, where it is not the raw input."""
 OVERFIT: dict[str, dict[str, Any]] = {
-    "sentiment": {"dropout": 0.0},
-    "translation": {
-        "max_tokens": 48,
-        "embedding_size": 32,
-        "decoder_units": 64,
-        "dropout": 0.0,
-        "label_smoothing": 0.0,
-    },
+    "translation": {"max_tokens": 48, "embedding_size": 32, "decoder_units": 64},
     "speech": {"units": 48},
-    "captioning": {"embedding_size": 48, "grid_units": 48, "units": 64, "dropout": 0.0},
+    "captioning": {"embedding_size": 48, "grid_units": 48, "units": 64},
 }
 
 
 def examples(name: str, count: int, split: str = "test") -> list[dict[str, Any]]:
-    task = load_task(name)
-    source = task.open_source("synthetic", task.Config())
+    source = load_task(name).builtin_source()
     return [example for example, _ in zip(source.read(split), range(count), strict=False)]
+
+
+def has(name: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Those of the settings that the task has."""
+    known = {field.name for field in dataclasses.fields(load_settings(name).Config)}
+    return {field: value for field, value in settings.items() if field in known}
 
 
 @every
@@ -118,19 +120,23 @@ def alike(name: str, count: int) -> Source:
     """Built-in examples of about one length, for one width to compile, as training and as validation."""
     rows = examples(name, 60, "train")
     rows = [row | {"captions": row["captions"][:1]} if "captions" in row else row for row in rows]
-    rows.sort(key=lambda row: len(np.asarray(row["audio"])) if "audio" in row else len(str(row.get(LONG.get(name)))))
+    rows.sort(key=lambda row: length(row[LONG.get(name, load_task(name).raw)]))
     rows = rows[30 - count // 2 :][:count]
     readers = {"train": lambda problem: iter(rows * OFTEN.get(name, 50)), "validation": lambda problem: iter(rows)}
     return Source("synthetic", readers, f"{count} of {name}")
 
 
+def length(value: Any) -> int:
+    return len(value) if hasattr(value, "__array__") else len(str(value))
+
+
 @one_by_default
 def test_what_is_learned_by_heart_is_answered_exactly(name: str, tmp_path: Path, monkeypatch: Any) -> None:
     task, source = load_task(name), alike(name, 6)
-    monkeypatch.setattr(task, "open_source", lambda spec, config: source)
-    settings = EASY | OVERFIT.get(name, {})
+    monkeypatch.setattr(task, "open_source", staticmethod(lambda spec, config: source))
+    settings = has(name, EASY | OVERFIT.get(name, {}))
     loaded = load_run(train(name, run=tmp_path / "run", preset="tiny", **settings))
-    predictions = evaluation.Decoder(loaded)(encode_split(loaded, source, "validation"))
+    predictions = evaluation.Decoder(loaded)(encode_split(loaded.task, source, "validation"))
     assert [p["answer"] for p in predictions] == [p["references"][0] for p in predictions]
     assert len({p["answer"] for p in predictions}) > 1, "one answer serves for all"
 
@@ -139,7 +145,7 @@ def test_what_is_learned_by_heart_is_answered_exactly(name: str, tmp_path: Path,
 def test_predictions_agree_alone_in_a_batch_and_exported(name: str, small_predictor: Any, small_export: Any) -> None:
     task, predictor = load_task(name), small_predictor(name)
     hard = task.hard_cases()
-    inputs = [example[task.RAW] for example in hard + examples(name, 6)]
+    inputs = [example[task.raw] for example in hard + examples(name, 6)]
     together = predictor(inputs)
     some = range(0, len(hard) + 1, 2)  # every second hard one, and one that is not, stand for all
     alone = [predictor([inputs[i]])[0] for i in some]
@@ -157,7 +163,7 @@ def assert_agree(others: list[dict[str, Any]], expected: list[dict[str, Any]]) -
 @one_by_default
 def test_many_are_answered_as_few(name: str, small_predictor: Any) -> None:
     predictor, task = small_predictor(name), load_task(name)
-    inputs = [example[task.RAW] for example in task.hard_cases() + examples(name, 6)]
+    inputs = [example[task.raw] for example in task.hard_cases() + examples(name, 6)]
     assert_agree(predictor(inputs * 4)[: len(inputs)], predictor(inputs))  # so many that layers are compiled
 
 
@@ -174,12 +180,12 @@ def test_evaluation_writes_what_the_interface_promises_and_prediction_answers(
     assert all(set(line) >= {"id", "input", "references", "answer", "score"} for line in lines)
     given = examples(name, 16, "validation")
     assert [line["id"] for line in lines] == [example["id"] for example in given]
-    answers = small_predictor(name)([example[task.RAW] for example in given])
+    answers = small_predictor(name)([example[task.raw] for example in given])
     assert [p["answer"] for p in answers] == [line["answer"] for line in lines]
     record = json.loads((tmp_path / "metrics.json").read_text())
     keys = {"task", "split", "data", "examples", "parameters", "decode", "metrics", "signatures"}
     assert set(record) >= keys and record["examples"] == 16
-    assert task.METRIC in record["metrics"]
+    assert task.metric in record["metrics"]
     assert set(record["signatures"]) == set(record["metrics"])
     for score in record["metrics"].values():
         assert score["low"] <= score["value"] <= score["high"] or np.isnan(score["value"])
@@ -187,23 +193,40 @@ def test_evaluation_writes_what_the_interface_promises_and_prediction_answers(
 
 def built(name: str, loaded: Loaded, **changes: float) -> tuple[Loaded, Encoded, Callable[..., np.ndarray]]:
     """A run whose network is built with other settings, three encoded examples, and its training loss of a batch."""
-    changed = dataclasses.replace(loaded.config, **changes)
-    model = loaded.task.build(changed, loaded.preprocessor)
+    task = type(loaded.task)(dataclasses.replace(loaded.config, **changes), loaded.preprocessor)
+    model = task.network()
     model.set_weights(loaded.model.get_weights())
-    loaded = dataclasses.replace(loaded, config=changed, model=model)
-    encoded = loaded.task.encode(loaded.preprocessor, changed, examples(name, 3))
-    encoded = loaded.task.complete(encoded) if hasattr(loaded.task, "complete") else encoded
-    return loaded, encoded, lambda x, y: np.asarray(loaded.task.loss(model, changed, x, y))
+    loaded = dataclasses.replace(loaded, task=task, model=model)
+    return loaded, task.encode(examples(name, 3)), lambda x, y: np.asarray(task.loss(model, x, y)[0])
 
 
 def settings_of(name: str, *fields: str) -> list[str]:
     """Those of the fields that the task has."""
-    return [field for field in fields if hasattr(load_task(name).Config(), field)]
+    return list(has(name, dict.fromkeys(fields)))
+
+
+@every
+def test_batches_hold_the_fields_that_the_task_declares(name: str, small_predictor: Any) -> None:
+    task = small_predictor(name).loaded.task
+    for mode in ("train", "score", "predict"):
+        encoded = task.encode(examples(name, 3), mode)
+        (x, y), *_ = batches(encoded, [np.arange(len(encoded))])
+        assert_declared(x, task.x_fields)
+        assert_declared(y, task.y_fields if mode != "predict" else {})
+
+
+def assert_declared(part: dict[str, Any], fields: Any) -> None:
+    assert {name for name, field in fields.items() if not field.optional} <= set(part) <= set(fields)
+    for name, value in part.items():
+        assert value.dtype.name in fields[name].dtype
+        axes = fields[name].axes
+        assert "..." in axes or len(axes) == value.shape.rank, name
 
 
 @every
 def test_loss_does_not_depend_on_padding(name: str, small_predictor: Any) -> None:
-    off = dict.fromkeys(settings_of(name, "dropout", "word_dropout", "adversarial"), 0.0)
+    off = dict.fromkeys(settings_of(name, "dropout", "word_dropout"), 0.0)
+    off |= dict.fromkeys(settings_of(name, "adversarial"), 0.5)
     _, encoded, loss = built(name, small_predictor(name).loaded, **off)
     (x, y), *_ = batches(encoded, [np.arange(len(encoded))])
     together = loss(x, y)
@@ -224,7 +247,8 @@ def test_dropout_acts_in_training_and_never_in_an_answer(name: str, small_predic
         with portable():  # what is dropped goes in and out of the recurrent layers, which need not be compiled
             assert (loss(x, y) != loss(x, y)).all(), f"{field} does nothing"
             brief = dataclasses.replace(loaded.config, **dict.fromkeys(settings_of(name, "max_tokens"), 8))
-            answers = [loaded.task.decode(loaded.model, brief, x) for _ in range(2)]
+            task = type(loaded.task)(brief, loaded.preprocessor)
+            answers = [task.outputs(loaded.model, x) for _ in range(2)]
         for output, again in zip(*(tf.nest.flatten(answer) for answer in answers), strict=True):
             np.testing.assert_array_equal(output, again)
 
@@ -244,7 +268,7 @@ def test_a_moved_run_works_and_a_changed_one_is_refused(name: str, small_run: An
     copy = tmp_path / "elsewhere"
     shutil.copytree(small_run(name), copy)
     load_run(copy)
-    for file in ("config.json", "model.weights.h5", *load_task(name).Preprocessor.FILES):
+    for file in ("config.json", "model.weights.h5", *load_task(name).preprocessor_class.FILES):
         original = (copy / file).read_bytes()
         (copy / file).write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
         with pytest.raises(ValueError, match=f"{file}.*changed"):
@@ -275,9 +299,9 @@ def test_an_export_that_differs_is_not_delivered(
     shutil.copytree(small_export(name), tmp_path / "export")
     before = (tmp_path / "export" / "saved_model.pb").read_bytes()
     task = load_task(name)
-    honest = task.decode
+    honest = task.outputs
     monkeypatch.setattr("pipelines.export.saved_model.fresh", lambda: nullcontext(run_here))
-    monkeypatch.setattr(task, "decode", lambda *a: tf.nest.map_structure(_disturbed, honest(*a)))
+    monkeypatch.setattr(task, "outputs", lambda *a: tf.nest.map_structure(_disturbed, honest(*a)))
     with pytest.raises(RuntimeError, match="differs"):
         export(small_run(name), tmp_path / "export")
     assert (tmp_path / "export" / "saved_model.pb").read_bytes() == before
