@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, Validation
 from pydantic.dataclasses import dataclass
 from pydantic.fields import FieldInfo
 
+VERSION = "0.1.0"
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 Preset = Callable[[], Mapping[str, object]]
 """Named settings. The docstring states the command, the data, the expected score and the time."""

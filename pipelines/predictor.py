@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipelines import load_task
 from pipelines.runs.load import Loaded, load_run
 from pipelines.task import Prediction, Serving, Task
+from pipelines.tasks import load_task
 from pipelines.training.decode import COMPILED_FROM, Decoder, prepared
 
 CARD = Path("assets.extra") / "pipelines.json"
@@ -99,6 +99,24 @@ class Predictor:
         rows = [{name: values[row] for name, values in outputs.items()} for row in range(len(examples))]
         return [self.task.answer(self.card, example, row) for example, row in zip(examples, rows, strict=True)]
 
+    def each(self, inputs: list[Any]) -> list[Prediction]:
+        """Answer inputs of which each may be unusable: where the whole list fails, its halves are tried.
+
+        Returns:
+            One prediction an input, in order; a failed one has an empty answer of score 0 and its reason under
+            ``error``.
+        """
+        if not inputs:
+            return []
+        try:
+            return self(inputs)
+        except Exception as error:  # whatever one input causes must not take its neighbours along
+            if len(inputs) == 1:
+                reason = " ".join(str(error).split())[:500] or type(error).__name__
+                return [{"id": "0", "input": _shown(inputs[0]), "answer": "", "score": 0.0, "error": reason}]
+        half = len(inputs) // 2
+        return self.each(inputs[:half]) + self.each(inputs[half:])
+
     def stream(self, inputs: Iterable[Any], chunk: int = 512) -> Iterator[Prediction]:
         """Answer an endless or very long iterable, ``chunk`` inputs at a time; ids count through."""
         source, number = iter(inputs), itertools.count()
@@ -125,3 +143,7 @@ def as_list(inputs: Any, rank: int = 1) -> list[Any]:
         values = inputs.tolist() if hasattr(inputs, "to_numpy") else list(inputs)
     values = values if isinstance(values, list) else [values]
     return [str(value) if isinstance(value, np.str_) else value for value in values]
+
+
+def _shown(given: Any) -> str:
+    return given if isinstance(given, str) else str(given) if isinstance(given, Path) else f"<{type(given).__name__}>"

@@ -1,7 +1,6 @@
-"""The house stands as the README draws it: who may import whom, how long a file may be, what never occurs."""
+"""The architecture that the README draws: which room may import which, how long a file may be, what never occurs."""
 
 import ast
-import inspect
 import re
 import subprocess
 import sys
@@ -9,40 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import TASKS, load_task
-from pipelines.task import Task
+from tests.architecture import MODULES, ROOT, SOURCES, below, circles, imports, module_name, room
 
-ROOT = Path(__file__).parents[1]
-SOURCES = sorted([*ROOT.glob("models/**/*.py"), *ROOT.glob("pipelines/**/*.py")])
-ROOMS = ["models", "pipelines.data", "pipelines.training", "pipelines.delivery"]
 MATHEMATICS = [
-    *(path for path in SOURCES if path.parent.name == "models"),
-    *sorted(ROOT.glob("pipelines/training/*metrics*.py")),
-    *(ROOT / "pipelines" / "data" / f"{name}.py" for name in ("audio", "images", "inputs")),
+    *(path for path in SOURCES if path.is_relative_to(ROOT / "models")),
+    *sorted(ROOT.glob("pipelines/metrics/*.py")),
+    *(ROOT / "pipelines" / "search" / name for name in ("search.py", "loop.py", "ctc.py")),
+    *(ROOT / "pipelines" / "data" / name for name in ("audio/features.py", "images/pixels.py", "batching.py")),
 ]
-COMMON = {"pipelines", "pipelines.config", "pipelines.log", "pipelines.task"}
-
-
-def module_name(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-
-
-def imports(path: Path) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
-
-
-def room(module: str) -> str:
-    return next((room for room in ROOMS if module == room or module.startswith(room + ".")), "")
-
-
-def is_task(module: str) -> bool:
-    return any(module == f"pipelines.{t}" or module.startswith(f"pipelines.{t}_") for t in TASKS)
+KERNELS = ("models.recurrent.kernels", "models.ctc_kernel")
+"""The modules of ``models`` that may import TensorFlow."""
 
 
 def public_and_private(tree: ast.Module) -> list[ast.FunctionDef | ast.ClassDef]:
@@ -57,29 +32,116 @@ def public_and_private(tree: ast.Module) -> list[ast.FunctionDef | ast.ClassDef]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)
-def test_imports_run_downhill_only(path: Path) -> None:
+def test_a_room_imports_only_what_is_below_it(path: Path) -> None:
+    """Lazy imports, those under TYPE_CHECKING and modules named in strings count."""
     own = module_name(path)
     for other in imports(path):
-        if not other.startswith(("models", "pipelines")) or other in COMMON:
-            continue
-        if room(own):
-            assert not is_task(other), f"{own} imports the task {other}"
-        if room(own) and room(other):
-            assert ROOMS.index(room(other)) <= ROOMS.index(room(own)), f"{own} imports {other}"
-    if room(own) == "models":
-        assert not [other for other in imports(path) if other.startswith("pipelines")]
+        assert room(other) in {room(own), *below(room(own))}, f"{own} imports {other}"
+        if room(own) == room(other) == "pipelines.tasks.":
+            assert own.split(".")[2] == other.split(".")[2], f"the task {own} imports the task {other}"
+
+
+def test_nothing_imports_in_circles() -> None:
+    assert circles({name: imports(path) for name, path in MODULES.items()}) == []
+
+
+@pytest.mark.parametrize(
+    ("graph", "expected"),
+    [
+        ({"a": {"b"}, "b": {"c"}, "c": set()}, []),
+        ({"a": {"b"}, "b": {"a"}, "c": {"a"}}, [["a", "b"]]),
+        ({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"d", "a"}}, [["a", "b", "c"]]),
+    ],
+)
+def test_circles_are_found(graph: dict[str, set[str]], expected: list[list[str]]) -> None:
+    assert circles(graph) == expected
+
+
+def test_lazy_and_quoted_imports_are_seen(tmp_path: Path) -> None:
+    file = ROOT / "pipelines" / "tasks" / "nowhere.py"
+    code = (
+        '"""See `pipelines.web.page`."""\n'
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from pipelines.runs.load import Loaded\n"
+        "def late():\n    from pipelines.cli import demo\n    import_module('pipelines.export.onnx.export')\n"
+    )
+    assert imports(file, code) == {"pipelines.runs.load", "pipelines.cli.demo", "pipelines.export.onnx"}
+
+
+def test_few_files_lie_in_the_root_and_few_files_there_are() -> None:
+    root = [path.name for path in ROOT.glob("pipelines/*.py")]
+    assert len(root) <= 6, root
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)
 def test_tensorflow_stays_out_of_the_mathematics(path: Path) -> None:
-    if room(module_name(path)) == "models" and not path.name.startswith("kernels"):
-        assert not [other for other in imports(path) if other.split(".")[0] in ("tensorflow", "torch", "jax")]
+    own = module_name(path)
+    if own.startswith("models") and not own.startswith(KERNELS):
+        found = {name.partition(".")[0] for name in every_import(ast.parse(path.read_text("utf-8")))}
+        assert not found & {"tensorflow", "torch", "jax"}
+
+
+OPEN_AXIS = {
+    "TimeDistributed": "keras.layers.TimeDistributed loses frames where time is open",
+    "array_split": "keras.ops.array_split returns one piece with everything where the axis is open",
+}
+"""Keras operations that are wrong in silence on an axis of open length, see ``findings/``."""
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_no_keras_operation_that_is_wrong_in_silence_on_an_open_axis(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+        assert name not in OPEN_AXIS, f"{path.name}:{node.lineno}: {OPEN_AXIS[name]}"  # type: ignore[attr-defined]
+
+
+PROBING = ("hasattr", "getattr", "find_spec", "import_module")
+ALLOWED = {
+    "pipelines": "public names on first use",
+    "pipelines.tasks": "the registry",
+    "pipelines.training.optimizer": "fields of a Keras schedule",
+    "pipelines.training.loop": "whether tensorboard is installed",
+    "pipelines.log": "TensorFlow without its messages",
+    "pipelines.metrics.speech": "counts of a jiwer result",
+    "pipelines.export.extras": "optional packages",
+    "pipelines.serve.limits": "options of argparse",
+    "pipelines.cli.arguments": "fields of settings and namespaces",
+    "pipelines.cli.parser": "namespaces of argparse",
+    "pipelines.cli.commands": "the module of a format",
+    "pipelines.cli.doctor": "optional packages",
+    "pipelines.cli.predict": "sizes of any kind of input",
+    "pipelines.predictor": "arrays and series of any library",
+    "pipelines.tasks.speech.task": "arrays of any library",
+    "pipelines.tasks.speech.data": "features of tensorflow-datasets",
+    "pipelines.serve.hosts": "addresses of the standard library",
+}
+"""Where objects of other libraries are probed by name; a seam of our own never is."""
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_seams_are_typed_and_not_probed_by_name(path: Path) -> None:
+    own = module_name(path)
+    tree = ast.parse(path.read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg) and node.annotation is not None and node.arg in ("task", "config", "preprocessor"):
+            assert ast.unparse(node.annotation) != "Any" or own in CONFIG_BY_TASK, f"{own}:{node.lineno}"
+    probes = [n for n in ast.walk(tree) if isinstance(n, ast.Name | ast.Attribute) and _named(n) in PROBING]
+    if not own.startswith(("pipelines.data", "pipelines.web", "models", "gates")):
+        assert not probes or own in ALLOWED, f"{own}:{probes[0].lineno}"
+
+
+CONFIG_BY_TASK = ("pipelines.task",)
+"""Class methods of ``Task`` take the configuration of the task that overrides them."""
+
+
+def _named(node: ast.Name | ast.Attribute) -> str:
+    return node.id if isinstance(node, ast.Name) else node.attr
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)
 def test_sizes_and_docstrings(path: Path) -> None:
     text = path.read_text("utf-8")
-    assert text.count("\n") <= 300, f"{path.name} has outgrown a room"
+    assert text.count("\n") <= 400, f"{path.name} is too long"
     for node in public_and_private(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
             body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
@@ -138,23 +200,25 @@ def test_a_shape_is_told_from_other_brackets(text: str, stated: bool) -> None:
     assert without_shapes(ast.parse(code)) == ([] if stated else ["1 weigh"])
 
 
+def every_import(tree: ast.Module) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module}
+    return found
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)
 def test_nothing_pickled_no_lambda_layer_no_keras_archive(path: Path) -> None:
     tree = ast.parse(path.read_text("utf-8"))
-    assert not {"pickle", "joblib", "dill", "cloudpickle"} & {name.split(".")[0] for name in imports(path)}
+    assert not {"pickle", "joblib", "dill", "cloudpickle"} & {name.split(".")[0] for name in every_import(tree)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             assert node.attr not in ("Lambda", "load_model"), f"{path.name}:{node.lineno}"
         if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
             assert isinstance(node.value, ast.Constant) and node.value.value is False
-
-
-@pytest.mark.parametrize("name", list(TASKS))
-def test_a_task_has_every_part_of_the_protocol(name: str) -> None:
-    task = load_task(name)
-    for part in (*Task.__annotations__, *(n for n, _ in inspect.getmembers(Task, inspect.isfunction))):
-        names = (part, "signatures") if part == "SIGNATURES" else (part,)  # either, see Task
-        assert part.startswith("_") or any(hasattr(task, one) for one in names), f"{name} lacks {part}"
 
 
 def test_help_and_wrong_requests_load_no_tensorflow() -> None:

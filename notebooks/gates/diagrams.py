@@ -8,7 +8,9 @@ from typing import Any
 import keras
 from matplotlib.figure import Figure
 
+from pipelines.config import from_dict
 from pipelines.explain.plots import Picture, canvas
+from pipelines.task import Task
 
 INPUT, STATE, OUTPUT = "#dbe9f6", "#fde3c8", "#d9efd5"
 SHOWN_STEPS, WIDEST = 4, 12
@@ -77,17 +79,17 @@ class Pattern:
         return " to ".join("many" if many else "one" for many in (self.many_in, self.many_out))
 
 
-def untrained(task: Any, **settings: Any) -> keras.Model:
+def untrained(task: type[Task], **settings: Any) -> keras.Model:
     """Build a task's network as it is before training, with what the first ``EXAMPLES`` built-in examples teach.
 
     Args:
-        task: the task's module.
+        task: the class of the task.
         **settings: of its ``Config``, over the preset ``small``.
     """
-    config = task.Config(**{**task.PRESETS["small"](), **settings})
+    config = from_dict(task.config_class, {**task.presets["small"](), **settings}, "small")
     source = task.open_source("synthetic", config)
-    preprocessor = task.fit_preprocessor(config, itertools.islice(source.read("train"), EXAMPLES))
-    return task.build(config, preprocessor)
+    preprocessor = task.fit(config, itertools.islice(source.read("train"), EXAMPLES))
+    return task(config, preprocessor).network()
 
 
 def pattern_of(model: keras.Model) -> Pattern:

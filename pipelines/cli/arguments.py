@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
-from pipelines import load_settings
 from pipelines.config import (
     ALIASES,
     TrainingConfig,
@@ -18,6 +17,7 @@ from pipelines.config import (
     renamed,
     settings_of_stage,
 )
+from pipelines.tasks import load_settings
 
 
 class Parser(argparse.ArgumentParser):

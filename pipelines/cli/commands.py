@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pipelines import TASKS, load_settings
 from pipelines.cli import demo_folder
 from pipelines.cli.arguments import described
 from pipelines.config import nearest, resolve
@@ -17,6 +16,7 @@ from pipelines.export import formats, warmup
 from pipelines.log import import_tensorflow
 from pipelines.runs import files as staging
 from pipelines.runs.folder import CONFIG, need_same, need_trainable, open_run
+from pipelines.tasks import TASKS, load_settings
 
 
 def tasks(arguments: argparse.Namespace) -> int:

@@ -9,11 +9,11 @@ from typing import Any
 
 import keras
 
-from pipelines import load_task
 from pipelines.cli.demo_folder import claim, clear
 from pipelines.export.saved_model import Proven, prove
 from pipelines.log import say
 from pipelines.task import Task
+from pipelines.tasks import load_task
 from pipelines.training.evaluate import evaluate, table
 from pipelines.training.train import train
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipelines import config as configuration
-from pipelines import load_settings, load_task
 from pipelines.data.catalogue import located
 from pipelines.log import import_tensorflow
 from pipelines.runs.folder import CONFIG, open_run
 from pipelines.search import ngram
+from pipelines.tasks import load_settings, load_task
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:

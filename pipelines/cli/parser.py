@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pipelines import TASKS, __version__, load_settings
 from pipelines.cli import commands, language_model
 from pipelines.cli.arguments import (
     Parser,
@@ -15,8 +14,9 @@ from pipelines.cli.arguments import (
     read_settings,
     unknown_argument,
 )
-from pipelines.config import settings_of_stage
+from pipelines.config import VERSION, settings_of_stage
 from pipelines.serve import server as serve
+from pipelines.tasks import TASKS, load_settings
 
 FORMATS = ("saved_model", "onnx", "litert", "run")
 OF_A_TASK = ("train", "validate")
@@ -81,7 +81,7 @@ def _take(known: argparse.Namespace, rest: list[str], decoding: list[str]) -> No
 def build_parser(decoding: Sequence[str] = ()) -> Parser:
     """Describe every command; ``decoding`` names the settings that commands on a run take as options."""
     parser = Parser(prog="pipelines", description="Recurrent task pipelines for Keras 3.", allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"pipelines {__version__}")
+    parser.add_argument("--version", action="version", version=f"pipelines {VERSION}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, function: Callable[[argparse.Namespace], int], summary: str) -> Parser:

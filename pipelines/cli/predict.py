@@ -7,17 +7,18 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tqdm import tqdm
 
 from pipelines.cli.predict_files import COLUMNS as COLUMNS
-from pipelines.cli.predict_files import HEADER, Prediction, Tally, behind
+from pipelines.cli.predict_files import HEADER, Tally, behind
 from pipelines.cli.predict_files import Kind as Kind
 from pipelines.cli.predict_files import line as line
 from pipelines.cli.predict_files import opened as opened
 
 if TYPE_CHECKING:
+    from pipelines.predictor import Predictor
     from pipelines.task import Task
 
 MOST = 512
@@ -26,16 +27,7 @@ PADDED = 64 * 2**20
 """Bytes that inputs answered together hold at most, each counted as large as the largest of them, as padding does."""
 
 
-class Answering(Protocol):
-    """What a job needs of a ``Predictor``."""
-
-    task: Task | type[Task]
-
-    def __call__(self, inputs: Any) -> list[Prediction]:
-        """Answer raw inputs in order."""
-
-
-def run(predictor: Answering, inputs: Iterable[Any], out: BinaryIO, kind: Kind, total: int | None = None) -> None:
+def run(predictor: Predictor, inputs: Iterable[Any], out: BinaryIO, kind: Kind, total: int | None = None) -> None:
     """Answer every input, one line each, in order; an input that fails does not stop the others.
 
     Inputs that fail, and those that are longer than the model reads, are named on standard error.
@@ -64,7 +56,7 @@ def run(predictor: Answering, inputs: Iterable[Any], out: BinaryIO, kind: Kind, 
 
         rest = behind(expanded(predictor.task, inputs, more), tally, kind)
         for part in chunks(rest):
-            for prediction in answer_all(predictor, part):
+            for prediction in predictor.each(part):
                 numbered = prediction | {"id": str(tally.answered)}
                 tally.count("error" in prediction)
                 out.write(line(numbered, kind))
@@ -76,24 +68,6 @@ def run(predictor: Answering, inputs: Iterable[Any], out: BinaryIO, kind: Kind, 
     cuts.close()
     if tally.failed:
         raise RuntimeError(tally.sentence())
-
-
-def answer_all(predictor: Answering, inputs: list[Any]) -> list[Prediction]:
-    """Answer inputs of which each may be unusable: where the whole list fails, its halves are tried.
-
-    Returns:
-        One prediction an input, in order; a failed one has an empty answer of score 0 and its reason under ``error``.
-    """
-    if not inputs:
-        return []
-    try:
-        return predictor(inputs)
-    except Exception as error:  # whatever one input causes must not take its neighbours along
-        if len(inputs) == 1:
-            reason = " ".join(str(error).split())[:500] or type(error).__name__
-            return [{"id": "0", "input": _shown(inputs[0]), "answer": "", "score": 0.0, "error": reason}]
-    half = len(inputs) // 2
-    return answer_all(predictor, inputs[:half]) + answer_all(predictor, inputs[half:])
 
 
 def expanded(
@@ -144,10 +118,6 @@ def lines_in(path: str) -> int:
         while block := file.read(1 << 20):
             last, count = block[-1:], count + block.count(b"\n")
     return count + (last != b"\n")
-
-
-def _shown(given: Any) -> str:
-    return given if isinstance(given, str) else str(given) if isinstance(given, Path) else f"<{type(given).__name__}>"
 
 
 SENTENCE = "longer than the model reads; only its beginning was answered"

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import config as configuration
-from pipelines import load_settings, load_task
 from pipelines.data.catalogue import located
 from pipelines.data.source import Problem
 from pipelines.data.validate import validate
+from pipelines.tasks import load_settings, load_task
 from pipelines.training.encode import MAX_BAD
 
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipelines import TASKS, load_settings
 from pipelines.export.extras import instead, unmet
+from pipelines.tasks import TASKS, load_settings
 
 NEEDS = ("onnx", "litert")
 """Formats that hold a network alone, numbers in and numbers out; the extra of that name writes and proves them."""

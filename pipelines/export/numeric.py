@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.recurrent.kernels import portable
-from pipelines import __version__
+from pipelines.config import VERSION
 from pipelines.data.batching import Encoded, batches
 from pipelines.log import set_aside
 from pipelines.runs.load import Loaded, load_run
@@ -145,7 +145,7 @@ def deliver(folder: Path, loaded: Loaded, numeric: Numeric, form: str, files: Ma
         shutil.copy(loaded.run.verified(name), folder / name)
     card = {
         "task": loaded.task.name,
-        "version": __version__,
+        "version": VERSION,
         "format": form,
         "files": {name: {"bytes": (folder / name).stat().st_size, **facts} for name, facts in files.items()},
         "inputs": dict(_described(numeric.inputs)),

@@ -17,7 +17,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from models.recurrent.kernels import portable
-from pipelines import __version__
+from pipelines.config import VERSION
 from pipelines.data.source import Example
 from pipelines.export.formats import OLDER
 from pipelines.predictor import CARD
@@ -107,7 +107,7 @@ def _save(loaded: Loaded, folder: Path, inputs: dict[str, Any]) -> dict[str, np.
         except (tf.errors.OpError, OSError) as error:
             reason = " ".join(str(error).split())[-200:]
             raise RuntimeError(f"the export cannot be written to {folder.parent}: {reason}") from None
-    card = {"task": task.name, "version": __version__, "answer": task.answer_output} | task.card()
+    card = {"task": task.name, "version": VERSION, "answer": task.answer_output} | task.card()
     (folder / CARD).parent.mkdir(exist_ok=True)
     (folder / CARD).write_text(json.dumps(card, indent=1) + "\n", "utf-8")
     return expected

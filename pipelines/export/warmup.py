@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pipelines import load_task
 from pipelines.export.extras import need
+from pipelines.tasks import load_task
 
 EXTRA = Path("assets.extra")
 WARMUP = EXTRA / "tf_serving_warmup_requests"

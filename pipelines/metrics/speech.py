@@ -34,7 +34,7 @@ def error_rate(counts: np.ndarray[Any, Any]) -> float:
 
 
 def scorer(predictions: Predictions) -> Any:
-    """Prepare corpus WER and CER: each recording is aligned once, a score only adds up its counts."""
+    """Prepare corpus WER and CER of N predictions: each is aligned once, a score adds up its counts, int64 [N, 4]."""
     references = [p["references"][0] for p in predictions]
     answers = [p["answer"] for p in predictions]
     words = _counts(references, answers, jiwer.process_words)

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines import TASKS, __version__
 from pipelines import config as configuration
-from pipelines.config import TrainingConfig
+from pipelines.config import VERSION, TrainingConfig
 from pipelines.data.checksum import sha256 as sha256
+from pipelines.tasks import TASKS
 
 MANIFEST = "MANIFEST.json"
 CONFIG = "config.json"
@@ -274,7 +274,7 @@ def create(path: Path, task: str, config: TrainingConfig, data: dict[str, Any]) 
     run = Run(path)
     if run.has(CONFIG):
         raise ValueError(f"--run {path}: is a run already; name a new one")
-    record = {"task": task, "version": __version__, "data": data, "config": configuration.to_dict(config)}
+    record = {"task": task, "version": VERSION, "data": data, "config": configuration.to_dict(config)}
     run.write_json(CONFIG, record)
     return run
 

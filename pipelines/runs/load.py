@@ -7,12 +7,12 @@ from typing import Any
 import keras
 
 from pipelines import config as configuration
-from pipelines import load_settings, load_task
 from pipelines.config import TrainingConfig
 from pipelines.data.catalogue import located
 from pipelines.data.source import Source
 from pipelines.runs.folder import CONFIG, WEIGHTS, Run, open_run
 from pipelines.task import Preprocessor, Task
+from pipelines.tasks import load_settings, load_task
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from prometheus_client import Counter, Histogram
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import JSONResponse
 
-from pipelines import __version__
+from pipelines.config import VERSION
 from pipelines.serve.batching import Batcher, Overloaded
 from pipelines.serve.guard import Door, Guard, refusal
 from pipelines.serve.limits import Limits
@@ -71,13 +71,13 @@ def build(models: dict[str, tuple[Any, Batcher]], limits: Limits) -> Any:
     service.add_asgi_middleware(Guard, limits=limits, endpoints=frozenset(routes))
     context = bentoml.server_context  # names in the metrics
     context.service_name = context.bento_name = "pipelines"
-    context.bento_version, context.service_routes = __version__, routes
+    context.bento_version, context.service_routes = VERSION, routes
     return Door(service.to_asgi(), frozenset(routes), _described(service.openapi_spec.asdict(), routes))
 
 
 def _described(spec: dict[str, Any], routes: list[str]) -> dict[str, Any]:
     """Say in BentoML's description what this service is, and with which statuses it refuses."""
-    spec["info"] = {"title": "Recurrent task pipelines", "version": __version__, "description": SUMMARY}
+    spec["info"] = {"title": "Recurrent task pipelines", "version": VERSION, "description": SUMMARY}
     error = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
     for route in routes:
         responses = spec["paths"][route]["post"]["responses"]

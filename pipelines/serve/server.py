@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import functools
 import ipaddress
 import json
 import os
@@ -13,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipelines import TASKS
 from pipelines.export.extras import need
 from pipelines.log import import_tensorflow
 from pipelines.runs.folder import open_run
 from pipelines.serve.limits import Limits, add_options, limits_of
+from pipelines.tasks import TASKS
 
 INSTALL = "pip install -e '.[serve]'"
 CONNECTIONS = 1024
@@ -114,7 +113,6 @@ def _taken(host: str, port: int, error: OSError) -> str:
 
 def _models(sources: list[tuple[str, Path]], weights: str | None, limits: Limits) -> dict[str, tuple[Any, Any]]:
     """Load every source and answer its task's hard cases once, so that no client waits for that."""
-    from pipelines.cli.predict import answer_all  # noqa: PLC0415
     from pipelines.predictor import Predictor  # noqa: PLC0415
     from pipelines.serve.batching import Batcher  # noqa: PLC0415
 
@@ -128,7 +126,7 @@ def _models(sources: list[tuple[str, Path]], weights: str | None, limits: Limits
         name = name or task.name
         if name in models:
             raise ValueError(f"{folder}: there is an endpoint {name} already; call this one NAME={folder}")
-        answer = functools.partial(answer_all, predictor)
+        answer = predictor.each
         cases = [case[task.raw] for case in task.hard_cases()]
         answer(cases[:1])
         answer(cases)

@@ -14,7 +14,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines import __version__, load_settings, load_task
 from pipelines import config as configuration
 from pipelines.config import TrainingConfig
 from pipelines.data.batching import Encoded
@@ -36,6 +35,7 @@ from pipelines.runs.folder import (
 )
 from pipelines.runs.load import Loaded, load_run
 from pipelines.task import Preprocessor
+from pipelines.tasks import load_settings, load_task
 from pipelines.training.decode import Decoder
 from pipelines.training.encode import PART, encode_parts, encode_split, judge
 from pipelines.training.evaluate import indices
@@ -246,7 +246,7 @@ def _same(folder: Path, task: str, config: TrainingConfig, data: dict[str, Any])
 def environment() -> dict[str, Any]:
     """Record what the training ran on: versions, processor and devices."""
     return {
-        "pipelines": __version__,
+        "pipelines": configuration.VERSION,
         "python": platform.python_version(),
         "tensorflow": tf.__version__,
         "keras": keras.__version__,

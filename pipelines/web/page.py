@@ -75,8 +75,8 @@ def run(runs: Sequence[str], host: str, port: int, decoding: Mapping[str, str]) 
 
 def _load(folder: Path, decoding: Mapping[str, str], worker: Any) -> Any:
     """Load a run; where it cannot be, return the sentence that its tab shows instead."""
-    from pipelines import load_settings  # noqa: PLC0415
     from pipelines.predictor import Predictor  # noqa: PLC0415  # imports TensorFlow
+    from pipelines.tasks import load_settings  # noqa: PLC0415
     from pipelines.web.answers import Page  # noqa: PLC0415
 
     fields = load_settings(open_run(folder)[1]["task"]).Config.__dataclass_fields__
