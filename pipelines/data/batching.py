@@ -135,6 +135,29 @@ def token_plan(lengths: np.ndarray, tokens: int, seed: int, epoch: int, growth: 
     return [batches[i] for i in random.permutation(len(batches))]
 
 
+def contiguous_plan(count: int, batch_size: int) -> Plan:
+    """Order one epoch in which row b of every batch goes on where row b of the batch before ended.
+
+    For truncated backpropagation through time with carried states: long texts or series are cut into windows, which are
+    the examples, in order. They are laid out over the rows one after the other, each row as evenly filled as whole
+    windows allow, and every window comes once.
+
+    Args:
+        count: windows, N.
+        batch_size: rows, B; no more than N are used.
+
+    Returns:
+        Arrays of B example numbers; the last one holds the first rows alone where N is no multiple of B.
+    """
+    rows = min(batch_size, count)
+    sizes = [count // rows + (row < count % rows) for row in range(rows)] if rows else []
+    starts = np.concatenate([[0], np.cumsum(sizes)])[:-1]
+    return [
+        np.array([start + step for start, size in zip(starts, sizes, strict=True) if step < size], np.int64)
+        for step in range(max(sizes, default=0))
+    ]
+
+
 def sorted_plan(lengths: np.ndarray, batch_size: int, most: int = 0) -> Plan:
     """Order for evaluation: longest first, so that a batch that does not fit in memory fails at once.
 

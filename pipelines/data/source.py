@@ -1,7 +1,9 @@
 """A source: named splits of raw examples, each a plain dict, read as a stream."""
 
+import bisect
 import hashlib
 import heapq
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -146,6 +148,72 @@ def with_cuts(source: Source, group: Callable[[Example], str], share: float) -> 
     readers |= {name: _between(every, group, low, high) for name, (low, high) in parts.items()}
     notes = {name: f"{name} is cut from {whole} by a hash of each example's group" for name in cut}
     return replace(source, readers=readers, cuts=notes, whole=source.readers.get(ALL))
+
+
+def with_time_cuts(
+    source: Source, time: Callable[[Example], float], share: float, series: Callable[[Example], str] = lambda e: ""
+) -> Source:
+    """Cut the missing splits by time: validation, and of unsplit data test too, are the last part of each series.
+
+    A split by hash would let a network learn from the future of what it is tested on. Times are read once before the
+    first split is; rows of equal time stay together.
+
+    Args:
+        source: the data.
+        time: the time of an example, on any scale that increases.
+        share: part of each series' examples in validation, and in test.
+        series: the series of an example; all are one when left out.
+
+    Returns:
+        The source with the splits ``train``, ``validation`` and, of unsplit data, ``test``.
+    """
+    if set(source.readers) == {ALL}:
+        every, names = source.readers[ALL], ["train", "validation", "test"]
+    elif source.has("train") and not source.has("validation"):
+        every, names = source.readers[source.find("train")], ["train", "validation"]
+    else:
+        return source
+    limits = _Limits(every, time, series, share, len(names) - 1)
+    readers = dict(source.readers) if ALL not in source.readers else {}
+    readers |= {name: _within(every, limits, number) for number, name in enumerate(names)}
+    notes = {name: f"{name} is cut from {source.spec} by time: the later part of each series" for name in names[1:]}
+    return replace(source, readers=readers, cuts=notes, whole=source.readers.get(ALL))
+
+
+class _Limits:
+    """The times at which each series is cut, read when they are first needed."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        time: Callable[[Example], float],
+        series: Callable[[Example], str],
+        share: float,
+        cuts: int,
+    ) -> None:
+        self.reader, self.time, self.series, self.share, self.cuts = reader, time, series, share, cuts
+        self.found: dict[str, list[float]] = {}
+
+    def part(self, example: Example) -> int:
+        """Return which part of its series an example lies in, 0 being the earliest."""
+        if not self.found:
+            times: dict[str, list[float]] = {}
+            for one in self.reader(lambda problem: None):
+                times.setdefault(self.series(one), []).append(self.time(one))
+            self.found = {name: self._cut(sorted(values)) for name, values in times.items()}
+        return bisect.bisect_right(self.found[self.series(example)], self.time(example))
+
+    def _cut(self, times: list[float]) -> list[float]:
+        size = round(self.share * len(times))
+        return [times[len(times) - size * number] if size else math.inf for number in range(self.cuts, 0, -1)]
+
+
+def _within(reader: Reader, limits: _Limits, number: int) -> Reader:
+    def read(on_problem: OnProblem) -> Iterator[Example]:
+        problems = on_problem if number == 0 else lambda problem: None  # a row without a time is reported once
+        return (example for example in reader(problems) if limits.part(example) == number)
+
+    return read
 
 
 def _between(reader: Reader, group: Callable[[Example], str], low: float, high: float) -> Reader:
