@@ -1,13 +1,14 @@
 # make demo   every task on built-in data: train, evaluate, export, answer
 # make test   the default tests
-# Both create .venv and install what they need. PYTHON names another interpreter (3.11 to 3.13).
+# Both create .venv and install the project there, in editable form: .venv/bin/pipelines then works from any folder.
+# PYTHON names another interpreter (3.11 to 3.13).
 PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: demo test test-slow test-web test-serve lint docs pictures install clean
 
 demo: .venv/installed
-	$(BIN)/python -m pipelines demo
+	$(BIN)/pipelines demo
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -n auto --dist worksteal
@@ -42,10 +43,10 @@ pictures: .venv/installed-dev
 
 install: .venv/installed
 
-.venv/installed: requirements.txt
+.venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python 3.11 to 3.13 is needed, this is %d.%d; name another with make PYTHON=..." % v)'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet -e .
 	touch $@
 
 .venv/installed-dev: .venv/installed pyproject.toml

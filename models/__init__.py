@@ -1,1 +1,1 @@
-"""The mathematics: Keras layers, losses and search. Knows no file, no data set and no task."""
+"""Keras layers and losses. Imports no file format, data set or task."""

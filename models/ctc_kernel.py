@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: the loss as a compiled recursion over the whole batch, and prefix search.
+"""CTC kernels: the loss as a compiled recursion over the whole batch, and prefix search.
 
 TensorFlow's own loss works on one row after another and took four times as long; its prefix search is used as it is.
 """

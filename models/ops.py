@@ -1,4 +1,4 @@
-"""Masks from lengths. Nothing in this project infers a length from padding values."""
+"""Masks from lengths, and the largest k values."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The command line. Help, typing errors and wrong settings are answered before TensorFlow is imported.
+"""The command line. Usage errors and wrong settings are reported before TensorFlow is imported.
 
 Exit status: 0 done, 1 the work failed, 2 the request was wrong (one sentence on stderr). Results go to stdout,
 progress and warnings to stderr.

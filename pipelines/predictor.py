@@ -1,4 +1,4 @@
-"""Answers from a trained run or from an export, in the order of the questions."""
+"""Predictions from a trained run or from an export."""
 
 import itertools
 import json

@@ -99,11 +99,11 @@ PROBING = ("hasattr", "getattr", "find_spec", "import_module")
 ALLOWED = {
     "pipelines": "public names on first use",
     "pipelines.tasks": "the registry",
-    "pipelines.training.optimizer": "fields of a Keras schedule",
+    "pipelines.training.step": "fields of a Keras schedule",
     "pipelines.training.loop": "whether tensorboard is installed",
     "pipelines.log": "TensorFlow without its messages",
     "pipelines.metrics.speech": "counts of a jiwer result",
-    "pipelines.export.extras": "optional packages",
+    "pipelines.export.formats": "optional packages",
     "pipelines.serve.limits": "options of argparse",
     "pipelines.cli.arguments": "fields of settings and namespaces",
     "pipelines.cli.parser": "namespaces of argparse",

@@ -33,7 +33,7 @@ one_by_default = pytest.mark.parametrize(
 )
 
 # So often the six examples come in an epoch: many epochs would decode, score and save as many times.
-OFTEN = {"translation": 120, "captioning": 320}
+OFTEN = {"sentiment": 50, "translation": 120, "speech": 50, "captioning": 320}
 # Sorted by length over many batches, each batch would hold one example six times.
 EASY: dict[str, Any] = {
     "bucket_window": 1,
@@ -122,7 +122,7 @@ def alike(name: str, count: int) -> Source:
     rows = [row | {"captions": row["captions"][:1]} if "captions" in row else row for row in rows]
     rows.sort(key=lambda row: length(row[LONG.get(name, load_task(name).raw)]))
     rows = rows[30 - count // 2 :][:count]
-    readers = {"train": lambda problem: iter(rows * OFTEN.get(name, 50)), "validation": lambda problem: iter(rows)}
+    readers = {"train": lambda problem: iter(rows * OFTEN.get(name, 400)), "validation": lambda problem: iter(rows)}
     return Source("synthetic", readers, f"{count} of {name}")
 
 

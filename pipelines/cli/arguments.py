@@ -1,4 +1,4 @@
-"""Reading of command-line arguments that depend on a task: its settings are options too."""
+"""Command-line arguments that depend on a task: its settings are options."""
 
 import argparse
 import dataclasses

@@ -1,4 +1,4 @@
-"""What each command does: it imports what it needs, and calls one function of a room."""
+"""The commands: each imports what it needs and calls one function."""
 
 import argparse
 import contextlib
@@ -7,13 +7,13 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pipelines.cli import demo_folder
 from pipelines.cli.arguments import described
 from pipelines.config import nearest, resolve
 from pipelines.data.catalogue import located
 from pipelines.data.tfds_folder import PREFIX, need_prepared
 from pipelines.export import formats, warmup
 from pipelines.log import import_tensorflow
+from pipelines.runs import files as demo_folder
 from pipelines.runs import files as staging
 from pipelines.runs.folder import CONFIG, need_same, need_trainable, open_run
 from pipelines.tasks import TASKS, load_settings

@@ -1,4 +1,4 @@
-"""The demonstration: every task on built-in data, from training to an export that answers in a fresh process."""
+"""The command ``pipelines demo``: train, evaluate and export every task on built-in data."""
 
 import json
 import sys
@@ -9,9 +9,9 @@ from typing import Any
 
 import keras
 
-from pipelines.cli.demo_folder import claim, clear
 from pipelines.export.saved_model import Proven, prove
 from pipelines.log import say
+from pipelines.runs.files import claim, clear
 from pipelines.task import Task
 from pipelines.tasks import load_task
 from pipelines.training.evaluate import evaluate, table

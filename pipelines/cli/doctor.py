@@ -1,4 +1,4 @@
-"""Is this installation sound? Versions, conflicts, devices, the recurrent arithmetic, sound formats, room to work."""
+"""The command ``pipelines doctor``: versions, conflicts, devices, numerical checks, sound formats, disk space."""
 
 import json
 import os

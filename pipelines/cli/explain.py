@@ -1,4 +1,4 @@
-"""Explain one answer of a run: a picture and the numbers in it."""
+"""The command ``pipelines explain``: a picture and a table for one answer or several."""
 
 import json
 from pathlib import Path

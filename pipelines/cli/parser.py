@@ -1,4 +1,4 @@
-"""The command line: what can be typed. ``commands`` says what each command does."""
+"""The parser of the command line."""
 
 import argparse
 from collections.abc import Callable, Sequence

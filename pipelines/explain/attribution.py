@@ -1,4 +1,4 @@
-"""Where an answer comes from: integrated gradients over the steps, and what the recurrent layers did there.
+"""Integrated gradients over the steps of a sequence, and states and gates of recurrent layers.
 
 Nothing here knows a task: a function of an embedded sequence goes in, NumPy arrays come out.
 """

@@ -1,4 +1,4 @@
-"""What ``explain`` gives for any task: the answer, its reasons as numbers and as a picture."""
+"""The result of ``explain``: an answer with numbers, arrays and a picture."""
 
 from __future__ import annotations
 

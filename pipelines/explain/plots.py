@@ -1,4 +1,4 @@
-"""Pictures, drawn without a screen: every function returns a figure (notebooks show it) that ``save`` writes as PNG."""
+"""Figures, drawn without a display; ``save`` writes them as PNG."""
 
 import io
 import warnings

@@ -1,4 +1,4 @@
-"""Answer inputs with a SavedModel; run as a script in a process of its own, with tensorflow alone.
+"""Answer inputs with a SavedModel in a process that imports TensorFlow alone.
 
     python -P fresh_process.py
 

@@ -1,4 +1,4 @@
-"""Export as LiteRT: the network alone for one example of any length, in three precisions, proven in ai-edge-litert.
+"""LiteRT export: the network alone, one example of any length, three precisions, compared in ai-edge-litert.
 
 The variables are frozen into constants before conversion and only built-in operations are allowed: a recurrent loop
 with variables, or with an open batch, converts to something that the interpreter cannot run, or to wrong numbers.

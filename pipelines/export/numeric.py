@@ -1,4 +1,4 @@
-"""A network as numbers in and numbers out: what an ONNX or LiteRT file can hold, and the proof that it does."""
+"""Networks between numbers for ONNX and LiteRT, and their comparison with the run."""
 
 import json
 import shutil

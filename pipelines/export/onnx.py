@@ -1,4 +1,4 @@
-"""Export as ONNX: the network alone, any batch and any length, proven in onnxruntime."""
+"""ONNX export: the network alone, any batch and length, compared in onnxruntime."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Export: a SavedModel that takes the raw input and needs TensorFlow alone, proven in a fresh process."""
+"""SavedModel export: raw inputs in, TensorFlow alone needed, compared with the run in a fresh process."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""What TensorFlow Serving wants beside a SavedModel: requests that warm it up, and examples for its clients.
+"""Warm-up requests and example requests for TensorFlow Serving.
 
 Both are made from the signature and from the examples on which the export was proven.
 """
@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pipelines.export.extras import need
+from pipelines.export.formats import need
 from pipelines.tasks import load_task
 
 EXTRA = Path("assets.extra")

@@ -1,4 +1,4 @@
-"""Scores of captions against several references: BLEU, ROUGE-L, CIDEr-D, and how varied the captions are.
+"""Scores of captions against several references: BLEU, ROUGE-L, CIDEr-D, and their variety.
 
 The definitions are those of the COCO caption evaluation (Chen et al. 2015, arXiv 1504.00325), so that figures can be
 compared with published ones. METEOR and SPICE are left out: both need Java.

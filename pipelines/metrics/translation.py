@@ -1,4 +1,4 @@
-"""Scores of translations: BLEU and chrF by sacrebleu on plain text, exact match, length ratio, repetition.
+"""Scores of translations: BLEU and chrF by sacrebleu, exact match, length ratio, repetition.
 
 Every score is a function of sums over examples, so the statistics of each example are extracted once and a bootstrap
 resample costs one addition of rows.

@@ -1,4 +1,4 @@
-"""The recipe of classification: one label for each input, whatever turns an input into a sequence.
+"""Recipe of classification: one label for each input.
 
 A task on it implements how examples are read and encoded and builds a network that gives ``logits``; loss, answers,
 scores and export are here.

@@ -60,7 +60,7 @@ def reward_loss(
     Args:
         decoder: samples without dropout, and is trained with it.
         memory: returns what the decoder attends to, with dropout (True) or without.
-        reward: scores the answers r, see `models.rewards`.
+        reward: scores the answers r, see `models.losses`.
         references: int32 [B, R, W], right-padded with 0.
         noise: float32 [B, K, L], see `noise`.
         rules: what every answer must obey.

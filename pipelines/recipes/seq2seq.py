@@ -1,4 +1,4 @@
-"""The recipe of sequence generation: an encoder, an attention decoder, a search, and a text as the answer.
+"""Recipe of sequence generation: encoder, attention decoder, search, text.
 
 A task on it implements how examples are read and encoded, and builds a network whose layer ``decoder`` is an
 `AttentionDecoder`; ``memory`` says what that attends to. Loss, search, answers, export and self-critical training

@@ -1,4 +1,4 @@
-"""Teacher forcing: what a decoder reads, and the loss of what it predicts."""
+"""Teacher forcing: the input of a decoder and the loss of its predictions."""
 
 from typing import Any
 

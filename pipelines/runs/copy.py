@@ -1,4 +1,4 @@
-"""A slim copy of a run: float16 weights and no training state, to keep in a repository or hand on."""
+"""Small copies of runs: float16 weights, no training state."""
 
 import shutil
 from functools import partial

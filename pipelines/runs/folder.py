@@ -1,4 +1,4 @@
-"""The run folder: one trained model with everything that made it, movable, verified, and never half-written.
+"""The run folder: files, manifest with SHA-256 sums, and locks.
 
 Every file is written under a temporary name and renamed. ``MANIFEST.json`` holds the SHA-256 of each; the new sum
 stands in it as ``pending`` before the rename, so that a kill at any moment leaves a folder that still verifies.

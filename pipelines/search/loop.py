@@ -1,4 +1,4 @@
-"""What the searches share: rules, paths under way, and the one loop with buffers of a fixed size."""
+"""The loop of every search: rules, hypotheses, buffers of fixed size."""
 
 from __future__ import annotations
 

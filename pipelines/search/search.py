@@ -1,4 +1,4 @@
-"""Search for an answer over one step function: greedy, sampling, beam.
+"""Greedy search, sampling and beam search over a step function.
 
 A step is `step(tokens int32 [N], state, memory) -> (logits [N, V], state)`; a state is any structure of tensors
 with N = B K rows, the K paths of an example next to each other, a memory one of tensors with B rows. Buffers have a

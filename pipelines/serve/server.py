@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipelines.export.extras import need
+from pipelines.export.formats import need
 from pipelines.log import import_tensorflow
 from pipelines.runs.folder import open_run
 from pipelines.serve.limits import Limits, add_options, limits_of

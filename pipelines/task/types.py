@@ -1,4 +1,4 @@
-"""Types in the interface of a task: modes, fields, phases, and what is handed over."""
+"""Types in the interface of a task: modes, fields, phases, networks between numbers."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""Fitting, runs, evaluation, metrics and pictures; knows no task by name."""
+"""Training, checkpoints, evaluation."""

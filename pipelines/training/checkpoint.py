@@ -1,4 +1,4 @@
-"""Everything an interrupted training needs to end as if it had not been interrupted.
+"""The resumable state of a training, and interrupts.
 
 More than Keras's ``BackupAndRestore`` keeps: also the state of every ``SeedGenerator`` (dropout would differ), the
 averaged weights, the best score, the epoch and the batch within it.

@@ -1,4 +1,4 @@
-"""Free decoding of encoded examples in batches."""
+"""Decoding of encoded examples in batches."""
 
 from contextlib import nullcontext
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Free decoding of a split, corpus scores with their bootstrap interval, and the files that record them."""
+"""Evaluation: decode a split, score it with bootstrap intervals, write the results."""
 
 import json
 import time

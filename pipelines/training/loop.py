@@ -1,4 +1,4 @@
-"""The training loop: plain to read, and resumable to the bit."""
+"""The training loop, resumable to the bit."""
 
 import importlib.util
 import time
@@ -19,9 +19,7 @@ from pipelines.log import quiet, say
 from pipelines.runs.folder import HISTORY, STATE, TENSORBOARD, WEIGHTS, Run
 from pipelines.task import Loss, Phase
 from pipelines.training.checkpoint import Progress, deferred, load_state, save_history, save_state
-from pipelines.training.optimizer import make_optimizer
-from pipelines.training.probe import attempt, explained, longest
-from pipelines.training.step import Average, Mixture, fetching, make_step
+from pipelines.training.step import Average, Mixture, attempt, explained, fetching, longest, make_optimizer, make_step
 
 
 class TrainingStopped(RuntimeError):

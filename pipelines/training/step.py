@@ -1,13 +1,16 @@
-"""One training step as a traced function, and the moving average of weights."""
+"""One training step as a traced function, the optimizer, averaged weights, and the check that it fits in memory."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from keras import ops
 
+from pipelines.data.batching import Encoded, Plan
 from pipelines.task import Loss
 
 
@@ -140,3 +143,95 @@ def fetching(
         return *step(x, y), ready - begin
 
     return from_python if deterministic else in_graph
+
+
+@keras.saving.register_keras_serializable("recurrent_pipelines")
+class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Learning rate that rises linearly from 0 over ``warmup_steps``, then stays or falls to 0 at ``total_steps``."""
+
+    def __init__(self, peak: float, total_steps: int, warmup_steps: int = 0, shape: str = "cosine") -> None:
+        self.peak, self.total_steps, self.warmup_steps, self.shape = peak, total_steps, warmup_steps, shape
+
+    def __call__(self, step: Any) -> Any:
+        """Return the rate of step number ``step`` (from 0), a float32 scalar."""
+        step = ops.cast(step, "float32")
+        rise = ops.minimum((step + 1.0) / max(self.warmup_steps, 1), 1.0)
+        done = ops.clip((step - self.warmup_steps) / max(self.total_steps - self.warmup_steps, 1), 0.0, 1.0)
+        if self.shape == "linear":
+            fall = 1.0 - done
+        elif self.shape == "cosine":
+            fall = 0.5 + 0.5 * ops.cos(done * 3.14159265)
+        else:
+            fall = ops.ones_like(done)
+        return self.peak * rise * fall
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of ``__init__``."""
+        return {name: getattr(self, name) for name in ("peak", "total_steps", "warmup_steps", "shape")}
+
+
+def make_optimizer(
+    learning_rate: float,
+    total_steps: int,
+    *,
+    warmup: float = 0.0,
+    schedule: str = "cosine",
+    weight_decay: float = 0.0,
+    clip_norm: float = 1.0,
+    loss_scaling: bool = False,
+) -> Any:
+    """Return a built-on-demand Keras optimizer.
+
+    Args:
+        learning_rate: the peak.
+        total_steps: steps of the training, to which the schedule is stretched.
+        warmup: share of ``total_steps`` in which the rate rises.
+        schedule: ``constant``, ``linear`` or ``cosine``.
+        weight_decay: decoupled decay (Loshchilov and Hutter 2019); biases and normalisation scales are spared.
+        clip_norm: largest global norm of all gradients together (Pascanu et al. 2013); 0 never clips.
+        loss_scaling: scale the loss dynamically, for float16.
+    """
+    rising = round(warmup * total_steps)
+    rate = WarmupDecay(learning_rate, total_steps, rising, schedule)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=weight_decay, global_clipnorm=clip_norm or None)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return keras.optimizers.LossScaleOptimizer(optimizer) if loss_scaling else optimizer
+
+
+def longest(plan: Plan, lengths: np.ndarray) -> np.ndarray:
+    """Return the batch of a plan that needs the most memory: examples times steps of the longest, padding included.
+
+    Of equal ones it is the one with the longest example.
+    """
+    return max(plan, key=lambda indices: (len(indices) * int(lengths[indices].max()), int(lengths[indices].max())))
+
+
+def attempt(step: Callable[[Any], Iterable[Any]], data: Any, variables: Sequence[Any]) -> None:
+    """Carry out a step on ``data`` and take it back: all variables, states of random numbers among them, are as before.
+
+    The step itself and no other function, because that is what must fit; its trace serves the training.
+    """
+    before = [np.array(variable) for variable in variables]
+    try:
+        for value in step(data):
+            np.asarray(value)  # a device answers later: what did not fit is said when a result is asked for
+    finally:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
+
+
+@contextmanager
+def explained(train: Encoded, indices: np.ndarray) -> Iterator[None]:
+    """Say in a sentence that a batch does not fit in memory.
+
+    Raises:
+        RuntimeError: it does not; names the batch and what to do.
+    """
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, MemoryError):
+        first = train.examples[int(indices[np.argmax(train.lengths[indices])])]["where"]
+        raise RuntimeError(
+            f"a batch of {len(indices)} examples of up to {train.lengths[indices].max()} steps ({first}, ...) does not "
+            "fit in memory; a smaller --batch-size or --batch-tokens needs less"
+        ) from None

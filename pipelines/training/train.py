@@ -1,4 +1,4 @@
-"""Training from a specification to a finished run: the function behind ``pipelines train``."""
+"""Training: from a data specification to a finished run."""
 
 import dataclasses
 import os

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.export.extras import EXTRAS, need
+from pipelines.export.formats import EXTRAS, need
 from pipelines.log import import_tensorflow
 from pipelines.runs.folder import MANIFEST, open_run
 from pipelines.serve.hosts import is_local

@@ -1,4 +1,4 @@
-"""The one place that decides how a recurrent layer runs, and the switch that exports use.
+"""The choice of a kernel for each recurrent layer, and the switch that exports use.
 
 Three paths give the same numbers:
 

@@ -1,4 +1,4 @@
-"""Captioned pictures to tensors: what the network sees of a picture, and the pieces of its captions."""
+"""Captioning, from pictures and captions to tensors."""
 
 import json
 import random
@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import tensorflow as tf
 
-from models.rewards import cider_d, document_frequencies, sentence_bleu
+from models.losses import cider_d, document_frequencies, sentence_bleu
 from pipelines.data import cache
 from pipelines.data.batching import Encoded, Transform
 from pipelines.data.images import features

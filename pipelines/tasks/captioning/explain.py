@@ -1,4 +1,4 @@
-"""Where a caption looked: the attention of each word over the picture."""
+"""Explanation of a caption: the attention of each word over the picture."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial

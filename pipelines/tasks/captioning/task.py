@@ -231,10 +231,8 @@ class Captioning(Seq2Seq):
 
     @classmethod
     def hard_cases(cls) -> list[Example]:
-        """Return unusual and broken picture files, see `pipelines.tasks.captioning.cases`."""
-        from pipelines.tasks.captioning import cases  # noqa: PLC0415  # Pillow, for tests and exports alone
-
-        return cls.parse(cases.files())
+        """Return unusual and broken picture files, see `pipelines.tasks.captioning.synthetic`."""
+        return cls.parse(synthetic.unusual_files())
 
     def card(self) -> dict[str, Any]:
         """Return the names of the status, the size of a picture, and the frozen network."""

@@ -1,4 +1,4 @@
-"""Why a text got its class: integrated gradients, the pooling's shares, and what the recurrent layers did."""
+"""Explanation of a class: integrated gradients, pooling weights, states and gates."""
 
 from typing import Any
 

@@ -183,8 +183,8 @@ class Sentiment(Classification):
         return explain.explain(model, self.preprocessor, example[self.raw])
 
     def numeric(self, model: keras.Model) -> Numeric:
-        """Return the network between numbers, see `pipelines.tasks.sentiment.numeric`."""
-        from pipelines.tasks.sentiment.numeric import numeric  # noqa: PLC0415  # for an export alone
+        """Return the network between numbers, see `pipelines.tasks.sentiment.model`."""
+        from pipelines.tasks.sentiment.model import numeric  # noqa: PLC0415  # for an export alone
 
         return numeric(model, self.preprocessor, self.config)
 

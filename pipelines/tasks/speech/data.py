@@ -1,4 +1,4 @@
-"""Recordings into tensors: where they come from, what is learned from them, and what cannot be used."""
+"""Speech, from recordings and transcripts to tensors: sources, preprocessor, checks."""
 
 from __future__ import annotations
 

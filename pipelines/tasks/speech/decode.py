@@ -1,4 +1,4 @@
-"""CTC decoding with an n-gram language model: loading it, tuning its weights on validation, searching with it."""
+"""CTC decoding with an n-gram language model: load it, tune its weights on validation, search with it."""
 
 from __future__ import annotations
 

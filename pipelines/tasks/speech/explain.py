@@ -1,4 +1,4 @@
-"""Why a recording got its transcript: the spectrogram, the probability of every symbol in time, the words beneath."""
+"""Explanation of a transcript: spectrogram, symbol probabilities over time, words."""
 
 from __future__ import annotations
 

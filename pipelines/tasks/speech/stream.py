@@ -1,4 +1,4 @@
-"""Recognition while somebody speaks: chunks of samples in, the same logits as for the whole recording out.
+"""Streaming recognition: chunks of samples in, the same logits as for the whole recording out.
 
 What a chunk leaves behind is carried in a state: samples whose frames are not complete or are still needed as left
 context of the convolutions, and the states of the recurrent layers. Nothing looks into the future beyond one group of

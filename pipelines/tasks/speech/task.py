@@ -33,7 +33,7 @@ from pipelines.tasks.speech.data import Preprocessor, heard, transcript
 from pipelines.tasks.speech.decode import Language, Network, prepared
 from pipelines.tasks.speech.features import augment_of, mel_of, seconds_per_step
 from pipelines.tasks.speech.serving import SpeechServing, at_own_rate, further_signatures
-from pipelines.tasks.speech.words import worded
+from pipelines.tasks.speech.text import worded
 
 SIGNATURES = {
     "wer": "word error rate of the corpus (jiwer), on transcripts normalised as in training",
@@ -149,7 +149,7 @@ class Speech(Task):
         return Speech(settings, self.preprocessor, language)
 
     def outputs(self, model: keras.Model, x: Mapping[str, Any]) -> dict[str, Any]:
-        """Transcribe: see `pipelines.tasks.speech.words.worded`.
+        """Transcribe: see `pipelines.tasks.speech.text.worded`.
 
         A recording without samples has no steps: no symbols, score 0. With a language model it is ``finish`` that
         searches: here are ``log_probabilities`` float32 [B, T, V] and ``steps`` int32 [B].
@@ -338,8 +338,8 @@ class Speech(Task):
         return {"waveform": waveform, "samples": tf.constant(samples, tf.int32), "rate": rates}
 
     def numeric(self, model: keras.Model) -> Numeric:
-        """Return the network between numbers, see `pipelines.tasks.speech.numeric`."""
-        from pipelines.tasks.speech.numeric import numeric  # noqa: PLC0415  # for an export alone
+        """Return the network between numbers, see `pipelines.tasks.speech.serving`."""
+        from pipelines.tasks.speech.serving import numeric  # noqa: PLC0415  # for an export alone
 
         return numeric(model, self.config)
 

@@ -1,4 +1,4 @@
-"""Where a translation came from: the attention between its pieces and those of the source."""
+"""Explanation of a translation: the attention between source and target pieces."""
 
 from collections.abc import Mapping
 from typing import Any

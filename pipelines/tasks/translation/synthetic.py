@@ -1,4 +1,4 @@
-"""Word-for-word translation, the method that a sequence model has to beat: no order, no agreement, no context."""
+"""Built-in sentence pairs with reordering and agreement, and word-for-word translation as the baseline."""
 
 import random
 from collections import Counter

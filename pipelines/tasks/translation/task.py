@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from models.decoders import Memory
+from models.losses import sentence_bleu
 from models.recurrent.kernels import portable
-from models.rewards import sentence_bleu
 from pipelines.data import tables
 from pipelines.data.batching import Encoded, Transform
 from pipelines.data.builtin import builtin
@@ -28,9 +28,9 @@ from pipelines.metrics.bootstrap import Scorer
 from pipelines.recipes.reward import Reward
 from pipelines.recipes.seq2seq import Seq2Seq
 from pipelines.task import Card, Field, Modality, Mode, Prediction, Row
-from pipelines.tasks.translation import review, synthetic
+from pipelines.tasks.translation import synthetic
 from pipelines.tasks.translation.config import PRESETS, Config
-from pipelines.tasks.translation.data import CHUNK, Preprocessor, augmentation, joined, no_text, refused
+from pipelines.tasks.translation.data import CHUNK, Preprocessor, augmentation, joined, no_text, refused, viewer
 from pipelines.tasks.translation.model import build, parts
 
 SLACK = 10  # pieces that a translation may always have beyond its share of the source's
@@ -82,7 +82,7 @@ class Translation(Seq2Seq):
     @classmethod
     def view(cls, config: Config, source: Source) -> View:
         """Look at both texts, and whether the sides seem to be exchanged."""
-        return review.viewer(source)
+        return viewer(source)
 
     @classmethod
     def refused(cls, example: Example) -> str:
