@@ -11,7 +11,7 @@ from pipelines.cli import explain as delivery
 from pipelines.data.text.vocabulary import RESERVED, SubwordVocabulary
 from pipelines.explain.attribution import Attribution
 from pipelines.tasks.sentiment.explain import explain, gate_map
-from pipelines.tasks.sentiment.task import Config, Preprocessor, build, decode
+from pipelines.tasks.sentiment.task import Config, Preprocessor, Sentiment
 
 TEXTS = [
     "Although the plot was dull, the ending was wonderful.",
@@ -29,7 +29,7 @@ def predictor(small_predictor):
 @pytest.mark.parametrize("text", TEXTS)
 def test_attributions_add_up_and_the_answer_is_the_prediction(predictor, text):
     loaded = predictor.loaded
-    explanation = explain(loaded.model, loaded.preprocessor, loaded.config, text)
+    explanation = loaded.task.explain(loaded.model, text)
     (prediction,) = predictor(text)
     assert explanation.answer == prediction["answer"]
     assert explanation.score == pytest.approx(prediction["score"], abs=2e-5)
@@ -47,14 +47,15 @@ def test_three_classes_and_two_layers_of_gru():
     vocabulary = SubwordVocabulary([*RESERVED, "good", "poor", "so"])
     config = Config(units=4, embedding_size=4, layers=2, cell="gru", pooling="attention")
     preprocessor = Preprocessor(vocabulary, {"down": 1, "even": 1, "up": 1}, config)
-    model = build(config, preprocessor)
+    task = Sentiment(config, preprocessor)
+    model = task.network()
     model.get_layer("embedding").embeddings.assign(np.random.default_rng(0).normal(size=(vocabulary.size, 4)))
-    explanation = explain(model, preprocessor, config, "good poor so x")
+    explanation = explain(model, preprocessor, "good poor so x")
     numbers, best = explanation.numbers, preprocessor.labels.index(explanation.answer)
     total = sum(row["attribution"] for row in numbers["rows"])
     assert total == pytest.approx(numbers["at_input"] - numbers["at_baseline"], rel=0.01)
     ids = preprocessor.ids(tf.constant(["good poor so x"]))
-    p = decode(model, config, {"tokens": ids.to_tensor(), "lengths": tf.constant([5])})["probabilities"].numpy()[0]
+    p = task.outputs(model, {"tokens": ids.to_tensor(), "lengths": tf.constant([5])})["probabilities"].numpy()[0]
     assert best == p.argmax() and numbers["at_input"] == pytest.approx(np.log(p[best] / (1 - p[best])), abs=1e-4)
     assert [row["piece"] for row in numbers["rows"]] == ["good", "poor", "so", "<0x20>", "<0x78>"]
     figure = gate_map(explanation, units=2, kinds=("states", "update"))
@@ -82,4 +83,4 @@ def test_refusals(predictor, small_run, tmp_path, monkeypatch):
     missed = Attribution(np.array([1.0]), 0.0, 2.0, 32)
     monkeypatch.setattr("pipelines.tasks.sentiment.explain.integrated_gradients", lambda *_, **__: missed)
     with pytest.raises(RuntimeError, match=r"miss 50\.0% of the change"):
-        explain(loaded.model, loaded.preprocessor, loaded.config, "wonderful")
+        explain(loaded.model, loaded.preprocessor, "wonderful")
