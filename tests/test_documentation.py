@@ -13,7 +13,7 @@ import pytest
 from pipelines import TASKS, load_settings
 from pipelines.cli.arguments import read_settings
 from pipelines.cli.parser import build_parser
-from pipelines.config import DECODING, from_dict
+from pipelines.config import ALIASES, from_dict, settings_of_stage
 from tests import adding
 
 ROOT = Path(__file__).parents[1]
@@ -26,6 +26,7 @@ NAMES = re.findall(r"^    (\w+) ", build_parser().format_help(), re.MULTILINE)
 ROW = re.compile(r"^\|.*$", re.MULTILINE)
 SHORT = re.compile(rf"(?:{'|'.join(NAMES)}) +\S")  # in a table: `train sentiment --data imdb`
 OPERATORS = {"|", ">", ">>", "<", "&&", ";", "&"}
+DECODING = {name for task in TASKS for name in settings_of_stage(load_settings(task).Config, "decoding")}
 
 
 class Command(NamedTuple):
@@ -127,11 +128,35 @@ def test_quick_fences_work_one_after_the_other(page: str, tmp_path: Path) -> Non
         for example in builtin(synthetic.examples, {"train": 400}).read("train"):
             writer.writerow([example["text"], example["label"]])
     for language, text in quick_fences()[page]:
-        script = text.replace(".venv/bin/python", shlex.quote(sys.executable))
-        script = re.sub(r"^pipelines ", f"{shlex.quote(sys.executable)} -m pipelines ", script, flags=re.MULTILINE)
+        program = f"{shlex.quote(sys.executable)} -m pipelines"
+        script = re.sub(r"^(?:\.venv/bin/)?pipelines ", f"{program} ", text, flags=re.MULTILINE)
         command = {"sh": ["bash", "-euc", script], "python": [sys.executable, "-c", text]}[language]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
         assert done.returncode == 0, f"{page}: {text}\n{done.stdout[-1000:]}\n{done.stderr[-2000:]}"
+
+
+def test_settings_have_their_present_names() -> None:
+    """Earlier names are accepted, but nobody should learn them."""
+    earlier = {"--" + name.replace("_", "-") for name in ALIASES}
+    found = [f"{c.page}: {word}" for c in COMMANDS for word in c.arguments if word.partition("=")[0] in earlier]
+    assert not found, found
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "CHANGELOG.md"], ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_and_modules_exist(page: Path) -> None:
+    """Names of the form `pipelines/config.py`, `pipelines.config` and ``::: pipelines.config``."""
+    text = page.read_text("utf-8")
+    names = re.findall(r"(?<![\w./-])(?:models|pipelines|notebooks|benchmarks|tests|docs|findings)/[\w./-]*\w", text)
+    names = [name for name in names if not re.search("NAME|TASK|brackets", name)]  # placeholders, and a task to add
+    missing = [name for name in names if not (ROOT / name).exists() and not any(ROOT.glob(f"{name}.*"))]
+    for name in re.findall(r"(?<![\w./-])(?:models|pipelines)(?:\.\w+)+", text):
+        parts = name.split(".")
+        found = max(n for n in range(len(parts) + 1) if (ROOT / "/".join(parts[:n])).is_dir())
+        file = (ROOT / "/".join(parts[: found + 1])).with_suffix(".py")
+        init = ROOT / "/".join(parts[:found]) / "__init__.py"
+        defined = found == len(parts) or file.is_file() or re.search(rf"\b{parts[found]}\b", init.read_text("utf-8"))
+        missing += [] if defined or "brackets" in name else [name]
+    assert not missing, missing
 
 
 def test_the_readme_has_quick_fences() -> None:
