@@ -7,9 +7,10 @@ import pytest
 import tensorflow as tf
 
 from pipelines.data.text.vocabulary import BOS, EMPTY, EOS
-from pipelines.tasks.translation import task as translation
+from pipelines.recipes import seq2seq
 from pipelines.tasks.translation.config import Config
-from pipelines.tasks.translation.data import hidden
+from pipelines.tasks.translation.data import Preprocessor, hidden
+from pipelines.tasks.translation.task import Translation
 
 WORDS = ["the", "dog", "house", "greyhound", "doghouse"] * 20
 
@@ -17,7 +18,7 @@ WORDS = ["the", "dog", "house", "greyhound", "doghouse"] * 20
 @pytest.fixture(scope="module")
 def preprocessor() -> Any:
     rows = [{"source": word, "target": word[::-1]} for word in WORDS]
-    return translation.fit_preprocessor(Config(vocabulary_size=320), rows)
+    return Preprocessor.fit(Config(vocabulary_size=320), rows)
 
 
 def batch(preprocessor: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -44,7 +45,7 @@ def test_a_share_of_the_real_pieces_is_hidden_by_the_seed_alone(preprocessor: An
 
 def test_what_is_answered_stays_whole(preprocessor: Any) -> None:
     x, y = batch(preprocessor)
-    transform = translation.augmentation(Config(word_dropout=0.3), preprocessor)
+    transform = Translation(Config(word_dropout=0.3), preprocessor).augmentation()
     assert transform is not None
     changed, answers = transform(x, y, tf.constant([0, 1]))
     np.testing.assert_array_equal(answers["target"], y["target"])
@@ -58,7 +59,7 @@ def test_what_is_answered_stays_whole(preprocessor: Any) -> None:
 
 def test_hiding_comes_after_the_pieces_are_cut_anew(preprocessor: Any) -> None:
     x, y = batch(preprocessor)
-    transform = translation.augmentation(Config(word_dropout=0.3, segmentation_dropout=0.5), preprocessor)
+    transform = Translation(Config(word_dropout=0.3, segmentation_dropout=0.5), preprocessor).augmentation()
     assert transform is not None
     changed, answers = transform(x, y, tf.constant([0, 1]))
     assert answers["history"].shape == answers["target"].shape
@@ -68,15 +69,17 @@ def test_hiding_comes_after_the_pieces_are_cut_anew(preprocessor: Any) -> None:
 
 
 def test_nothing_is_changed_by_default(preprocessor: Any) -> None:
-    assert translation.augmentation(Config(), preprocessor) is None
+    assert Translation(Config(), preprocessor).augmentation() is None
 
 
-def test_the_decoder_reads_the_history_and_answers_the_target(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_decoder_reads_the_history_and_answers_the_target(
+    preprocessor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read, answered = [], []
 
     class Layer:
         def __call__(self, *given: Any, training: bool) -> Any:
-            return None, None
+            return None, None, None
 
         def read(self, seen: Any, *given: Any, training: bool) -> Any:
             read.append(seen.numpy().tolist())
@@ -86,11 +89,12 @@ def test_the_decoder_reads_the_history_and_answers_the_target(monkeypatch: pytes
         def get_layer(self, name: str) -> Any:
             return Layer()
 
-    monkeypatch.setattr(translation, "projected_loss", lambda d, r, target, s: answered.append(target) or tf.zeros(2))
+    monkeypatch.setattr(seq2seq, "projected_loss", lambda d, r, target, s: answered.append(target) or tf.zeros(2))
     target, history = tf.constant([[7, 8, EOS], [9, EOS, 0]]), tf.constant([[EMPTY, 8, EOS], [9, EMPTY, 0]])
     x = {"source": None, "source_lengths": None}
-    y = {"target": target, "target_lengths": None, "mean_length": tf.ones(2)}
-    translation.loss(Model(), Config(), x, y | {"history": history})
-    translation.loss(Model(), Config(), x, y)
+    y = {"target": target, "target_lengths": tf.constant([3, 2])}
+    task = Translation(Config(), preprocessor)
+    task.loss(Model(), x, y | {"history": history})
+    task.loss(Model(), x, y)
     assert read == [[[BOS, EMPTY, 8], [BOS, 9, EMPTY]], [[BOS, 7, 8], [BOS, 9, EOS]]]
     assert all(one is target for one in answered) and len(answered) == 2

@@ -9,8 +9,7 @@ from pipelines import evaluate
 from pipelines.cli import validate as validation
 from pipelines.data.source import Source
 from pipelines.runs.load import Loaded
-from pipelines.tasks.translation.data import refused
-from pipelines.tasks.translation.review import Languages
+from pipelines.tasks.translation.data import Languages, refused
 from pipelines.tasks.translation.synthetic import examples
 from pipelines.training.encode import encode_split
 
@@ -54,11 +53,11 @@ def odd(small_run, monkeypatch):
 def test_training_leaves_them_out_and_a_score_is_that_of_all(odd, small_predictor, capsys):
     _, source = odd
     loaded = small_predictor("translation").loaded
-    training = encode_split(loaded, source, "train", training=True)
+    training = encode_split(loaded.task, source, "train", "train")
     assert [line.split(": ")[0] for line in training.dropped] == [f"x:{i}" for i in range(100, 104)]
-    assert len(training) == 100 and set(training.examples[0]) == {"id", "where", "cut"}
+    assert len(training) == 100 and set(training.examples[0]) == {"id", "where"}
     assert "train: 4 of 104 examples skipped: x:100: the source is empty; " in capsys.readouterr().err
-    scored = encode_split(loaded, source, "test")
+    scored = encode_split(loaded.task, source, "test")
     assert [e["id"] for e in scored.examples] == [str(i) for i in range(104)] and not scored.dropped
     said = capsys.readouterr().err
     assert "test: 4 of 104 examples are scored although training would skip them: x:100: the source is empty; " in said
