@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-web test-serve lint docs pictures install clean
+.PHONY: findings demo test test-slow test-web test-serve lint docs pictures install clean
 
 demo: .venv/installed
 	$(BIN)/python -m pipelines demo
@@ -54,3 +54,7 @@ install: .venv/installed
 
 clean:
 	rm -rf .venv demo
+
+# Surprises of public libraries, each checked on pinned versions: holds or changed.
+findings:
+	@for f in findings/*.sh; do if bash $$f >/dev/null 2>&1; then r=holds; else r=changed; fi; printf "%-32s %s\n" $$(basename $$f .sh) $$r; done
