@@ -54,7 +54,3 @@ install: .venv/installed
 
 clean:
 	rm -rf .venv demo
-
-# Surprises of public libraries, each checked on pinned versions: holds or changed.
-findings:
-	@for f in findings/*.sh; do if bash $$f >/dev/null 2>&1; then r=holds; else r=changed; fi; printf "%-32s %s\n" $$(basename $$f .sh) $$r; done

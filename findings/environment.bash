@@ -16,8 +16,8 @@ environment() {
         folder=$FINDINGS_TEMPORARY/venv
     fi
     if [ ! -e "$folder/complete" ]; then
-        "${FINDINGS_PYTHON:-python3}" -m venv --clear "$folder"
-        "$folder/bin/python" -m pip install -qq --disable-pip-version-check "$@"
+        "${FINDINGS_PYTHON:-python3}" -m venv --clear "$folder" || exit 3  # 3: could not be tried
+        "$folder/bin/python" -m pip install -qq --disable-pip-version-check "$@" || exit 3
         touch "$folder/complete"
     fi
     PYTHON=$folder/bin/python
