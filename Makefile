@@ -5,7 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-web test-serve lint docs pictures install clean
+.PHONY: findings demo test test-slow test-web test-serve lint docs pictures install clean
 
 demo: .venv/installed
 	$(BIN)/pipelines demo
