@@ -41,6 +41,10 @@ pictures: .venv/installed-dev
 	$(BIN)/python -m pip install --quiet -e '.[slow]'
 	$(BIN)/python notebooks/pictures.py
 
+# Surprising behaviour of public libraries, each script on pinned versions in an environment of its own.
+findings:
+	bash findings/run.sh
+
 install: .venv/installed
 
 .venv/installed: requirements.txt pyproject.toml
