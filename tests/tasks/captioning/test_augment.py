@@ -5,16 +5,17 @@ import pytest
 import tensorflow as tf
 
 from pipelines import config
-from pipelines.tasks.captioning import task as captioning
-from pipelines.tasks.captioning.task import Config
+from pipelines.data.text.vocabulary import RESERVED, SubwordVocabulary
+from pipelines.tasks.captioning.task import Captioning, Config, Preprocessor
 
 
 @pytest.mark.parametrize("frozen", [False, True])
 def test_half_of_the_pictures_are_mirrored(frozen: bool) -> None:
-    transform = captioning.augmentation(config.resolve(Config, {}, overrides={"mirrored": True}), None)
+    chosen = config.resolve(Config, {}, overrides={"random_flip": True})
+    transform = Captioning(chosen, Preprocessor(SubwordVocabulary(RESERVED), chosen, {})).augmentation()
     assert transform
     picture = tf.reshape(tf.range(16 * 2 * 3 * 3), [16, 2, 3, 3])
-    given = {"picture": picture} | ({"mirrored": -picture} if frozen else {})
+    given = {"picture": picture} | ({"flipped": -picture} if frozen else {})
     mirrored, again = np.array(-picture if frozen else np.flip(picture, axis=2)), []
     for seed in range(8):
         x, y = transform(given, {"captions": tf.ones([16, 3, 2], tf.int32)}, tf.constant([seed, 7]))

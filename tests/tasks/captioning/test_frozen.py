@@ -18,10 +18,9 @@ from pipelines.export.saved_model import export, fresh
 from pipelines.runs.load import load_run
 from pipelines.tasks.captioning import data as captioning_data
 from pipelines.tasks.captioning import synthetic
-from pipelines.tasks.captioning import task as captioning
-from pipelines.tasks.captioning.cases import files
 from pipelines.tasks.captioning.config import Config
 from pipelines.tasks.captioning.data import Preprocessor, open_network
+from pipelines.tasks.captioning.synthetic import unusual_files
 
 TINY: dict[str, Any] = {
     "encoder": "MobileNet",
@@ -47,7 +46,7 @@ def frozen_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
             (root / f"{example['id']}.png").write_bytes(example["image"])
             rows += [f"{example['id']}.png,{caption},{split}" for caption in example["captions"][:3]]
     (root / "captions.csv").write_text("\n".join(rows) + "\n")
-    return train("captioning", data=str(root), run=root / "run", epochs=1, mirrored=True, **TINY), root
+    return train("captioning", data=str(root), run=root / "run", epochs=1, random_flip=True, **TINY), root
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +73,11 @@ def test_frozen_network_from_folder_to_answers(
 def test_frozen_network_exported(frozen_run: tuple[Path, Path], tmp_path: Path) -> None:
     _, root = frozen_run
     # So long that answers no longer score alike: which of two comes first then depends on rounding.
-    longer = TINY | {"epochs": 20, "learning_rate": 2e-2, "best_by": "rouge_l"}
-    run = train("captioning", data=str(root), run=tmp_path / "run", mirrored=True, **longer)
+    longer = TINY | {"epochs": 20, "learning_rate": 2e-2, "monitor": "rouge_l"}
+    run = train("captioning", data=str(root), run=tmp_path / "run", random_flip=True, **longer)
     buffer = io.BytesIO()
     Image.new("RGB", (300, 200), "red").save(buffer, "JPEG")
-    contents = [(root / "test-0.png").read_bytes(), b"junk", buffer.getvalue(), *files()]
+    contents = [(root / "test-0.png").read_bytes(), b"junk", buffer.getvalue(), *unusual_files()]
     with fresh() as ask:
         found, _ = ask(export(run, tmp_path / "export"), {"image": tf.constant(contents)})()
     expected = Predictor(run)(contents)
@@ -134,7 +133,7 @@ def test_other_weights_are_noticed(
 ) -> None:
     run, _ = frozen_run
     chosen = config.resolve(Config, {}, overrides=TINY)
-    preprocessor = captioning.load_preprocessor(chosen, run)
+    preprocessor = Preprocessor.load(chosen, run)
     assert preprocessor.network.cells == 4 and "warning" not in capsys.readouterr().err
     record = preprocessor.record | {"weights_sha256": "0" * 64}
     monkeypatch.setattr(captioning_data, "open_network", lambda config: preprocessor.network)  # the same, once built

@@ -5,8 +5,8 @@ from typing import Any
 
 from PIL import Image
 
-from pipelines.tasks.captioning import task as captioning
 from pipelines.tasks.captioning.config import PRESETS, Config
+from pipelines.tasks.captioning.task import Captioning
 
 
 def test_bad_captions_are_said_where_pictures_are_encoded(tmp_path: Path, capsys: Any) -> None:
@@ -17,9 +17,8 @@ def test_bad_captions_are_said_where_pictures_are_encoded(tmp_path: Path, capsys
     for split in ("train", "validation"):
         (tmp_path / f"{split}.csv").write_text("\n".join(rows) + "\n")
     config = Config(**PRESETS["tiny"]())
-    examples = list(captioning.open_source(str(tmp_path), config).read("train"))
-    preprocessor = captioning.fit_preprocessor(config, examples)
-    encoded = captioning.encode(preprocessor, config, examples)
+    examples = list(Captioning.open_source(str(tmp_path), config).read("train"))
+    encoded = Captioning(config, Captioning.fit(config, examples)).encode(examples)
     assert len(encoded) == 2 and not encoded.dropped
     (said,) = capsys.readouterr().err.splitlines()
     assert said == f"left out: {tmp_path}/train.csv:6: the caption has no word ('.')"

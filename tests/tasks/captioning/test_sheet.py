@@ -14,7 +14,6 @@ from pipelines.data.source import limited
 from pipelines.explain import plots
 from pipelines.runs.load import load_run
 from pipelines.tasks.captioning import synthetic
-from pipelines.tasks.captioning import task as captioning
 from pipelines.tasks.captioning.explain import MOST, Line, Look, draw, row
 
 
@@ -48,9 +47,9 @@ def test_a_sheet_of_test_pictures_shows_captions_and_attention(
     assert [row["reference"] for row in rows] == [example["captions"][0] for example in chosen]
     assert out.read_bytes().startswith(b"\x89PNG")
     broken = chosen[0] | {"id": "broken", "image": b"no picture"}
-    sheet = captioning.sheet(loaded.model, loaded.preprocessor, loaded.config, [*chosen, broken])
+    sheet = loaded.task.sheet(loaded.model, [*chosen, broken])
     assert sheet.rows[:3] == rows and "is no picture" in sheet.rows[3]["problem"] and sheet.rows[3]["answer"] == ""
-    alone = captioning.explain(loaded.model, loaded.preprocessor, loaded.config, chosen[0]["image"])
+    alone = loaded.task.explain(loaded.model, chosen[0]["image"])
     drawn = [[panel.get_title() for panel in grid.axes if panel.get_title()] for grid in sheet.picture.subfigs]
     assert drawn[0] == [row["word"] for row in alone.numbers["rows"]][:MOST] and drawn[3] == []
 

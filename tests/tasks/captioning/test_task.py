@@ -16,10 +16,10 @@ from pipelines.data.batching import batches
 from pipelines.data.source import limited
 from pipelines.data.text.vocabulary import EOS, PAD
 from pipelines.tasks.captioning import synthetic
-from pipelines.tasks.captioning import task as captioning
 from pipelines.tasks.captioning.config import Config
-from pipelines.tasks.captioning.data import Preprocessor
+from pipelines.tasks.captioning.data import facets
 from pipelines.tasks.captioning.explain import by_word
+from pipelines.tasks.captioning.task import Captioning
 
 TINY: dict[str, Any] = {
     "picture_size": 32,
@@ -35,12 +35,17 @@ EXAMPLES = [e | {"where": f"t:{i}"} for i, e in enumerate(synthetic.examples("tr
 
 
 @functools.cache
-def made(**settings: Any) -> tuple[Config, Preprocessor, Any]:
-    """Settings, preprocessor and an untrained network, which no test changes."""
+def made(**settings: Any) -> tuple[Captioning, Any]:
+    """Task and an untrained network, which no test changes."""
     chosen = config.resolve(Config, {}, overrides=TINY | settings)
     tf.keras.utils.set_random_seed(1)
-    preprocessor = captioning.fit_preprocessor(chosen, EXAMPLES)
-    return chosen, preprocessor, captioning.build(chosen, preprocessor)
+    task = Captioning(chosen, Captioning.fit(chosen, EXAMPLES))
+    return task, task.network()
+
+
+def changed(task: Captioning, **settings: Any) -> Captioning:
+    """The same task with other settings."""
+    return Captioning(dataclasses.replace(task.config, **settings), task.preprocessor)
 
 
 def one_batch(encoded: Any, rows: list[int]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -52,7 +57,7 @@ def test_of_built_in_pictures_only_those_that_are_kept_are_drawn(monkeypatch: An
     builtin._kept.cache_clear()
     drawn, honest = [], synthetic.draw
     monkeypatch.setattr(synthetic, "draw", lambda *given: drawn.append(given) or honest(*given))
-    source = captioning.open_source("synthetic", Config())
+    source = Captioning.builtin_source()
     kept = [list(limited(source, 8).read("validation")) for _ in range(2)]
     assert len(drawn) == 8 and kept[0] == kept[1]
     whole = {example["id"]: example for example in synthetic.examples("validation", 300, 0)}
@@ -61,14 +66,14 @@ def test_of_built_in_pictures_only_those_that_are_kept_are_drawn(monkeypatch: An
 
 
 def test_encode_keeps_every_caption() -> None:
-    chosen, preprocessor, _ = made()
+    task, _ = made()
     uneven = [EXAMPLES[0], EXAMPLES[1] | {"captions": EXAMPLES[1]["captions"][:2]}]
-    encoded = captioning.encode(preprocessor, chosen, uneven)
+    encoded = task.encode(uneven)
     captions = encoded.y["captions"]
     assert captions.shape == (2, None, 5) and captions.dtype == tf.int32
     for row, example in zip(captions, uneven, strict=True):
         columns = row.numpy().T
-        texts = [preprocessor.vocabulary.decode(c[None]).numpy()[0].decode() for c in columns]
+        texts = [task.preprocessor.vocabulary.decode(c[None]).numpy()[0].decode() for c in columns]
         assert texts == example["captions"] + [""] * (5 - len(example["captions"]))
         assert all((c == EOS).sum() == 1 for c in columns[: len(example["captions"])])
     assert encoded.lengths.tolist() == [len(row) for row in captions]
@@ -78,11 +83,11 @@ def test_encode_keeps_every_caption() -> None:
 
 
 def test_bad_pictures_are_dropped_with_references_and_answered_without(tmp_path: Path) -> None:
-    chosen, preprocessor, _ = made()
+    task, _ = made()
     gone = {"id": "x", "where": "list:7", "image": str(tmp_path / "gone.jpg"), "captions": ["a dog"]}
     mute = EXAMPLES[2] | {"captions": [" . "], "where": "list:9"}
     mixed = [EXAMPLES[0], gone, EXAMPLES[1] | {"image": b"junk", "where": "list:8"}, mute, EXAMPLES[3]]
-    encoded = captioning.encode(preprocessor, chosen, mixed)
+    encoded = task.encode(mixed)
     assert [e["id"] for e in encoded.examples] == ["train-0", "train-3"]
     assert [reason.split(":")[0] + reason.split(":")[1][:2] for reason in encoded.dropped] == [
         "list7",
@@ -91,7 +96,7 @@ def test_bad_pictures_are_dropped_with_references_and_answered_without(tmp_path:
     ]
     for words, reason in zip(("no such picture", "no picture", "no caption"), encoded.dropped, strict=True):
         assert words in reason
-    whole = captioning.encode(preprocessor, chosen, mixed, labelled=False)
+    whole = task.encode(mixed, "predict")
     assert whole.x["status"].numpy().tolist() == [0, 1, 1, 0, 0] and len(whole.examples) == 5
     assert not whole.x["picture"].numpy()[1].any() and "gone.jpg" in whole.examples[1]["error"]
     np.testing.assert_array_equal(whole.x["picture"][4], encoded.x["picture"][1])
@@ -99,20 +104,21 @@ def test_bad_pictures_are_dropped_with_references_and_answered_without(tmp_path:
 
 def test_loss_is_the_mean_over_the_pieces_of_all_captions() -> None:
     """Against the model called for each caption alone."""
-    chosen, preprocessor, model = made()
+    task, model = made()
     uneven = [EXAMPLES[0], EXAMPLES[1] | {"captions": EXAMPLES[1]["captions"][:3]}]
-    encoded = captioning.encode(preprocessor, chosen, uneven)
+    encoded = task.encode(uneven)
     x, y = one_batch(encoded, [0, 1])
-    found = captioning.loss(model, chosen, x, y).numpy()
+    found, weights = task.loss(model, x, y)
+    assert weights.numpy().tolist() == [1, 1]
     for row, example in enumerate(uneven):
         total, pieces = 0.0, 0
-        for tokens in preprocessor.tokens(example["captions"]):
+        for tokens in task.preprocessor.tokens(example["captions"]):
             seen = np.concatenate([[1], tokens[:-1]])[None].astype(np.int32)
             inputs = {"picture": x["picture"][row : row + 1], "target": seen, "target_lengths": [len(tokens)]}
             chances = tf.nn.log_softmax(model({k: tf.constant(v) for k, v in inputs.items()})["logits"])[0].numpy()
             total -= chances[np.arange(len(tokens)), tokens].sum()
             pieces += len(tokens)
-        assert found[row] == pytest.approx(total / pieces, rel=1e-4)
+        assert float(found[row]) == pytest.approx(total / pieces, rel=1e-4)
 
 
 def test_attention_penalty_by_hand() -> None:
@@ -120,22 +126,21 @@ def test_attention_penalty_by_hand() -> None:
     target = tf.constant([[7, EOS, PAD]])
     expected = ((1 - 0.9) ** 2 + (1 - 1.1) ** 2) / 2
     np.testing.assert_allclose(unattended_penalty(attention, target), [expected], rtol=1e-5)
-    chosen, preprocessor, model = made()
-    x, y = one_batch(captioning.encode(preprocessor, chosen, EXAMPLES[:3]), [0, 1, 2])
-    plain = captioning.loss(model, chosen, x, y).numpy()
-    more = captioning.loss(model, dataclasses.replace(chosen, attention_penalty=2.0), x, y).numpy()
-    most = captioning.loss(model, dataclasses.replace(chosen, attention_penalty=4.0), x, y).numpy()
+    task, model = made()
+    x, y = one_batch(task.encode(EXAMPLES[:3]), [0, 1, 2])
+    plain, more, most = (
+        changed(task, attention_penalty=weight).loss(model, x, y)[0].numpy() for weight in (0.0, 2.0, 4.0)
+    )
     assert (more > plain).all()
     np.testing.assert_allclose(most - plain, 2 * (more - plain), rtol=1e-4)
 
 
 def test_captions_per_step_draws_real_captions() -> None:
-    chosen, preprocessor, _ = made(captions_per_step=2)
+    task, _ = made(captions_per_step=2)
     uneven = [EXAMPLES[0], EXAMPLES[1] | {"captions": EXAMPLES[1]["captions"][:1]}]
-    x, y = one_batch(captioning.encode(preprocessor, chosen, uneven), [0, 1])
-    transform = captioning.augmentation(chosen, preprocessor)
-    every = dataclasses.replace(chosen, captions_per_step=0)
-    assert transform is not None and captioning.augmentation(every, preprocessor) is None
+    x, y = one_batch(task.encode(uneven), [0, 1])
+    transform = task.augmentation()
+    assert transform is not None and changed(task, captions_per_step=0).augmentation() is None
     whole, drawn = y["captions"].numpy(), []
     for seed in range(20):
         part = transform(x, y, tf.constant([seed, 0]))[1]["captions"].numpy()
@@ -149,30 +154,27 @@ def test_captions_per_step_draws_real_captions() -> None:
 
 @pytest.mark.parametrize("option", ["context_gate", "context_recurrence", "word_detection"])
 def test_options_reach_the_network(option: str) -> None:
-    assert made(**{option: True})[2].count_params() > made()[2].count_params()
+    assert made(**{option: True})[1].count_params() > made()[1].count_params()
 
 
 def test_word_detection_weighs_what_the_cells_say() -> None:
-    chosen, preprocessor, model = made(word_detection=0.5)
-    x, y = one_batch(captioning.encode(preprocessor, chosen, EXAMPLES[:3]), [0, 1, 2])
-    plain, half, whole = (
-        captioning.loss(model, dataclasses.replace(chosen, word_detection=weight), x, y).numpy()
-        for weight in (0, 0.5, 1)
-    )
-    keys, _ = captioning.see(model, x["picture"], training=False)
-    found = word_detection_loss(model.get_layer("detector")(keys), y["captions"])
+    task, model = made(word_detection=0.5)
+    x, y = one_batch(task.encode(EXAMPLES[:3]), [0, 1, 2])
+    plain, half, whole = (changed(task, word_detection=weight).loss(model, x, y)[0].numpy() for weight in (0, 0.5, 1))
+    memory = task.memory(model, x, training=False)
+    found = word_detection_loss(model.get_layer("detector")(memory.states), task.target_texts(y))
     np.testing.assert_allclose(half - plain, 0.5 * found, rtol=1e-4)
     np.testing.assert_allclose(whole - plain, found, rtol=1e-4)
 
 
 def test_minimum_length_is_obeyed() -> None:
-    chosen, preprocessor, model = made(min_tokens=7)
-    x, _ = one_batch(captioning.encode(preprocessor, chosen, EXAMPLES[:4]), [0, 1, 2, 3])
-    assert captioning.decode(model, chosen, x)["lengths"].numpy().min() > 7
+    task, model = made(min_tokens=7)
+    x, _ = one_batch(task.encode(EXAMPLES[:4]), [0, 1, 2, 3])
+    assert task.search(model, x).lengths.numpy().min() > 7
 
 
 def test_words_and_maps_from_pieces() -> None:
-    _, preprocessor, _ = made()
+    preprocessor = made()[0].preprocessor
     names = {name: i for i, name in enumerate(preprocessor.vocabulary.vocabulary)}
     tail = next(name for name in names if name.startswith("##"))
     tokens = np.array([names["red"], names["circle"], names[tail], EOS])
@@ -184,9 +186,9 @@ def test_words_and_maps_from_pieces() -> None:
 
 
 def test_written_joins_clitics() -> None:
-    _, preprocessor, _ = made()
-    ids = preprocessor.vocabulary.encode(tf.constant(["a dog 's ball is n't his", "they 're in 'sight"]))
-    texts = captioning.written(preprocessor.vocabulary, ids.to_tensor()).numpy()
+    task, _ = made()
+    ids = task.preprocessor.vocabulary.encode(tf.constant(["a dog 's ball is n't his", "they 're in 'sight"]))
+    texts = task.written(ids.to_tensor()).numpy()
     assert [t.decode() for t in texts] == ["a dog's ball isn't his", "they're in 'sight"]
 
 
@@ -194,7 +196,7 @@ def test_a_folder_stands_for_its_pictures(tmp_path: Path) -> None:
     for name in ("b.png", "a.txt", "c.jpg"):
         (tmp_path / name).write_bytes(EXAMPLES[0]["image"] if name != "c.jpg" else b"broken")
     (tmp_path / "notes.txt").write_text("no picture")
-    raw = captioning.raw([tmp_path, b"bytes", str(tmp_path / "b.png")])
+    raw = Captioning.parse([tmp_path, b"bytes", str(tmp_path / "b.png")])
     assert [Path(e["image"]).name if isinstance(e["image"], str) else e["image"] for e in raw] == [
         "a.txt",
         "b.png",
@@ -205,14 +207,13 @@ def test_a_folder_stands_for_its_pictures(tmp_path: Path) -> None:
     assert [e["id"] for e in raw] == ["0", "1", "2", "3", "4"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="expected a folder with JPEG or PNG pictures, found none among 0 files"):
-        captioning.raw([str(tmp_path / "empty")])
+        Captioning.parse([str(tmp_path / "empty")])
     with pytest.raises(ValueError, match="input 1: expected a path or the bytes"):
-        captioning.raw([7])
+        Captioning.parse([7])
 
 
 def test_validation_tells_problems_from_notes() -> None:
-    chosen = made()[0]
     example = EXAMPLES[0] | {"captions": ["dogs", "a dog"], "where": "list:1"}
-    found = captioning.facets(chosen, example)
+    found = facets(example)
     assert found.problem == "" and found.notes == ("train-0: the caption has only one word ('dogs')",)
-    assert "is no picture" in captioning.facets(chosen, example | {"image": b"junk"}).problem
+    assert "is no picture" in facets(example | {"image": b"junk"}).problem
