@@ -4,7 +4,7 @@ import pytest
 
 from pipelines.config import from_dict
 from pipelines.tasks.speech.config import Config
-from pipelines.tasks.speech.data import fit_preprocessor
+from pipelines.tasks.speech.data import Preprocessor
 from pipelines.tasks.speech.text import Alphabet
 
 HAN = [chr(0x4E00 + number) for number in range(10_001)]
@@ -21,10 +21,10 @@ def test_what_has_too_many_characters_is_told_the_way_out():
     texts = ["".join(HAN[start : start + 15]) for start in range(0, len(HAN), 15)]
     examples = [{"id": str(n), "where": f"x:{n}", "text": text} for n, text in enumerate(texts)]
     with pytest.raises(ValueError, match=r"10001 different characters, at most 10000") as refused:
-        fit_preprocessor(Config(), examples)
+        Preprocessor.fit(Config(), examples)
     settings = str(refused.value).split("--")[1:]
     named = dict(part.split()[:2] for part in settings)
     chosen = {name.replace("-", "_"): int(value) if value.isdigit() else value for name, value in named.items()}
     assert set(chosen) == {"vocabulary", "vocabulary_size"}
-    symbols = fit_preprocessor(from_dict(Config, chosen, "test"), examples).alphabet.symbols
+    symbols = Preprocessor.fit(from_dict(Config, chosen, "test"), examples).alphabet.symbols
     assert set(HAN) <= {symbol.strip() for symbol in symbols}

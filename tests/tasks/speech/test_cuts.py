@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.data.source import fraction
 from pipelines.tasks.speech.config import Config
-from pipelines.tasks.speech.task import open_source
+from pipelines.tasks.speech.data import open_source
 
 SPLITS = ("train", "validation", "test")
 

@@ -8,14 +8,14 @@ import tensorflow_datasets as tfds
 
 from pipelines.config import from_dict
 from pipelines.explain.plots import png
-from pipelines.tasks.speech import task as speech
 from pipelines.tasks.speech.config import Config
-from pipelines.tasks.speech.data import encode, facets, fit_preprocessor, load_preprocessor, open_source
-from pipelines.tasks.speech.explain import explain
-from pipelines.tasks.speech.model import Frontend, mel_of
+from pipelines.tasks.speech.data import Preprocessor, facets, open_source
+from pipelines.tasks.speech.features import mel_of
+from pipelines.tasks.speech.model import Frontend
 from pipelines.tasks.speech.synthetic import examples
+from pipelines.tasks.speech.task import Speech
 
-CONFIG = from_dict(Config, {"bands": 20, "shortest": 0.15, "longest": 4.0}, "test")
+CONFIG = from_dict(Config, {"mel_bins": 20, "min_seconds": 0.15, "max_seconds": 4.0}, "test")
 
 
 def tone(seconds, level=0.3):
@@ -40,8 +40,8 @@ def corpus(tmp_path):
 def test_what_cannot_be_used_is_skipped_and_named(corpus):
     source = open_source(str(corpus / "train.csv"), dataclasses.replace(CONFIG, validation_share=1e-9))
     given = list(source.read("train"))
-    preprocessor = fit_preprocessor(CONFIG, given)
-    encoded = encode(preprocessor, CONFIG, given, keep_raw=False)
+    preprocessor = Preprocessor.fit(CONFIG, given)
+    encoded = Speech(CONFIG, preprocessor).encode(given, "train")
     assert [example["id"] for example in encoded.examples] == ["train:2", "train:3"]
     reasons = {sentence.split(": ")[0].rsplit(":", 1)[1]: sentence for sentence in encoded.dropped}
     words = {"4": "too short", "5": "too long", "6": "silent", "7": "not a readable recording", "8": "no such file"}
@@ -64,8 +64,8 @@ def test_what_can_be_read_is_scored(corpus):
     """However long, short or silent it is, as it would be answered; files without sound are skipped and counted."""
     source = open_source(str(corpus / "train.csv"), dataclasses.replace(CONFIG, validation_share=1e-9))
     given = list(source.read("train"))
-    preprocessor = fit_preprocessor(CONFIG, given)
-    scored, answered = (encode(preprocessor, CONFIG, given, labelled=labelled) for labelled in (True, False))
+    task = Speech(CONFIG, Speech.fit(CONFIG, given))
+    scored, answered = (task.encode(given, mode) for mode in ("score", "predict"))
     assert [example["speaker"] for example in scored.examples] == [f"s{number}" for number in range(5)]
     assert scored.lengths.tolist() == answered.lengths.tolist()[:5] and scored.lengths.max() == 5 * 16000
     assert not any("error" in example for example in scored.examples)
@@ -84,8 +84,8 @@ def test_what_ctc_cannot_spell_is_learnt_by_nobody_and_scored_all_the_same():
         {"id": "1", "where": "x:2", "audio": tone(1.0), "text": "?!"},
         {"id": "2", "where": "x:3", "audio": tone(1.0), "text": "a sentence"},
     ]
-    preprocessor = fit_preprocessor(CONFIG, given)
-    learnt, scored = (encode(preprocessor, CONFIG, given, keep_raw=keep) for keep in (False, True))
+    task = Speech(CONFIG, Speech.fit(CONFIG, given))
+    learnt, scored = (task.encode(given, mode) for mode in ("train", "score"))
     assert [example["id"] for example in learnt.examples] == ["2"] and len(learnt.x["audio"].to_list()) == 1
     assert learnt.y["count"].numpy().tolist() == [10] and learnt.lengths.tolist() == [16000]
     assert "x:1: the transcript needs 39 steps, the recording has 7" in learnt.dropped[0]
@@ -95,20 +95,20 @@ def test_what_ctc_cannot_spell_is_learnt_by_nobody_and_scored_all_the_same():
 
 def test_an_export_hears_what_its_run_does():
     sound = np.random.default_rng(0).normal(size=4000)
-    (example,) = speech.raw([sound])
-    inputs = speech.serving_inputs([example], {"rate": 22050})
+    (example,) = Speech.parse([sound])
+    inputs = Speech.serving_inputs([example], {"rate": 22050})
     np.testing.assert_allclose(inputs["waveform"][0], sound, rtol=1e-6)
     assert inputs["rate"].numpy().tolist() == [22050]
-    preprocessor = fit_preprocessor(dataclasses.replace(CONFIG, rate=8000), examples("train", 2))
-    assert speech.describe(preprocessor)["rate"] == 8000
+    config = dataclasses.replace(CONFIG, rate=8000)
+    assert Speech(config, Speech.fit(config, examples("train", 2))).card()["rate"] == 8000
 
 
 def test_statistics_are_those_of_the_training_features(tmp_path):
     config = dataclasses.replace(CONFIG, normalisation="statistics")
     given = [example | {"where": "x"} for example in examples("train", 6)]
-    preprocessor = fit_preprocessor(config, given)
+    preprocessor = Preprocessor.fit(config, given)
     preprocessor.save(tmp_path)
-    again = load_preprocessor(config, tmp_path)
+    again = Preprocessor.load(config, tmp_path)
     assert again.alphabet.symbols == preprocessor.alphabet.symbols
     rows = []
     for example in given:
@@ -123,12 +123,12 @@ def test_statistics_are_those_of_the_training_features(tmp_path):
 def test_an_explanation_is_the_answer_with_its_reasons(small_predictor):
     loaded = small_predictor("speech").loaded
     sound = next(examples("test", 1))["audio"]
-    explanation = explain(loaded.model, loaded.preprocessor, loaded.config, sound)
+    explanation = loaded.task.explain(loaded.model, sound)
     assert explanation.answer == " ".join(row["word"] for row in explanation.numbers["rows"])
     np.testing.assert_allclose(explanation.arrays["posteriors"].sum(1), 1, atol=1e-5)
     assert png(explanation.picture).startswith(b"\x89PNG")
     with pytest.raises(ValueError, match="no such file"):
-        explain(loaded.model, loaded.preprocessor, loaded.config, "missing.wav")
+        loaded.task.explain(loaded.model, "missing.wav")
 
 
 def stored(folder, name, splits, **audio):
@@ -156,7 +156,7 @@ def test_named_data_sets_are_opened(tmp_path, monkeypatch):
     given = list(source.read("train"))
     assert len(given) == 2 and len(list(source.read("validation"))) == 1
     assert given[0]["rate"] == 16000 and (given[0]["text"], given[0]["speaker"]) == ("YES", "19")
-    encoded = encode(fit_preprocessor(CONFIG, given), CONFIG, given)
+    encoded = Speech(CONFIG, Speech.fit(CONFIG, given)).encode(given)
     np.testing.assert_allclose(encoded.x["audio"][0], tone(1.0), atol=1e-4)
     stored(tmp_path, "of_no_rate", ["train"])
     with pytest.raises(ValueError, match="tfds:of_no_rate: does not say at which rate"):

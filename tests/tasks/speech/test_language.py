@@ -43,8 +43,9 @@ def test_answers_are_those_of_the_search_with_the_weights_that_validation_chose(
     model = estimate([words(example["text"]) for example in source.read("train")], 2)
     symbols = loaded.preprocessor.alphabet.symbols
     fusion = WordFusion(model, symbols, alpha, 0.5)
-    encoded = encode_split(loaded, source, "test")
-    values = speech_fusion.log_probabilities(loaded, encoded)
+    encoded = encode_split(loaded.task, source, "test")
+    network = speech_fusion.Network(loaded.model, loaded.config, loaded.preprocessor.alphabet, 0)
+    values = network.log_probabilities(encoded)
     best = [prefix_beam(one, fusion, 4, speech_fusion.UNLIKELY)[0] for one in values]
     for prediction, hypothesis, frames in zip(told(tmp_path), best, values, strict=True):
         assert prediction["answer"] == loaded.preprocessor.alphabet.decode(hypothesis.tokens)
@@ -59,7 +60,7 @@ def test_answers_are_those_of_the_search_with_the_weights_that_validation_chose(
 def test_a_model_with_hardly_any_weight_changes_nothing(small_run, few, tmp_path):
     run, width = small_run("speech"), 200  # so wide that what the two searches pass over in a flat network is not best
     evaluate(run, out=tmp_path / "without", beam_width=width)
-    evaluate(run, out=tmp_path / "with", beam_width=width, lm="train", lm_weight=1e-9, lm_bonus=0.0)
+    evaluate(run, out=tmp_path / "with", beam_width=width, lm="train", lm_weight=1e-9, lm_insertion_bonus=0.0)
     without, fused = told(tmp_path / "without"), told(tmp_path / "with")
     assert [p["answer"] for p in fused] == [p["answer"] for p in without]
     np.testing.assert_allclose([p["score"] for p in fused], [p["score"] for p in without], atol=3e-3)
@@ -71,7 +72,7 @@ def test_prediction_answers_as_evaluation_also_where_nothing_is_heard(small_run,
     sounds = [example["audio"] for example in load_run(run).open_source().read("test")]
     path = tmp_path / "letters.arpa"
     save(estimate([characters("one two"), characters("three")], 3), path)
-    chosen = {"lm": str(path), "lm_weight": 0.3, "lm_bonus": 0.2}
+    chosen = {"lm": str(path), "lm_weight": 0.3, "lm_insertion_bonus": 0.2}
     record = evaluate(run, out=tmp_path, **chosen)
     assert "3-gram of characters (letters.arpa), alpha 0.3, beta 0.2" in record["decode"]
     answers = Predictor(run, **chosen)([*sounds, np.zeros(0, np.float32), "missing.wav"])
@@ -124,7 +125,7 @@ def test_an_explanation_is_of_the_transcript_that_is_predicted(small_run, small_
     run = small_run("speech")
     path = tmp_path / "letters.arpa"
     save(estimate([characters("one two"), characters("three")], 3), path)
-    fused = {"lm": str(path), "lm_weight": 0.3, "lm_bonus": 4.0}
+    fused = {"lm": str(path), "lm_weight": 0.3, "lm_insertion_bonus": 4.0}
     answers = []
     for chosen in ({}, {"beam_width": 8}, fused):
         flags = [word for name, value in chosen.items() for word in (f"--{name.replace('_', '-')}", str(value))]

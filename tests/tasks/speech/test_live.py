@@ -12,10 +12,11 @@ import soundfile
 from models.recurrent.kernels import portable
 from pipelines.config import from_dict
 from pipelines.data.audio.files import read
-from pipelines.tasks.speech import task as speech
 from pipelines.tasks.speech.config import Config, streaming
+from pipelines.tasks.speech.data import Preprocessor
 from pipelines.tasks.speech.stream import Streamer
 from pipelines.tasks.speech.synthetic import examples
+from pipelines.tasks.speech.task import Speech
 from pipelines.tasks.speech.text import Alphabet
 
 PAGE = (Path(__file__).parents[3] / "docs/exports.md").read_text("utf-8")
@@ -24,10 +25,10 @@ STATISTICS = np.full(20, -8, np.float32), np.full(20, 4, np.float32)
 
 def made(cell="lstm"):
     """A random network of the preset streaming, at 8 kHz."""
-    small = {"rate": 8000, "bands": 20, "filters": 3, "units": 8, "layers": 2, "cell": cell, "seed": 4}
+    small = {"rate": 8000, "mel_bins": 20, "filters": 3, "units": 8, "layers": 2, "cell": cell, "seed": 4}
     config = from_dict(Config, streaming() | small, "test")
-    preprocessor = speech.Preprocessor(Alphabet(["", " ", *"abc"]), STATISTICS, config.rate)
-    return SimpleNamespace(model=speech.build(config, preprocessor), preprocessor=preprocessor, config=config)
+    preprocessor = Preprocessor(Alphabet(["", " ", *"abc"]), STATISTICS, config.rate)
+    return SimpleNamespace(model=Speech(config, preprocessor).network(), preprocessor=preprocessor, config=config)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])

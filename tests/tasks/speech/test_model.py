@@ -7,11 +7,13 @@ import tensorflow as tf
 from models.ctc import ctc_loss
 from models.recurrent.kernels import portable
 from pipelines.config import from_dict
+from pipelines.search.ctc import align, beam_path, best_path
 from pipelines.tasks.speech import model as speech_model
-from pipelines.tasks.speech import task as speech
-from pipelines.tasks.speech.beam import align, beam_path
 from pipelines.tasks.speech.config import Config
-from pipelines.tasks.speech.model import best_path, ctc
+from pipelines.tasks.speech.data import Preprocessor
+from pipelines.tasks.speech.model import ctc
+from pipelines.tasks.speech.task import Speech
+from pipelines.tasks.speech.text import Alphabet
 
 
 def random_logits(batch, steps, symbols, seed=0):
@@ -62,7 +64,13 @@ def test_best_path_collapses_with_steps_and_probabilities():
     assert found["score"][3] == 0.0
 
 
-SMALL = {"rate": 8000, "bands": 20, "filters": 3, "units": 6, "layers": 1, "dropout": 0.0}
+SMALL = {"rate": 8000, "mel_bins": 20, "filters": 3, "units": 6, "layers": 1, "dropout": 0.0}
+
+
+def made(**changes):
+    """A task of five symbols."""
+    config = from_dict(Config, SMALL | changes, "test")
+    return Speech(config, Preprocessor(Alphabet(["", " ", *"abc"]), None, config.rate))
 
 
 def test_what_an_example_gets_does_not_depend_on_its_batch():
@@ -85,22 +93,22 @@ def test_what_an_example_gets_does_not_depend_on_its_batch():
 
 
 def test_augmentation_changes_training_only():
-    off = from_dict(Config, SMALL, "test")
-    on = from_dict(Config, SMALL | {"speed": 0.1, "gain_db": 6, "noise": 1, "band_masks": 2, "time_masks": 2}, "test")
-    assert speech.augmentation(off, None) is None
+    off, on = made(), made(speed=0.1, gain_db=6, noise=1, band_masks=2, time_masks=2)
+    assert off.augmentation() is None
     x = {"audio": tf.constant(random_logits(1, 2, 4000)[0] * 0.05), "samples": tf.constant([4000, 3000])}
-    changed, _ = speech.augmentation(on, None)(x, {}, tf.constant([1, 2]))
+    changed, _ = on.augmentation()(x, {}, tf.constant([1, 2]))
     assert set(changed) == {"audio", "samples", "seed"}
     assert changed["samples"].numpy().tolist() != [4000, 3000]
-    model = speech_model.build(on, 5, None)
+    model = on.network()
     y = {"tokens": np.array([[1], [2]], np.int32), "count": np.array([1, 1], np.int32)}
-    masked = speech.loss(model, on, x | {"seed": tf.constant([1, 2])}, y).numpy()
-    plain = speech.loss(model, on, x, y).numpy()
+    masked = on.loss(model, x | {"seed": tf.constant([1, 2])}, y)[0].numpy()
+    plain = on.loss(model, x, y)[0].numpy()
     assert np.all(masked != plain)
-    quiet = speech.loss(model, off, x | {"seed": tf.constant([1, 2])}, y)
+    quiet, weights = off.loss(model, x | {"seed": tf.constant([1, 2])}, y)
     np.testing.assert_allclose(quiet, plain, rtol=1e-6)
-    for answer in (speech.decode(model, on, x), speech.decode(model, off, x)):
-        np.testing.assert_allclose(answer["score"], speech.decode(model, on, x)["score"])
+    assert weights.numpy().tolist() == [1, 1]
+    for answer in (on.outputs(model, x), off.outputs(model, x)):
+        np.testing.assert_allclose(answer["score"], on.outputs(model, x)["score"])
 
 
 def every_path(logits, tokens):
@@ -154,8 +162,8 @@ def test_a_wide_beam_finds_the_most_probable_transcripts(seed):
 
 
 def test_narrow_and_wide_beams_are_decoded_by_configuration():
-    config = from_dict(Config, SMALL | {"beam_width": 8}, "test")
-    model = speech_model.build(config, 5, None)
+    task = made(beam_width=8)
+    model = task.network()
     x = {"audio": tf.constant(random_logits(1, 2, 3000)[0] * 0.05), "samples": tf.constant([3000, 0])}
-    found = tf.function(lambda x: speech.decode(model, config, x))(x)
-    assert found["alternatives"].shape[:2] == (2, 5) and speech.decode_name(config) == "CTC prefix beam 8"
+    found = tf.function(lambda x: task.outputs(model, x))(x)
+    assert found["alternatives"].shape[:2] == (2, 5) and task.decode_name() == "CTC prefix beam 8"

@@ -10,14 +10,13 @@ import tensorflow as tf
 from pipelines import Predictor, train
 from pipelines.config import from_dict
 from pipelines.export.saved_model import export
-from pipelines.metrics.speech import words_in_time
 from pipelines.search.fusion import SymbolFusion, WordFusion, prefix_beam
 from pipelines.search.ngram import characters, estimate, words
-from pipelines.tasks.speech import task as speech
 from pipelines.tasks.speech.config import Config, tiny
-from pipelines.tasks.speech.data import Preprocessor, encode, facets, fit_preprocessor
+from pipelines.tasks.speech.data import Preprocessor, facets
 from pipelines.tasks.speech.synthetic import examples
-from pipelines.tasks.speech.text import Alphabet
+from pipelines.tasks.speech.task import Speech
+from pipelines.tasks.speech.text import Alphabet, worded
 
 TEXTS = ["the dog sees the cat", "the cat sees the dog", "don't see the öther dogs", "a cat"]
 PIECES = Alphabet(["", " ", " ab", "c", " c", "b", "a", " a"])
@@ -52,15 +51,21 @@ def test_what_cannot_be_an_alphabet_of_pieces_is_refused():
 
 
 def test_words_begin_with_pieces_that_begin_with_a_space():
-    first = np.arange(7) * 2
-    found = words_in_time([" ab", "c", " c", "b", " ", "a", " a"], first, first + 1, np.full(7, 0.25), 0.1)
-    assert [(word["word"], word["start"], word["end"]) for word in found] == [
-        ("abc", 0.0, 0.4),
-        ("cb", 0.4, 0.8),
-        ("a", 1.0, 1.2),
-        ("a", 1.2, 1.4),
-    ]
-    assert words_in_time(["c", " ab"], first, first, np.ones(7), 0.1)[0]["word"] == "c"
+    rows = [[" ab", "c", " c", "b", " ", "a", " a"], ["c", " ab"]]
+    numbers = [[PIECES.numbers[piece] for piece in row] for row in rows]
+    first = tf.constant([[0, 2, 4, 6, 8, 10, 12]] * 2)
+    symbols = {
+        "tokens": tf.ragged.constant(numbers, tf.int32).to_tensor(),
+        "count": tf.constant([7, 2]),
+        "first": first,
+        "last": first + 1,
+        "probability": tf.fill([2, 7], 0.25),
+        "score": tf.ones([2]),
+    }
+    found = {name: value.numpy() for name, value in worded(symbols, PIECES, 0.1).items()}
+    assert found["words"].tolist() == [[b"abc", b"cb", b"a", b"a"], [b"c", b"ab", b"", b""]]
+    np.testing.assert_allclose(found["start"], [[0.0, 0.4, 1.0, 1.2], [0.0, 0.2, 0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(found["end"], [[0.4, 0.8, 1.2, 1.4], [0.2, 0.4, 0, 0]], rtol=1e-6)
 
 
 def test_a_model_scores_the_words_or_characters_that_pieces_spell():
@@ -95,8 +100,8 @@ def test_validation_does_not_count_letters_of_pieces():
 
 def test_the_export_words_them_as_the_run():
     config = from_dict(Config, tiny() | {"rate": 8000, "vocabulary": "subword"}, "test")
-    preprocessor = Preprocessor(PIECES, None, 16000)
-    model = speech.build(config, preprocessor)
+    task = Speech(config, Preprocessor(PIECES, None, config.rate))
+    model = task.network()
     random = np.random.default_rng(3)
     for weight in model.trainable_variables:
         weight.assign(random.normal(scale=0.5, size=weight.shape))
@@ -104,9 +109,9 @@ def test_the_export_words_them_as_the_run():
     head = model.get_layer("recogniser").get_layer("logits")
     x = {"audio": tf.constant(sound[None]), "samples": tf.constant([len(sound)])}
     head.bias.assign(head.bias - tf.reduce_mean(model(x)["logits"], [0, 1]))
-    outputs = {name: value[0].numpy() for name, value in speech.decode(model, config, x).items()}
-    answer = speech.answer(preprocessor, config, {"id": "0", "audio": "x"}, outputs)
-    served = speech.serving(model, preprocessor, config)(x["audio"], x["samples"], tf.constant([8000]))
+    outputs = {name: value[0].numpy() for name, value in task.outputs(model, x).items()}
+    answer = task.answer(task.card(), {"id": "0", "audio": "x"}, outputs)
+    served = task.serving(model)(waveform=x["audio"], samples=x["samples"], rate=tf.constant([8000]))
     assert served["text"][0].numpy().decode() == answer["answer"]
     assert [word.decode() for word in served["words"][0].numpy()] == [word["word"] for word in answer["words"]]
     assert " ".join(word["word"] for word in answer["words"]) == answer["answer"] and len(answer["words"]) > 3
@@ -118,8 +123,8 @@ def test_the_training_transcripts_give_the_pieces():
     config = from_dict(Config, {"vocabulary": "subword", "vocabulary_size": 60}, "test")
     sound = np.ones(8000, np.float32) * 0.1
     given = [{"id": str(i), "where": str(i), "audio": sound, "text": text.upper()} for i, text in enumerate(TEXTS * 3)]
-    preprocessor = fit_preprocessor(config, given)
-    encoded = encode(preprocessor, config, given[:4])
+    preprocessor = Preprocessor.fit(config, given)
+    encoded = Speech(config, preprocessor).encode(given[:4])
     assert [preprocessor.alphabet.decode(row) for row in encoded.y["tokens"].to_list()] == TEXTS
     assert encoded.y["count"].numpy().tolist() == [len(row) for row in preprocessor.alphabet.encode_all(TEXTS)]
 

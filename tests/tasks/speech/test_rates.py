@@ -10,25 +10,26 @@ import tensorflow as tf
 from pipelines.config import from_dict
 from pipelines.data.audio.files import read
 from pipelines.data.audio.wav import RATE
-from pipelines.tasks.speech import task as speech
 from pipelines.tasks.speech.config import Config
 from pipelines.tasks.speech.data import Preprocessor
+from pipelines.tasks.speech.serving import at_own_rate
 from pipelines.tasks.speech.synthetic import examples
+from pipelines.tasks.speech.task import Speech
 from pipelines.tasks.speech.text import Alphabet
 
-SMALL = {"rate": 8000, "bands": 20, "filters": 3, "units": 16, "layers": 1, "seed": 4}
+SMALL = {"rate": 8000, "mel_bins": 20, "filters": 3, "units": 16, "layers": 1, "seed": 4}
 
 
 @pytest.fixture(scope="module")
 def serving():
     """A random network whose answers are not empty."""
     config = from_dict(Config, SMALL, "test")
-    preprocessor = Preprocessor(Alphabet(["", " ", *"abcde"]), None, config.rate)
-    model = speech.build(config, preprocessor)
+    task = Speech(config, Preprocessor(Alphabet(["", " ", *"abcde"]), None, config.rate))
+    model = task.network()
     random = np.random.default_rng(1)
     for weight in model.trainable_variables:
         weight.assign(random.normal(scale=0.5, size=weight.shape))
-    return speech.serving(model, preprocessor, config)
+    return task.serving(model)
 
 
 @pytest.fixture(scope="module")
@@ -58,16 +59,17 @@ def test_a_file_of_an_impossible_rate_is_named_and_the_others_are_answered(servi
 def test_samples_of_an_impossible_rate_have_no_text(serving, sound):
     rates = np.array([8000, 1, 0, -8000, 2**31 - 1], np.int32)
     waveform, samples = np.stack([sound] * len(rates)), np.full(len(rates), len(sound), np.int32)
-    found = serving(tf.constant(waveform), tf.constant(samples), tf.constant(rates))
-    (alone,) = serving(*map(tf.constant, (waveform[:1], samples[:1], rates[:1])))["text"].numpy()
+    batch = {"waveform": tf.constant(waveform), "samples": tf.constant(samples), "rate": tf.constant(rates)}
+    found = serving(**batch)
+    (alone,) = serving(**{name: value[:1] for name, value in batch.items()})["text"].numpy()
     assert found["text"].numpy().tolist() == [alone, b"", b"", b"", b""] and alone
     assert not found["score"][1:].numpy().any()
 
 
-def test_a_batch_is_as_wide_as_its_longest_recording(serving):
+def test_a_batch_is_as_wide_as_its_longest_recording():
     """Six seconds at 48 kHz beside a tenth at 4 kHz: not as wide as if all that is padded were at 4 kHz."""
     waveform, samples = np.zeros((2, 288_000), np.float32), np.array([288_000, 400], np.int32)
-    heard, counts = serving._at_own_rate(tf.constant(waveform), samples, np.array([48_000, 4_000], np.int32))
+    heard, counts = at_own_rate(tf.constant(waveform), samples, np.array([48_000, 4_000], np.int32), 8000)
     assert counts.numpy().tolist() == [48_000, 800] and heard.shape == (2, 48_000)
 
 

@@ -5,9 +5,9 @@ import numpy as np
 from pipelines.config import from_dict
 from pipelines.tasks.speech import data as speech_data
 from pipelines.tasks.speech.config import Config
-from pipelines.tasks.speech.data import adopt, fit_preprocessor
+from pipelines.tasks.speech.data import Preprocessor
 
-CONFIG = from_dict(Config, {"bands": 20, "normalisation": "statistics"}, "test")
+CONFIG = from_dict(Config, {"mel_bins": 20, "normalisation": "statistics"}, "test")
 
 
 def recordings(count=200):
@@ -20,32 +20,32 @@ def recordings(count=200):
 
 
 def test_recordings_are_chosen_from_the_whole_split(monkeypatch):
-    every = fit_preprocessor(CONFIG, recordings()).statistics
+    every = Preprocessor.fit(CONFIG, recordings()).statistics
     taken = []
     heard = speech_data.heard
     monkeypatch.setattr(speech_data, "heard", lambda one, rate: (taken.append(one["id"]), heard(one, rate))[1])
     monkeypatch.setattr(speech_data, "STATISTICS_FROM", 60)
-    mean, deviation = fit_preprocessor(CONFIG, recordings()).statistics
+    mean, deviation = Preprocessor.fit(CONFIG, recordings()).statistics
     assert len(set(taken)) == len(taken) == 60
     apart = 2 * np.log(100)  # of the speakers, in the logarithm of power
     np.testing.assert_allclose(mean, every[0], atol=apart / 6)
     np.testing.assert_allclose(deviation, every[1], rtol=0.1)
-    again = fit_preprocessor(CONFIG, recordings()).statistics
+    again = Preprocessor.fit(CONFIG, recordings()).statistics
     np.testing.assert_array_equal(mean, again[0])
 
 
 def test_a_network_that_measures_each_recording_hears_none_beforehand(monkeypatch):
     monkeypatch.setattr(speech_data, "heard", lambda one, rate: 1 / 0)
-    found = fit_preprocessor(from_dict(Config, {"bands": 20}, "test"), recordings(5))
+    found = Preprocessor.fit(from_dict(Config, {"mel_bins": 20}, "test"), recordings(5))
     assert found.statistics is None and found.alphabet.size == 4
 
 
 def test_another_run_gives_its_alphabet_and_the_settings_say_what_normalises():
-    each = from_dict(Config, {"bands": 20}, "test")
-    plain, measured = fit_preprocessor(each, recordings(20)), fit_preprocessor(CONFIG, recordings(20))
+    each = from_dict(Config, {"mel_bins": 20}, "test")
+    plain, measured = Preprocessor.fit(each, recordings(20)), Preprocessor.fit(CONFIG, recordings(20))
     others = [row | {"text": "no"} for row in recordings(30)]
-    learned = adopt(CONFIG, plain, iter(others))
+    learned = Preprocessor.adopt(CONFIG, plain, iter(others))
     assert learned.alphabet is plain.alphabet
-    np.testing.assert_array_equal(learned.statistics, fit_preprocessor(CONFIG, others).statistics)
-    assert adopt(CONFIG, measured, iter(())).statistics is measured.statistics, "its weights know these"
-    assert adopt(each, measured, iter(())).statistics is None
+    np.testing.assert_array_equal(learned.statistics, Preprocessor.fit(CONFIG, others).statistics)
+    assert Preprocessor.adopt(CONFIG, measured, iter(())).statistics is measured.statistics, "its weights know these"
+    assert Preprocessor.adopt(each, measured, iter(())).statistics is None

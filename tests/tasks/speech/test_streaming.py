@@ -17,7 +17,7 @@ ALPHABET = Alphabet(["", " ", "a", "b", "c"])
 @functools.cache
 def network(**changes):
     """A model of fixed weights, which every test finds as they were made."""
-    small = {"rate": 8000, "bands": 20, "filters": 3, "units": 8, "layers": 2, "seed": 4}
+    small = {"rate": 8000, "mel_bins": 20, "filters": 3, "units": 8, "layers": 2, "seed": 4}
     config = from_dict(Config, streaming() | small | changes, "test")
     random = np.random.default_rng(1)
     statistics = random.normal(-5, 1, 20).astype(np.float32), random.uniform(0.5, 2, 20).astype(np.float32)

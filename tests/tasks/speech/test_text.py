@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from pipelines.metrics.speech import error_rate, report, scorer, words_in_time
-from pipelines.tasks.speech.text import Alphabet, frames_needed, normalise
+from pipelines.metrics.speech import error_rate, report, scorer
+from pipelines.tasks.speech.text import Alphabet, frames_needed, normalise, worded
 
 
 @pytest.mark.parametrize(
@@ -109,9 +110,18 @@ def test_the_report_names_speakers_confusions_and_the_worst():
 
 
 def test_words_have_the_times_of_their_symbols():
-    first, last = np.array([0, 2, 5, 6, 9]), np.array([1, 3, 5, 7, 9])
-    found = words_in_time(" ab c", first, last, np.array([1, 0.5, 0.125, 1, 0.9]), 0.04)
-    assert [word["word"] for word in found] == ["ab", "c"]
-    assert (found[0]["start"], found[0]["end"], found[0]["confidence"]) == (0.08, 0.24, 0.25)
-    assert (found[1]["start"], found[1]["end"]) == (0.36, 0.4)
-    assert words_in_time("", first[:0], last[:0], first[:0], 0.04) == []
+    alphabet = Alphabet(["", " ", "a", "b", "c"])
+    symbols = {
+        "tokens": tf.constant([[1, 2, 3, 1, 4], [0] * 5]),  # " ab c", and nothing
+        "count": tf.constant([5, 0]),
+        "first": tf.constant([[0, 2, 5, 6, 9], [0] * 5]),
+        "last": tf.constant([[1, 3, 5, 7, 9], [0] * 5]),
+        "probability": tf.constant([[1, 0.5, 0.125, 1, 0.9], [0.0] * 5]),
+        "score": tf.constant([0.5, 0.0]),
+    }
+    found = {name: value.numpy() for name, value in worded(symbols, alphabet, 0.04).items()}
+    assert found["text"].tolist() == [b"ab c", b""]
+    assert found["words"].tolist() == [[b"ab", b"c"], [b"", b""]]
+    np.testing.assert_allclose(found["start"], [[0.08, 0.36], [0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(found["end"], [[0.24, 0.4], [0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(found["confidence"], [[0.25, 0.9], [0, 0]], rtol=1e-6)
