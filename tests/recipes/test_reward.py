@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.decoders import AttentionDecoder
-from models.losses import sequence_loss
-from models.rewards import sentence_bleu
+from models.decoders import AttentionDecoder, Memory
+from models.losses import sentence_bleu, sequence_loss
 from pipelines import train
 from pipelines.recipes.reward import drawn, noise, reward_loss
 from pipelines.search.search import Rules, greedy
@@ -28,8 +27,8 @@ def made() -> AttentionDecoder:
     return decoder
 
 
-def see(training: bool) -> tuple[Any, Any, None]:
-    return KEYS, LENGTHS, None
+def see(training: bool) -> Memory:
+    return Memory(KEYS, LENGTHS)
 
 
 def numbers(seed: int) -> Any:
@@ -81,8 +80,8 @@ def test_every_answer_of_an_example_ends_at_the_limit_of_that_example() -> None:
 
 def test_the_colder_the_draw_the_likelier_the_answers() -> None:
     decoder, given = made(), numbers(2)
-    state, memory = decoder.start(KEYS, LENGTHS)
-    best = greedy(decoder.step, state, RULES, memory=memory).tokens[:, 0].numpy()
+    state, keys = decoder.start(see(False))
+    best = greedy(decoder.step, state, RULES, memory=keys).tokens[:, 0].numpy()
     cold, warm = (drawn(decoder, see(False), given, RULES, None, heat)[0].numpy() for heat in (1e-4, 1.0))
     np.testing.assert_array_equal(cold[:, :L], np.repeat(best, K, axis=0)[:, :L])
     assert (warm[:, :L] != cold[:, :L]).any()
@@ -106,7 +105,7 @@ def test_the_reward_rises() -> None:
 
 @pytest.mark.slow
 def test_the_last_epochs_of_a_training_draw_answers(tmp_path: Path) -> None:
-    settings = {"epochs": 2, "batch_size": 8, "reward_epochs": 1, "units": 8, "decoder_units": 8, "embedding_size": 8}
+    settings = {"epochs": 2, "batch_size": 8, "scst_epochs": 1, "units": 8, "decoder_units": 8, "embedding_size": 8}
     run = train("translation", run=tmp_path / "run", preset="small", limit=32, **settings, vocabulary_size=400)
     losses = [float(line.split(",")[1]) for line in (run / "history.csv").read_text().splitlines()[1:]]
     assert losses[0] > 1.5
@@ -115,12 +114,12 @@ def test_the_last_epochs_of_a_training_draw_answers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [1, 5])
 def test_so_many_answers_cannot_be_kept(tmp_path: Path, kept: int) -> None:
-    with pytest.raises(ValueError, match=f"--reward-kept {kept}: expected 0, or 2 to --reward-samples, which is 4"):
-        train("translation", run=tmp_path / "run", preset="small", reward_kept=kept)
+    with pytest.raises(ValueError, match=f"--scst-kept {kept}: expected 0, or 2 to --scst-samples, which is 4"):
+        train("translation", run=tmp_path / "run", preset="small", scst_kept=kept)
     assert not (tmp_path / "run").exists()
 
 
 def test_more_rewarded_epochs_than_there_are_is_refused_before_anything_is_made(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="--reward-epochs 3: there are 2 epochs in all"):
-        train("captioning", run=tmp_path / "run", preset="small", epochs=2, reward_epochs=3)
+    with pytest.raises(ValueError, match="--scst-epochs 3: there are 2 epochs in all"):
+        train("captioning", run=tmp_path / "run", preset="small", epochs=2, scst_epochs=3)
     assert not (tmp_path / "run").exists()

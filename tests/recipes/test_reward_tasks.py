@@ -8,21 +8,27 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.decoders import Memory
+from models.losses import cider_d, document_frequencies, sentence_bleu
 from models.recurrent.kernels import portable
-from models.rewards import cider_d, document_frequencies, sentence_bleu
 from pipelines.data.batching import Encoded, Rows
 from pipelines.data.text.vocabulary import BOS, EOS, RESERVED, SubwordVocabulary
 from pipelines.recipes import reward as rewarding
+from pipelines.recipes.seq2seq import Seq2Seq
 from pipelines.search.search import Rules
+from pipelines.task import Phase
 from pipelines.tasks.captioning import task as captioning
+from pipelines.tasks.captioning.task import Captioning
 from pipelines.tasks.translation import task as translation
+from pipelines.tasks.translation.task import Translation
 
 VOCABULARY = SubwordVocabulary([*RESERVED, "a", "red", "dog", "cat", "sees"])
 A, RED, DOG, CAT, SEES = range(len(RESERVED), VOCABULARY.size)
 SETTINGS = {"embedding_size": 8, "units": 6, "max_tokens": 8, "dropout": 0.4, "cell": "simple"}
-REWARDED = {"reward_samples": 3, "reward_kept": 2, "reward_temperature": 0.7}
+REWARDED = {"scst_epochs": 1, "scst_samples": 3, "scst_kept": 2, "scst_temperature": 0.7}
 RULES = Rules(BOS, EOS, 8)
 NOISE = tf.random.stateless_uniform([2, 3, 8], [1, 2])
+NOTHING = Encoded({}, {}, np.ones(1), [], [])
 
 
 @pytest.fixture
@@ -52,6 +58,16 @@ def gradients(model: Any, loss: Callable[[], Any]) -> list[np.ndarray]:
     return [np.array(tf.convert_to_tensor(value)) for value in (losses, *found)]
 
 
+def rewarded(task: Seq2Seq, model: Any, x: Any, y: Any) -> Callable[[], Any]:
+    """The loss of the last phase, in which every example counts once, with ``score`` for a reward."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(task), "reward", lambda self, training: score)
+        phase = task.last_phase(model, NOTHING)
+    assert isinstance(phase, Phase) and phase.epochs == 1
+    assert phase.loss(x, y)[1].numpy().tolist() == [1, 1]
+    return lambda: phase.loss(x, y)[0]
+
+
 def compare(found: list[np.ndarray], expected: list[np.ndarray]) -> None:
     assert np.ptp(found[0]) > 0 and sum(np.any(value != 0) for value in found[1:]) > len(found) / 2
     for one, other in zip(found, expected, strict=True):
@@ -61,7 +77,8 @@ def compare(found: list[np.ndarray], expected: list[np.ndarray]) -> None:
 def test_a_translation_is_rewarded_by_its_target_and_little_longer_than_it(eager: None) -> None:
     keras.utils.set_random_seed(1)
     config = translation.Config(decoder_units=10, **SETTINGS, **REWARDED)
-    model = translation.build(config, translation.Preprocessor(VOCABULARY, VOCABULARY, config))
+    task = Translation(config, translation.Preprocessor(VOCABULARY, VOCABULARY, config))
+    model = task.network()
     encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
     decoder.bias.assign(tf.one_hot(EOS, VOCABULARY.size) * -9.0)  # answers are as long as they may be
     source, lengths = tf.constant([[A, DOG, SEES], [CAT, 0, 0]]), tf.constant([3, 1])
@@ -69,30 +86,31 @@ def test_a_translation_is_rewarded_by_its_target_and_little_longer_than_it(eager
     x = {"source": source, "source_lengths": lengths}
     y = {"target": target, "target_lengths": tf.constant([2, 1]), "noise": NOISE}
 
-    def see(training: bool) -> tuple[Any, Any, Any]:
-        keys, summary = encoder(source, lengths, training=training)
-        return keys, lengths, summary
+    def see(training: bool) -> Memory:
+        states, summary, _ = encoder(source, lengths, training=training)
+        return Memory(states, lengths, summary)
 
     given = decoder, see, score, target[:, None], NOISE, RULES, tf.constant([7, 6])
-    found = gradients(model, lambda: translation.reward_loss(model, config, score, x, y))
+    found = gradients(model, rewarded(task, model, x, y))
     compare(found, gradients(model, lambda: rewarding.reward_loss(*given, temperature=0.7, kept=2)))
-    assert translation.reward(Encoded({}, {}, np.ones(1), [], [])) is sentence_bleu
+    assert task.reward(NOTHING) is sentence_bleu
 
 
 def test_a_caption_is_rewarded_by_all_captions_of_its_picture(eager: None) -> None:
     keras.utils.set_random_seed(1)
     config = captioning.Config(picture_size=16, grid_units=6, **SETTINGS, **REWARDED)
-    model = captioning.build(config, captioning.Preprocessor(VOCABULARY, config, {}))
+    task = Captioning(config, captioning.Preprocessor(VOCABULARY, config, {}))
+    model = task.network()
     captions = [[[A, DOG, EOS], [RED, DOG, EOS]], [[CAT, EOS, 0], [0, 0, 0]]]
     pictures = tf.constant(np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)), tf.uint8)
     side_by_side = tf.constant([list(zip(*both, strict=True)) for both in captions])
     x, y = {"picture": pictures}, {"captions": side_by_side, "noise": NOISE}
 
-    def see(training: bool) -> tuple[Any, Any, None]:
-        return *model.get_layer("encoder")(model.get_layer("conv")(pictures), training=training), None
+    def see(training: bool) -> Memory:
+        return Memory(*model.get_layer("encoder")(model.get_layer("conv")(pictures), training=training))
 
     given = model.get_layer("decoder"), see, score, tf.constant(captions), NOISE, RULES
-    found = gradients(model, lambda: captioning.reward_loss(model, config, score, x, y))
+    found = gradients(model, rewarded(task, model, x, y))
     compare(found, gradients(model, lambda: rewarding.reward_loss(*given, temperature=0.7, kept=2)))
 
 
@@ -106,6 +124,8 @@ def test_captions_are_worth_the_mean_of_bleu_and_of_what_is_rare_in_training(in_
     frequencies = document_frequencies(np.array(by_picture, np.int32))
     answers, references = np.array([[[A, DOG], [DOG, RED]]]), np.array([[[A, DOG, RED]]])
     bleu, cider = sentence_bleu(answers, references), cider_d(answers, references, frequencies)
-    found = captioning.reward(Encoded({}, {"captions": rows}, np.ones(3), [], []))(answers, references)
+    config = captioning.Config(**SETTINGS)
+    task = Captioning(config, captioning.Preprocessor(VOCABULARY, config, {}))
+    found = task.reward(Encoded({}, {"captions": rows}, np.ones(3), [], []))(answers, references)
     np.testing.assert_allclose(found, np.array(bleu) / 2 + 5 * np.array(cider), rtol=1e-6)
     assert float(found[0, 1]) > float(found[0, 0]) + 0.5, "what is rare is worth no more"

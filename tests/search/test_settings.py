@@ -1,17 +1,17 @@
 """The search that settings ask for is the one that is carried out, and a drawn answer can be drawn again."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.decoders import AttentionDecoder
+from models.decoders import AttentionDecoder, Memory
 from pipelines import evaluate
 from pipelines.export.saved_model import export
-from pipelines.search import settings as searching
-from pipelines.search.search import Rules, beam, sample
+from pipelines.recipes.seq2seq import attention
+from pipelines.search.search import Rules, beam, sample, search
+from pipelines.search.settings import SearchSettings
 
 SETTINGS = {"beam_width": 3, "length_penalty": 0.5, "sampling_temperature": 0.0, "sampling_top_k": 4}
 SETTINGS |= {"sampling_top_p": 0.8, "sampling_seed": 7, "min_tokens": 0, "no_repeat_ngram": 0}
@@ -24,7 +24,7 @@ def step(tokens, state, _):
 
 
 def found(limits=None, **changes):
-    return searching.found(step, tf.zeros([5, 1]), (), RULES, SimpleNamespace(**SETTINGS | changes), limits)
+    return search(step, tf.zeros([5, 1]), RULES, SearchSettings(**SETTINGS | changes), limits)
 
 
 def test_settings_choose_the_search():
@@ -45,9 +45,10 @@ def test_attention_is_that_of_the_whole_buffer_up_to_each_end():
     keys, cells = tf.constant(random.normal(size=(3, 5, 6)), tf.float32), tf.constant([5, 2, 4])
     tokens, lengths = tf.constant(random.integers(3, 9, (3, 7)), tf.int32), tf.constant([2, 0, 4])
     decoder(tokens, lengths, keys, cells)
-    got = searching.attention(decoder, tokens, lengths, 1, keys, cells)
+    memory = Memory(keys, cells)
+    got = attention(decoder, tokens, lengths, memory)
     before = tf.concat([tf.ones([3, 1], tf.int32), tokens[:, :-1]], axis=1)
-    whole = decoder.attend(before, tf.fill([3], 7), keys, cells)
+    whole = decoder.attend(before, tf.fill([3], 7), memory)
     assert got.shape == (3, 7, 5)
     for row, length in enumerate((2, 0, 4)):
         np.testing.assert_allclose(got[row, :length], whole[row, :length], atol=1e-6)
@@ -58,7 +59,7 @@ def test_settings_are_named():
     names = [{}, {"beam_width": 1}, {"sampling_temperature": 0.7}]
     names.append({"sampling_temperature": 1.0, "sampling_top_k": 0, "sampling_top_p": 1.0})
     names.append({"min_tokens": 4, "no_repeat_ngram": 2})
-    assert [searching.name(SimpleNamespace(**SETTINGS | changes)) for changes in names] == [
+    assert [SearchSettings(**SETTINGS | changes).search_name() for changes in names] == [
         "beam 3, alpha 0.5",
         "greedy",
         "sampling, temperature 0.7, top-k 4, top-p 0.8, seed 7",
