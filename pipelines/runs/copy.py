@@ -1,4 +1,4 @@
-"""Small copies of runs: float16 weights, no training state."""
+"""Compact copies of runs: float16 weights, no training state."""
 
 import shutil
 from functools import partial
@@ -16,16 +16,16 @@ COPIED = (HISTORY, ENVIRONMENT, "learning_curves.png", "metrics.json")
 
 
 def slim(run: str | Path, out: str | Path) -> Path:
-    """Copy what is needed to evaluate, predict and export.
+    """Copy everything needed to evaluate, predict and export; the copy cannot be trained further.
 
-    Paths belong to one machine: the data's is reduced to its last part (``tfds:NAME`` is no path), those in settings
-    are left out, so that who needs such a file names it. The copy cannot be trained further.
+    Paths are specific to one machine: the data path is reduced to its last part (``tfds:NAME`` is not a path), and
+    paths in settings are removed, so users pass such files themselves.
 
     Raises:
         ValueError: the run cannot be loaded, a weight is too large for float16, or ``out`` exists.
-        RuntimeError: the disk refused. Either way nothing is left behind.
+        RuntimeError: writing failed. In both cases nothing is left behind.
     """
-    from pipelines.runs.load import load_run  # noqa: PLC0415  # Keras: a taken folder is told without
+    from pipelines.runs.load import load_run  # noqa: PLC0415  # imports Keras; an existing folder is reported without
 
     target = need_new(out)
     loaded = load_run(run)
@@ -41,16 +41,16 @@ def slim(run: str | Path, out: str | Path) -> Path:
         copy.write(WEIGHTS, lambda path: halve(loaded.run.verified(WEIGHTS), path))
         for name in (*loaded.task.preprocessor_class.FILES, *(name for name in COPIED if loaded.run.has(name))):
             copy.write(name, partial(shutil.copyfile, loaded.run.verified(name)))
-        if not copy.has(ENVIRONMENT):  # of a training that was interrupted: what has it cannot be trained further
+        if not copy.has(ENVIRONMENT):  # absent after an interrupted training; its presence prevents further training
             copy.write_json(ENVIRONMENT, {})
     return target
 
 
 def need_new(out: str | Path) -> Path:
-    """Return the path of a folder that is not there yet.
+    """Return the path of a folder that does not exist yet.
 
     Raises:
-        ValueError: something of this name exists.
+        ValueError: it exists.
     """
     target = Path(out).expanduser()
     if target.exists():
@@ -59,7 +59,7 @@ def need_new(out: str | Path) -> Path:
 
 
 def halve(source: Path, target: Path) -> None:
-    """Copy an HDF5 weight file with every float32 array as float16; Keras widens them again when it loads.
+    """Copy an HDF5 weight file with float32 arrays as float16; Keras casts them back when it loads the file.
 
     Raises:
         ValueError: a weight is too large for float16.

@@ -1,4 +1,4 @@
-"""Atomic writing of files and folders, and the folder of the demonstration."""
+"""Atomic writing of files and folders, and the output folder of the demonstration."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ def need_file(out: str | Path) -> Path:
     """Return the path of a file that can be written.
 
     Raises:
-        ValueError: it is a folder, or the folder in which it should be does not exist.
+        ValueError: it is a folder, or its parent folder does not exist.
     """
     target = Path(out).expanduser()
     if target.is_dir() or not target.absolute().parent.is_dir():
@@ -22,10 +22,10 @@ def need_file(out: str | Path) -> Path:
 
 
 def need_replaceable(target: Path, proof: str, kind: str) -> None:
-    """Refuse a folder that `replacing` would not replace: one without the file ``proof``, which every ``kind`` holds.
+    """Reject an existing folder without the file ``proof``, which every ``kind`` holds.
 
     Raises:
-        ValueError: ``target`` is there and is something else.
+        ValueError: ``target`` exists and is something else.
     """
     if target.exists() and not (target / proof).exists():
         raise ValueError(f"--out {target}: exists and is no {kind}; name another folder")
@@ -33,16 +33,16 @@ def need_replaceable(target: Path, proof: str, kind: str) -> None:
 
 @contextmanager
 def replacing(target: Path, proof: str, kind: str) -> Iterator[Path]:
-    """Give an empty folder that takes the place of ``target`` when the block ends well; otherwise it is deleted.
+    """Yield an empty folder that replaces ``target`` when the block succeeds; otherwise it is deleted.
 
     Args:
-        target: the folder to write; an older one gives way once the new one is complete.
-        proof: a file that an older folder must hold, so that nothing else is ever deleted.
-        kind: what such a folder is called in errors.
+        target: the folder to write; an older one is replaced once the new one is complete.
+        proof: a file that the older folder must hold, so that nothing else is ever deleted.
+        kind: name of such a folder in errors.
 
     Raises:
-        ValueError: ``target`` is there and is something else.
-        RuntimeError: the disk refused; what was there before is still there.
+        ValueError: ``target`` exists and is something else.
+        RuntimeError: writing failed; an existing folder is unchanged.
     """
     need_replaceable(target, proof, kind)
     try:
@@ -76,10 +76,10 @@ MARK = "demonstration.txt"
 
 
 def claim(out: Path) -> None:
-    """Make the folder, or take that of an earlier demonstration, which a file in it tells.
+    """Create the folder, or reuse that of an earlier demonstration, which is marked by a file.
 
     Raises:
-        ValueError: it holds something else, such as runs of one's own.
+        ValueError: it holds something else, such as the user's own runs.
         RuntimeError: it cannot be written.
     """
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file()):
@@ -92,6 +92,6 @@ def claim(out: Path) -> None:
 
 
 def clear(out: Path, task: str) -> Path:
-    """Delete what an earlier demonstration of a task left in a claimed folder, and return where the next one goes."""
+    """Delete the results of an earlier demonstration of a task in a claimed folder; return the task's folder."""
     shutil.rmtree(out / task, ignore_errors=True)
     return out / task

@@ -1,7 +1,7 @@
-"""The run folder: files, manifest with SHA-256 sums, and locks.
+"""The run folder: files, manifest with SHA-256 checksums, and locks.
 
-Every file is written under a temporary name and renamed. ``MANIFEST.json`` holds the SHA-256 of each; the new sum
-stands in it as ``pending`` before the rename, so that a kill at any moment leaves a folder that still verifies.
+Every file is written under a temporary name and renamed. ``MANIFEST.json`` holds the SHA-256 of each; the new checksum
+is stored as ``pending`` before the rename, so that a kill at any moment leaves a folder that still verifies.
 """
 
 import fcntl
@@ -34,15 +34,15 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder at ``path``; holds no state of its own, so several processes may read one run."""
+    """A run folder at ``path``, without further state, so several processes may read one run."""
 
     path: Path
 
     def write(self, name: str, writer: Callable[[Path], object]) -> None:
-        """Write file ``name`` with ``writer(temporary path)``, then rename it and record its sum.
+        """Write file ``name`` with ``writer(temporary path)``, rename it and record its checksum.
 
         Raises:
-            RuntimeError: the disk refused; what was there before is still there.
+            RuntimeError: writing failed; an existing file is unchanged.
         """
         target = self.path / name
         temporary = target.with_name(f".{os.getpid()}.{target.name}")
@@ -50,8 +50,8 @@ class Run:
             self.path.mkdir(parents=True, exist_ok=True)
             writer(temporary)
             digest = sha256(temporary)
-            with self._manifest_held():
-                manifest = self._arrived(self.manifest() or {"format": FORMAT, "files": {}})
+            with self._manifest_locked():
+                manifest = self._without_pending(self.manifest() or {"format": FORMAT, "files": {}})
                 self._write_manifest(manifest | {"pending": {name: digest}})
                 os.replace(temporary, target)
                 self._write_manifest({**manifest, "files": {**manifest["files"], name: digest}})
@@ -62,7 +62,7 @@ class Run:
                 temporary.unlink(missing_ok=True)
 
     def write_json(self, name: str, value: Any) -> None:
-        """Write ``value`` as indented UTF-8 JSON, as ``write`` does; a number that is not finite becomes null."""
+        """Write ``value`` as indented UTF-8 JSON, see ``write``; non-finite numbers become null."""
         text = json.dumps(finite(value), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
         self.write(name, lambda path: path.write_text(text, "utf-8"))
 
@@ -70,7 +70,7 @@ class Run:
         """Verify and read a JSON file.
 
         Raises:
-            ValueError: it is missing, was changed, or is no JSON.
+            ValueError: it is missing, was changed, or is not JSON.
         """
         try:
             return json.loads(self.verified(name).read_text("utf-8"))
@@ -78,10 +78,10 @@ class Run:
             raise ValueError(f"{self.path / name}: is no JSON: {error}") from None
 
     def verified(self, name: str) -> Path:
-        """Return the path of file ``name`` after comparing it with its recorded sum.
+        """Return the path of file ``name`` after comparing it with its recorded checksum.
 
         Raises:
-            ValueError: the folder is no run, the file is missing, or it is not the file that was written.
+            ValueError: the folder is not a run, the file is missing, or it was changed after it was written.
         """
         manifest, file = self.manifest(), self.path / name
         if manifest is None:
@@ -94,10 +94,10 @@ class Run:
         return file
 
     def manifest(self) -> dict[str, Any] | None:
-        """Read the manifest; ``None`` where there is none.
+        """Read the manifest; ``None`` if there is none.
 
         Raises:
-            ValueError: it is no manifest, or of a later format than this version reads.
+            ValueError: it is not a manifest, or its format is newer than this version reads.
         """
         file = self.path / MANIFEST
         try:
@@ -114,12 +114,12 @@ class Run:
         return dict(manifest)
 
     def discard(self) -> None:
-        """Delete what a training has left in the folder.
+        """Delete the files of a training.
 
         Raises:
-            ValueError: other files are in it too; nothing was deleted.
+            ValueError: the folder holds other files too; nothing was deleted.
         """
-        own = {MANIFEST, TENSORBOARD, *self._arrived(self.manifest() or {"files": {}})["files"]}
+        own = {MANIFEST, TENSORBOARD, *self._without_pending(self.manifest() or {"files": {}})["files"]}
         found = list(self.path.iterdir())
         others = sorted(path.name for path in found if path.name not in own and not _UNFINISHED.match(path.name))
         if others:
@@ -131,31 +131,28 @@ class Run:
                 path.unlink(missing_ok=True)
 
     def has(self, name: str) -> bool:
-        """Say whether the run holds file ``name`` (without verifying it)."""
+        """Return whether file ``name`` exists (without verifying it)."""
         return (self.path / name).is_file()
 
     @contextmanager
-    def _manifest_held(self) -> Iterator[None]:
-        """Wait until no other process changes the manifest, such as an evaluation beside a training."""
+    def _manifest_locked(self) -> Iterator[None]:
+        """Lock the manifest against other processes, such as an evaluation during training."""
         if not self.has(CONFIG):
-            yield  # the run is just being made
+            yield  # the run is being created
             return
         with open(self.path / CONFIG, "rb") as file:  # the one file that is never replaced
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def _arrived(self, manifest: dict[str, Any]) -> dict[str, Any]:
-        """Return the manifest with nothing pending: a file that had got its name when a kill came counts as written.
+    def _without_pending(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Return the manifest without pending files: those renamed before a kill count as written.
 
-        Otherwise the sum of the next file would take its place, and it would count as changed.
+        Otherwise the next pending checksum would overwrite theirs, and they would count as changed.
         """
-        pending = dict(manifest.get("pending", {}))
-        here = {name: digest for name, digest in pending.items() if self._is(name, digest)}
-        return {**manifest, "files": {**manifest["files"], **here}, "pending": {}}
-
-    def _is(self, name: str, digest: str) -> bool:
-        return self.has(name) and sha256(self.path / name) == digest
+        pending = dict(manifest.get("pending", {})).items()
+        written = {name: digest for name, digest in pending if self.has(name) and sha256(self.path / name) == digest}
+        return {**manifest, "files": {**manifest["files"], **written}, "pending": {}}
 
     def _write_manifest(self, manifest: dict[str, Any]) -> None:
         temporary = self.path / f".{os.getpid()}.{MANIFEST}"
@@ -167,7 +164,7 @@ class Run:
 
 
 def finite(value: Any) -> Any:
-    """Copy JSON types, with None for every number that JSON does not have: NaN and the infinities."""
+    """Copy a JSON value, with None for NaN and infinities, which JSON does not have."""
     if isinstance(value, dict):
         return {name: finite(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
@@ -175,19 +172,16 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _foreign(path: Path) -> bool:
-    """Say whether a file is none of those that a run has before its ``config.json`` has its name."""
-    return path.name != MANIFEST and not _UNFINISHED.match(path.name)
-
-
 def need_trainable(path: Path) -> None:
-    """Refuse a path at which no run can begin or go on.
+    """Reject a path where no run can start or resume.
 
     Raises:
-        ValueError: ``path`` is a file, a folder with other things in it, or a trained run without training state.
+        ValueError: ``path`` is a file, a folder with other contents, or a trained run without training state.
     """
     run = Run(path)
-    if path.is_file() or (path.is_dir() and any(map(_foreign, path.iterdir())) and not run.has(CONFIG)):
+    # Before its config.json is renamed, a run holds only these two kinds of files.
+    found = [one for one in path.iterdir() if one.name != MANIFEST] if path.is_dir() else []
+    if path.is_file() or (not run.has(CONFIG) and not all(_UNFINISHED.match(one.name) for one in found)):
         raise ValueError(f"--run {path}: exists and is no run folder; name a new one")
     if run.has(ENVIRONMENT) and not run.has(STATE):
         raise ValueError(
@@ -197,10 +191,10 @@ def need_trainable(path: Path) -> None:
 
 
 def need_writable(path: Path) -> None:
-    """Refuse a folder in which nothing can be written, before anything is computed for it.
+    """Reject a folder that cannot be written, before any computation.
 
     Raises:
-        ValueError: it, or where it is not there the nearest folder above it, cannot be written.
+        ValueError: the folder, or its nearest existing parent, cannot be written.
     """
     there = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
@@ -208,18 +202,18 @@ def need_writable(path: Path) -> None:
 
 
 def need_same(path: Path, task: str, config: TrainingConfig) -> tuple[Run, dict[str, Any], str]:
-    """Refuse to go on with a run under another task, or once it has begun under other settings.
+    """Reject resuming a run with another task, or with other settings once its training has started.
 
     Returns:
-        The run, its record, and the settings that differ where it has not begun; empty when none does.
+        The run, its record, and, if it has not started, the settings that differ; "" when none does.
 
     Raises:
-        ValueError: it is of another task, or has begun with other settings; names them.
+        ValueError: it is of another task, or was started with other settings; names them.
     """
     run, record = open_run(path)
     if record["task"] != task:
         raise ValueError(f"--run {path}: is a {record['task']} run, not {task}")
-    # Settings that this version knows and the run does not are as they were before there was such a setting.
+    # Settings that are newer than the run have the value that corresponds to their absence.
     whole = configuration.to_dict(configuration.from_dict(type(config), record["config"], str(path / CONFIG)))
     now = configuration.to_dict(config)
     if run.has(STATE):
@@ -231,19 +225,19 @@ def need_same(path: Path, task: str, config: TrainingConfig) -> tuple[Run, dict[
 
 
 def other_settings(path: Path, changed: str) -> ValueError:
-    """Make the refusal of a run that has begun otherwise."""
+    """Return the error for resuming a run with other settings."""
     return ValueError(f"--run {path}: was started with other settings ({changed}); name another run")
 
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Let nobody else train at ``path`` in this block. Folders made for that are removed if they stay empty.
+    """Lock ``path`` against other trainings; folders created for the lock are removed if they stay empty.
 
     Raises:
         ValueError: another process trains there.
-        RuntimeError: the folder cannot be made.
+        RuntimeError: the folder cannot be created.
     """
-    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    created = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
         held = os.open(path, os.O_RDONLY)
@@ -259,16 +253,16 @@ def alone(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(held)
-        for folder in made:
+        for folder in created:
             with suppress(OSError):
                 folder.rmdir()
 
 
 def create(path: Path, task: str, config: TrainingConfig, data: dict[str, Any]) -> Run:
-    """Start a run folder: ``config.json`` with the task, its configuration and the data it is trained on.
+    """Create a run folder: ``config.json`` with the task, its configuration and its data.
 
     Raises:
-        ValueError: ``path`` is a folder with other things in it, or a file, or a run already.
+        ValueError: ``path`` is a file, a folder with other contents, or already a run.
     """
     need_trainable(path)
     run = Run(path)
@@ -283,7 +277,7 @@ def open_run(path: Path | str) -> tuple[Run, dict[str, Any]]:
     """Open a run folder and its verified ``config.json``.
 
     Raises:
-        ValueError: no such folder, no run, changed, or of a task that this version does not know.
+        ValueError: the folder does not exist, is not a run, was changed, or has an unknown task.
     """
     run = Run(Path(path).expanduser())
     if not run.path.is_dir():

@@ -1,4 +1,4 @@
-"""Load a trained run: task, network and folder, each file verified."""
+"""Loading of a trained run: task, network and folder, with every file verified."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ class Loaded:
         task: with its configuration and preprocessor.
         model: the network with its weights.
         run: the folder.
-        data: the data record of the run: ``spec``, ``fingerprint``, ``limit``.
+        data: the run's data record: ``spec``, ``fingerprint``, ``limit``.
     """
 
     task: Task
@@ -38,33 +38,31 @@ class Loaded:
 
     @property
     def preprocessor(self) -> Preprocessor:
-        """What was learned from train."""
+        """The preprocessor fitted on the training split."""
         return self.task.preprocessor
 
     def open_source(self, spec: str | None = None) -> Source:
-        """Open ``spec``, or the data that the run was trained on.
+        """Open ``spec``, or the training data of the run.
 
         Raises:
-            ValueError: the data is not there (any more).
+            ValueError: the data does not exist.
         """
-        if spec is not None:
-            return self.task.open_source(located(spec), self.config)
         try:
-            return self.task.open_source(located(self.data["spec"]), self.config)
+            return self.task.open_source(located(self.data["spec"] if spec is None else spec), self.config)
         except ValueError as error:
-            raise ValueError(f"{error} (the run was trained on it; name the data with --data)") from None
+            hint = " (the run was trained on it; name the data with --data)" if spec is None else ""
+            raise ValueError(f"{error}{hint}") from None
 
 
 def load_run(path: str | Path, **decoding: Any) -> Loaded:
-    """Load a run folder; every file that is read is compared with its recorded SHA-256 first.
+    """Load a run folder; every file is verified against its recorded SHA-256 first.
 
     Args:
         path: the folder.
-        **decoding: settings of the decoding that replace the run's own.
+        **decoding: decoding settings that override the run's own.
 
     Raises:
-        ValueError: a setting that decoding does not have, no run, a changed file, or a training that has not finished
-            its first epoch.
+        ValueError: not a decoding setting, not a run, a changed file, or a training without a finished epoch.
     """
     run, record = open_run(path)
     config_class = load_settings(record["task"]).Config

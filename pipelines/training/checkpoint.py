@@ -1,6 +1,6 @@
-"""The resumable state of a training, and interrupts.
+"""The resumable training state, and deferred interrupts.
 
-More than Keras's ``BackupAndRestore`` keeps: also the state of every ``SeedGenerator`` (dropout would differ), the
+The state holds more than Keras's ``BackupAndRestore``: every ``SeedGenerator`` (without it, dropout would differ), the
 averaged weights, the best score, the epoch and the batch within it.
 """
 
@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 @dataclass
 class Progress:
-    """Where a training stands. ``step`` counts batches done within ``epoch``; sums are over these batches."""
+    """Position of a training; ``step`` counts finished batches of ``epoch``, the sums run over these batches."""
 
     epoch: int = 0
     step: int = 0
@@ -44,10 +44,10 @@ def save_state(path: Path, progress: Progress, variables: Iterable[Any]) -> None
 
 
 def load_state(path: Path, variables: Iterable[Any]) -> Progress:
-    """Assign the stored values to ``variables`` (all already built) and return the progress.
+    """Assign the stored values to ``variables`` (all built) and return the progress.
 
     Raises:
-        ValueError: the file holds other variables than these, in number or shape.
+        ValueError: the file holds a different number of variables, or other shapes.
     """
     variables = list(variables)
     with np.load(path, allow_pickle=False) as stored:
@@ -63,7 +63,7 @@ def load_state(path: Path, variables: Iterable[Any]) -> Progress:
 
 
 def save_history(path: Path, progress: Progress) -> None:
-    """Write a line of CSV for each epoch, below the names of what was measured."""
+    """Write one CSV row per epoch, with a header of metric names."""
     with open(path, "w", newline="") as file:
         table = csv.DictWriter(file, progress.history[-1])
         table.writeheader()
@@ -75,28 +75,27 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def deferred() -> Iterator[Callable[[], bool]]:
-    """Hold back the signals that interrupt in this block; the function yielded tells whether one came.
+    """Defer SIGINT and SIGTERM within this block; the yielded function returns whether one arrived.
 
-    A signal that is let through arrives anywhere, such as after a step's weights have changed and before the step is
-    counted: what is saved then belongs to no moment of the training. A second signal is let through as
-    KeyboardInterrupt, for who does not want to wait. What the process ignores it goes on to ignore, and outside the
-    main thread nothing is held back, for no signal arrives there.
+    An interrupt may arrive after a step has changed the weights but before it is counted: the saved state would be
+    inconsistent. A second signal raises KeyboardInterrupt at once. Ignored signals stay ignored; outside the main
+    thread, where no signal arrives, nothing is deferred.
     """
-    came: list[int] = []
+    received: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-        if len(came) > 1:
+        received.append(number)
+        if len(received) > 1:
             raise KeyboardInterrupt
-        tqdm.write("stopping as soon as what is done can be saved; once more stops at once", file=sys.stderr)
+        tqdm.write("stopping after this step, to save the progress; interrupt again to stop at once", file=sys.stderr)
 
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, note) for number in heard}
+    handled = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, note) for number in handled}
     try:
-        yield lambda: bool(came)
+        yield lambda: bool(received)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler or signal.SIG_DFL)

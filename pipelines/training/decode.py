@@ -1,4 +1,4 @@
-"""Decoding of encoded examples in batches."""
+"""Batched decoding of encoded examples."""
 
 from contextlib import nullcontext
 from dataclasses import replace
@@ -18,14 +18,14 @@ from pipelines.training.encode import encode_split
 
 EVALUATION_BATCH = 64
 COMPILED_FROM = 100
-"""Batches to decode from which on it pays to compile the recurrent layers for every padded width."""
+"""Number of batches above which compiling the recurrent layers for every padded width pays off."""
 
 
 def prepared(loaded: Loaded, source: Source | None = None) -> Loaded:
-    """Load what decoding needs beyond the run, such as a language model; ``source`` is the data to be decoded.
+    """Load decode-time resources of the task, such as a language model; ``source`` is the data to decode.
 
     Raises:
-        ValueError: it cannot be loaded.
+        ValueError: a resource cannot be loaded.
     """
 
     def trained_on() -> Source:
@@ -38,11 +38,11 @@ def prepared(loaded: Loaded, source: Source | None = None) -> Loaded:
 
 
 class Decoder:
-    """The task's free decoding as one traced function of a model; keeps its trace between epochs.
+    """The task's inference decoding as one traced function of a model; the trace is reused between epochs.
 
     Args:
         loaded: the run.
-        passes: how often about as many examples as in the first call will be decoded.
+        passes: expected number of calls with about as many examples as the first.
     """
 
     def __init__(self, loaded: Loaded, passes: int = 1) -> None:
@@ -51,23 +51,21 @@ class Decoder:
         self.function = tf.function(lambda x: task.outputs(model, x), reduce_retracing=True, autograph=False)
 
     def __call__(self, encoded: Encoded) -> list[Prediction]:
-        """Decode every example, batched by length; predictions come in the order of ``encoded``."""
+        """Decode every example, batched by length; predictions are in the order of ``encoded``."""
         plan = sorted_plan(encoded.lengths, EVALUATION_BATCH, self.loaded.task.most_steps)
         task, config = self.loaded.task, self.loaded.config
-        card = task.card()
+        model_card = task.card()
         predictions: list[Prediction] = [{}] * len(encoded)
         dataset = batches(encoded, plan, growth=config.bucket_growth)
-        with shrinking(), nullcontext() if self._compiled(len(plan)) else portable():
-            self.function.get_concrete_function(dataset.element_spec[0])  # batch and time open: one trace serves all
+        # On a GPU neither compiled nor plain layers are used.
+        compiled = len(plan) * self.passes >= COMPILED_FROM or bool(tf.config.list_logical_devices("GPU"))
+        with shrinking(), nullcontext() if compiled else portable():
+            self.function.get_concrete_function(dataset.element_spec[0])  # batch and time open: one trace for all
         data = zip(plan, dataset, strict=True)
         for indices, (x, _) in tqdm(data, total=len(plan), desc="decoding", disable=quiet(), leave=False):
             outputs = tf.nest.map_structure(lambda tensor: tensor.numpy(), self.function(x))
             for row, index in enumerate(indices):
                 one = task.finish({name: values[row] for name, values in outputs.items()})
                 example = encoded.examples[index]
-                predictions[index] = task.answer(card, example, one, task.references(example))
+                predictions[index] = task.answer(model_card, example, one, task.references(example))
         return predictions
-
-    def _compiled(self, count: int) -> bool:
-        """Tell whether ``count`` batches a pass are enough; a GPU takes neither compiled nor plain layers."""
-        return count * self.passes >= COMPILED_FROM or bool(tf.config.list_logical_devices("GPU"))

@@ -1,4 +1,4 @@
-"""Encode the examples of a split, and report those that cannot be used."""
+"""Encoding of a split, with a report of unusable examples."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,13 +12,13 @@ from pipelines.log import quiet, say
 from pipelines.task import Mode, Task
 
 MAX_BAD = 0.05
-"""Largest share of unusable examples that is skipped; beyond it the data is refused."""
+"""Largest share of unusable examples that may be skipped; above it the data is rejected."""
 PART = 1024
-"""Training examples that are encoded together at most, which bounds the memory that takes; see ``Task.part``."""
+"""Largest number of training examples encoded at once, which bounds memory; see ``Task.part``."""
 
 
 def encode_split(task: Task, source: Source, split: str, mode: Mode = "score") -> Encoded:
-    """Read and encode a split at once, see `encode_parts`."""
+    """Read and encode a split as one part, see `encode_parts`."""
     (encoded,) = encode_parts(task, source, split, mode, size=None)
     return encoded
 
@@ -26,27 +26,27 @@ def encode_split(task: Task, source: Source, split: str, mode: Mode = "score") -
 def encode_parts(
     task: Task, source: Source, split: str, mode: Mode = "train", *, size: int | None = PART
 ) -> Iterator[Encoded]:
-    """Read and encode a split, ``size`` examples at a time; bad rows are skipped, named, and stand in ``dropped``.
+    """Read and encode a split, ``size`` examples at a time; skipped rows are reported in ``dropped``.
 
-    What a task only refuses to learn from (``Task.refused``) is skipped in training, and named but scored otherwise: a
-    score is that of the whole split. For training, examples keep their ``id`` and ``where`` only.
+    Examples that a task excludes from training only (``Task.refused``) are skipped in training; otherwise they are
+    reported but scored, because a score covers the full split. Training examples keep only their ``id`` and ``where``.
 
     Raises:
-        ValueError: more than ``MAX_BAD`` of the examples are unusable, or none is left; names the first ones.
+        ValueError: see `judge`.
     """
     size = size and min(size, task.part)
     training = mode == "train"
     problems: list[str] = []
     odd: list[str] = []
-    count = told = 0
+    count = reported = 0
 
     def note(problem: Problem) -> None:
         problems.append(f"{problem.where}: {problem.reason}")
 
     examples: Iterable[Example] = source.read(split, note)
-    examples = _sifted(examples, task.refused, problems if training else odd, training)
+    examples = _filtered(examples, task.refused, problems if training else odd, training)
     examples = iter(tqdm(examples, desc=f"encoding {split}", unit=" examples", disable=quiet(), leave=False))
-    held = None  # until it is known whether it is the last one, which names what was skipped behind it too
+    held = None  # the last part also reports the rows skipped after it, so each part waits for the next one
     while chunk := list(islice(examples, size)):
         encoded = task.encode(chunk, mode)
         problems += encoded.dropped
@@ -54,21 +54,21 @@ def encode_parts(
         if len(encoded):
             if held:
                 yield held
-            held, told = dataclasses.replace(encoded, dropped=problems[told:]), len(problems)
+            held, reported = dataclasses.replace(encoded, dropped=problems[reported:]), len(problems)
     if held:
-        yield dataclasses.replace(held, dropped=held.dropped + problems[told:])
+        yield dataclasses.replace(held, dropped=held.dropped + problems[reported:])
     judge(source, split, count, problems, odd)
 
 
 def judge(source: Source, split: str, count: int, problems: Sequence[str], odd: Sequence[str] = ()) -> None:
-    """Say what was skipped, or refuse a split of which too much was.
+    """Report skipped examples, or reject a split with too many of them.
 
     Args:
-        source: what the split is of.
-        split: its name.
-        count: usable examples.
-        problems: sentences about the others.
-        odd: sentences about examples that training would skip, and that are used.
+        source: the data.
+        split: the split's name.
+        count: number of usable examples.
+        problems: a message for each unusable example.
+        odd: a message for each example that is scored although training would skip it.
 
     Raises:
         ValueError: more than ``MAX_BAD`` of the examples are unusable, or none is left; names the first ones.
@@ -88,12 +88,12 @@ def judge(source: Source, split: str, count: int, problems: Sequence[str], odd: 
         say(f"{split}: {len(odd)} of {total} examples are scored although training would skip them: {_first(odd)}")
 
 
-def _sifted(
-    examples: Iterable[Example], refused: Callable[[Example], str], found: list[str], drop: bool
+def _filtered(
+    examples: Iterable[Example], reject: Callable[[Example], str], found: list[str], drop: bool
 ) -> Iterator[Example]:
-    """Name the examples that are refused, and pass on the others, or all unless ``drop``."""
+    """Add a message to ``found`` for each rejected example; yield the others, or all unless ``drop``."""
     for example in examples:
-        reason = refused(example)
+        reason = reject(example)
         found += [f"{example['where']}: {reason}"] if reason else []
         if not (reason and drop):
             yield example

@@ -1,11 +1,9 @@
-"""Evaluation: decode a split, score it with bootstrap intervals, write the results."""
+"""Evaluation: decode a split, score it with bootstrap intervals and write the results."""
 
 import json
 import time
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from pipelines.data.source import ALL, Source
 from pipelines.metrics.bootstrap import bootstrap, paired_bootstrap
@@ -29,15 +27,14 @@ def evaluate(
 
     Args:
         run: the run folder.
-        data: a data specification; the run's own when left out.
-        split: which split; the test split when left out, and of other data that has no splits all of it.
-        out: folder for ``metrics.json`` and ``predictions.jsonl``; the run itself when left out.
+        data: a data specification; the run's own when omitted.
+        split: the split; by default the test split, or all examples of other data without splits.
+        out: folder for ``metrics.json`` and ``predictions.jsonl``; the run folder when omitted.
         against: a second run, compared on the same examples by paired bootstrap.
-        **decoding: settings of the decoding that replace the run's own, and those of ``against``, e.g.
-            ``beam_width=1``.
+        **decoding: decoding settings that override those of both runs, e.g. ``beam_width=1``.
 
     Returns:
-        The content of ``metrics.json``.
+        The content of ``metrics.json``, with the task's text ``report``.
 
     Raises:
         ValueError: the run, the data or the split cannot be used.
@@ -67,9 +64,9 @@ def evaluate(
 
 
 def _usual_split(loaded: Loaded, source: Source) -> str:
-    """Choose what is scored where nobody says: of what the run was trained on never more than the test split.
+    """Choose the default split: the test split of the training data, all examples of other data without splits.
 
-    Data of the same name is taken for the same, though rows may have been added since.
+    Data of the same path counts as the training data, even if rows have been added since.
     """
     spec, fingerprint = str(loaded.data["spec"]), str(loaded.data["fingerprint"])
     known = fingerprint.startswith(source.fingerprint) or Path(source.spec).resolve() == Path(spec).resolve()
@@ -77,7 +74,7 @@ def _usual_split(loaded: Loaded, source: Source) -> str:
 
 
 def measure(loaded: Loaded, source: Source, split: str, predictions: list[dict[str, Any]]) -> dict[str, Any]:
-    """Score predictions; the result is the content of ``metrics.json``."""
+    """Score predictions and return the content of ``metrics.json``."""
     resamples = 1000 if len(predictions) <= 2000 else 200
     task = loaded.task
     groups = task.groups(predictions)
@@ -108,7 +105,7 @@ def _compare(
 
 
 def table(record: dict[str, Any]) -> str:
-    """Lay out the scores of ``metrics.json`` as lines of text."""
+    """Format the scores of ``metrics.json`` as lines of text."""
     head = f"{record['task']}, {record['split']} split of {record['data']['spec']}: {record['examples']} examples, "
     lines = [head + f"{record['parameters']:,} parameters, decode {record['decode']}"]
     lines += [f"  {record['data']['cut']}"] if record["data"]["cut"] else []
@@ -120,8 +117,3 @@ def table(record: dict[str, Any]) -> str:
             f"p = {gap['p_value']:.3f}, against {record['against']['run']}, {record['against']['decode']}"
         )
     return "\n".join(lines)
-
-
-def indices(count: int) -> np.ndarray:
-    """Return all example numbers, int64 [N], for a scorer over the whole set."""
-    return np.arange(count)

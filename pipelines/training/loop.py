@@ -1,4 +1,4 @@
-"""The training loop, resumable to the bit."""
+"""The training loop, with bit-exact resumption."""
 
 import importlib.util
 import time
@@ -19,30 +19,31 @@ from pipelines.log import quiet, say
 from pipelines.runs.folder import HISTORY, STATE, TENSORBOARD, WEIGHTS, Run
 from pipelines.task import Loss, Phase
 from pipelines.training.checkpoint import Progress, deferred, load_state, save_history, save_state
-from pipelines.training.step import Average, Mixture, attempt, explained, fetching, longest, make_optimizer, make_step
+from pipelines.training.step import Average, Mixture, dry_run, longest, make_optimizer, make_step, memory_guard, reading
 
 
 class TrainingStopped(RuntimeError):
-    """The training could not go on (a loss that is not finite) or was interrupted; the run can be resumed."""
+    """The training was interrupted or its loss is not finite; the run can be resumed."""
 
 
 @dataclass
 class Trainer:
-    """What one training holds on to.
+    """One training of a model.
 
     Attributes:
         model: the built keras.Model.
         loss: (x, y) -> (value float32 [B], weight float32 [B]), see ``Task.loss``.
-        validate: scores the model as it is, freely decoded: name -> value. True asks for the search that answers, False
-            for the simplest one.
-        metric: the name by which the best epoch is chosen, ``higher`` saying in which direction.
-        settings: the fields of every configuration.
-        run: where everything is kept.
-        transform: what changes a training batch, see `batches`.
-        last: the last epochs, where they have another loss.
+        validate: decodes and scores the validation split: name -> value. True uses the configured search, False the
+            simplest one.
+        metric: name of the monitored metric.
+        higher: whether a larger value of the metric is better.
+        settings: fields shared by every configuration.
+        run: the run folder.
+        transform: augmentation of training batches, see `batches`.
+        last: a final phase of epochs with another loss.
         mean_weight: mean weight of a training example.
-        carried: states that the loss carries from batch to batch, zero at the beginning of an epoch.
-        plan: returns the batches of an epoch; None shuffles and buckets as the settings say.
+        carried: states that the loss carries from batch to batch, reset to zero at the start of an epoch.
+        plan: returns the batches of an epoch; None shuffles and buckets according to the settings.
     """
 
     model: keras.Model
@@ -59,10 +60,10 @@ class Trainer:
     plan: Callable[[int], Plan | None] = lambda epoch: None
 
     def fit(self, train: Encoded) -> Progress:
-        """Train until the last epoch, or until patience ends; the best weights are in the run and in the model.
+        """Train until the last epoch or until early stopping; the best weights are saved in the run and loaded.
 
         Raises:
-            TrainingStopped: a loss or a gradient was not finite, or Ctrl-C; what is needed to go on is in the run.
+            TrainingStopped: a loss or gradient is not finite, or Ctrl-C; the run can be resumed.
         """
         s = self.settings
         steps = len(self._plan(train, 0))
@@ -83,7 +84,7 @@ class Trainer:
             if self.log:
                 self.log.close()
         self.model.load_weights(self.run.verified(WEIGHTS))
-        from pipelines.explain import plots  # noqa: PLC0415  # matplotlib is slow to import, and answers need no curve
+        from pipelines.explain import plots  # noqa: PLC0415  # matplotlib is slow to import
 
         self.run.write("learning_curves.png", lambda path: plots.learning_curves(progress.history, self.metric, path))
         return progress
@@ -101,11 +102,11 @@ class Trainer:
         self.first_epochs = s.epochs - (last.epochs if last else 0)
         self.mixture = Mixture(self.model.trainable_variables, last.share if last else 1.0)
         self.optimizers = {False: self._optimizer(s.learning_rate, steps * self.first_epochs, s.warmup, s.schedule)}
-        if last:  # gradients of another loss are of another size: what the first optimizer knows would hold them back
+        if last:  # another loss has gradients of another scale, so the moments of the first optimizer do not apply
             self.optimizers[True] = self._optimizer(s.learning_rate * last.rate, steps * last.epochs, 0.0, "linear")
         self.average = Average(self.model.trainable_variables, s.ema)
         self.steps: dict[bool, Callable[[Any], tuple[Any, Any, Any]]] = {}
-        found = importlib.util.find_spec("tensorboard")  # a folder of that name has no origin
+        found = importlib.util.find_spec("tensorboard")  # without an origin it is only a folder of that name
         self.log = tf.summary.create_file_writer(str(self.run.path / TENSORBOARD)) if found and found.origin else None
         self.wait = self.busy = 0.0
         self.step_seconds: list[float] = []
@@ -121,7 +122,7 @@ class Trainer:
             clip_norm=s.clip_norm,
             loss_scaling=s.precision == "mixed_float16",
         )
-        optimizer.build(self.model.trainable_variables)  # an unbuilt one would silently restore nothing
+        optimizer.build(self.model.trainable_variables)  # an unbuilt one has no variables to restore
         return optimizer
 
     def _variables(self) -> list[Any]:
@@ -148,12 +149,12 @@ class Trainer:
             )
 
     def _probe(self, train: Encoded, epoch: int) -> None:
-        """Let what does not fit in memory fail now and not in the middle of an epoch; nothing is learned from it."""
+        """Run the largest batch first, so that one that does not fit in memory fails before the training."""
         largest = longest(self._plan(train, 0), train.lengths)
         s = self.settings
         dataset = batches(train, [largest], self._phase(epoch)[1], s.seed, growth=s.bucket_growth)
-        with explained(train, largest):
-            attempt(self._compiled(dataset, epoch), iter(dataset), self._variables())
+        with memory_guard(train, largest):
+            dry_run(self._compiled(dataset, epoch), iter(dataset), self._variables())
 
     def _phase(self, epoch: int) -> tuple[Loss, Transform | None, float]:
         """Return the loss, the transform, and the mean weight of an example in an epoch."""
@@ -167,7 +168,7 @@ class Trainer:
             loss, _, mean_weight = self._phase(epoch)
             parts = self.model, loss, self.optimizers[second], self.average
             step = make_step(*parts, signature=dataset.element_spec, mean_weight=mean_weight)
-            self.steps[second] = fetching(step, is_op_determinism_enabled())
+            self.steps[second] = reading(step, is_op_determinism_enabled())
         return self.steps[second]
 
     def _epoch(self, train: Encoded, progress: Progress, steps: int) -> None:
@@ -203,57 +204,54 @@ class Trainer:
         progress: Progress,
     ) -> None:
         begin = time.monotonic()
-        with explained(train, indices):
+        with memory_guard(train, indices):
             loss, norm, waited = (float(value) for value in step(data))
-        for what, value in self._measured(loss, norm).items():
-            if not np.isfinite(value):
-                names = ", ".join(str(train.examples[i]["where"]) for i in indices[:8])
-                raise TrainingStopped(
-                    f"{what} is {value} in epoch {progress.epoch + 1}, batch {progress.step + 1} ({names}, ...); "
-                    "a smaller --learning-rate or --clip-norm may help, in a new --run"
-                )
-        end = time.monotonic()
+        # A scaled loss may overflow; its optimizer then skips the step.
+        finite = np.isfinite(norm) or self.settings.precision == "mixed_float16"
+        if not (np.isfinite(loss) and finite):
+            name, value = ("norm of the gradient", norm) if np.isfinite(loss) else ("loss", loss)
+            names = ", ".join(str(train.examples[i]["where"]) for i in indices[:8])
+            raise TrainingStopped(
+                f"{name} is {value} in epoch {progress.epoch + 1}, batch {progress.step + 1} ({names}, ...); "
+                "a smaller --learning-rate or --clip-norm may help, in a new --run"
+            )
+        seconds = time.monotonic() - begin
         self.wait += waited
-        self.busy += end - begin
-        self.step_seconds.append(end - begin)
-        progress.seconds += end - begin
+        self.busy += seconds
+        self.step_seconds.append(seconds)
+        progress.seconds += seconds
         progress.step += 1
         progress.loss_sum += loss
         progress.norm_sum += norm if np.isfinite(norm) else 0.0
 
-    def _measured(self, loss: float, norm: float) -> dict[str, float]:
-        """Name what must be finite; a scaled loss overflows now and then, and its optimizer leaves out such a step."""
-        scaled = self.settings.precision == "mixed_float16"
-        return {"loss": loss} if scaled else {"loss": loss, "norm of the gradient": norm}
-
     def _estimate(self, progress: Progress, steps: int) -> None:
-        """Say after the first steps, of a resumed training too, how long the others of their kind will take."""
+        """Report the remaining time of the phase after the first steps, also of a resumed training."""
         if len(self.step_seconds) == min(20, steps):
             last = self.first_epochs if progress.epoch < self.first_epochs else self.settings.epochs
             count = steps * (last - progress.epoch) - progress.step
-            # The median, because the first batch of every width waits for a compilation.
+            # The median, because the first batch of every width includes its compilation.
             left = float(np.median(self.step_seconds)) * count / 60
             say(f"{self.model.count_params():,} parameters; about {left:.1f} minutes for {count:,} more updates")
 
     @contextmanager
-    def _judged(self, progress: Progress) -> Iterator[None]:
-        """Let the model hold the weights that count: their average, and once answers are rewarded its mixture."""
+    def _evaluation_weights(self, progress: Progress) -> Iterator[None]:
+        """Give the model its averaged weights, in the last phase interpolated with those before the phase."""
         self.average.swap()
         with self.mixture.applied() if progress.epoch >= self.first_epochs else nullcontext():
             yield
         self.average.swap()
 
     def _begin_second(self, progress: Progress) -> None:
-        """Go on from the best weights, scored anew: whole answers are rewarded, and so the search that answers counts.
+        """Start the reward phase from the best weights, scored again with the configured search.
 
-        The simplest search may lose by the rewards what that one wins.
+        Rewards may improve the configured search at the expense of the simplest one.
         """
         if progress.best is None:
             self.run.write(WEIGHTS, self.model.save_weights)
         self.model.load_weights(self.run.verified(WEIGHTS))
         progress.best = self._timed(progress, True)[self.metric]
         say(
-            f"from here on answers are rewarded, and searched as they will be: so far {self.metric} {progress.best:.6g}"
+            f"starting the reward phase, validated with the configured search: {self.metric} {progress.best:.6g} so far"
         )
         self.average.restart()
         self.mixture.keep()
@@ -265,7 +263,7 @@ class Trainer:
         return scores
 
     def _close_epoch(self, progress: Progress, steps: int) -> None:
-        with self._judged(progress):
+        with self._evaluation_weights(progress):
             scores = self._timed(progress, progress.epoch >= self.first_epochs)
             score = scores[self.metric]
             better = progress.best is None or (score > progress.best if self.higher else score < progress.best)
@@ -279,24 +277,21 @@ class Trainer:
         progress.history.append(row)
         say("  ".join(f"{name} {value:.6g}" for name, value in row.items()) + ("  best" if better else ""))
         progress.epoch, progress.step, progress.loss_sum, progress.norm_sum = progress.epoch + 1, 0, 0.0, 0.0
-        self._turn(progress)
-        self._write_history(progress)
+        self._change_phase(progress)
+        self.run.write(HISTORY, lambda path: save_history(path, progress))
+        if self.log:
+            with self.log.as_default(step=int(row["epoch"])):
+                for name, value in row.items():
+                    tf.summary.scalar(name, value)
         self.save(progress)
 
-    def _turn(self, progress: Progress) -> None:
-        """Go on to the reward epochs when their turn has come, or stop: for both, patience may have ended."""
+    def _change_phase(self, progress: Progress) -> None:
+        """Start the last phase after the first one, or stop; patience ends either phase early."""
         patience, first = self.settings.patience, self.first_epochs
         since = progress.best_epoch if progress.epoch <= first else max(progress.best_epoch, first - 1)
-        tired = bool(patience) and progress.epoch - 1 - since >= patience
-        if first < self.settings.epochs and (progress.epoch == first or (tired and progress.epoch < first)):
+        exhausted = bool(patience) and progress.epoch - 1 - since >= patience
+        if first < self.settings.epochs and (progress.epoch == first or (exhausted and progress.epoch < first)):
             progress.epoch = first
             self._begin_second(progress)
         else:
-            progress.finished = tired
-
-    def _write_history(self, progress: Progress) -> None:
-        self.run.write(HISTORY, lambda path: save_history(path, progress))
-        if self.log:
-            with self.log.as_default(step=int(progress.history[-1]["epoch"])):
-                for name, value in progress.history[-1].items():
-                    tf.summary.scalar(name, value)
+            progress.finished = exhausted

@@ -1,4 +1,4 @@
-"""One training step as a traced function, the optimizer, averaged weights, and the check that it fits in memory."""
+"""The traced training step, the optimizer, averaged weights, and the out-of-memory check."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,9 +15,9 @@ from pipelines.task import Loss
 
 
 class Average:
-    """Exponential moving average of the trainable weights (Polyak and Juditsky 1992); decay 0 keeps none.
+    """Exponential moving average of the trainable weights (Polyak and Juditsky 1992); decay 0 disables it.
 
-    The decay is eased in as min(decay, (1 + n) / (10 + n)) over steps n, so that short trainings average too.
+    The decay warms up as min(decay, (1 + n) / (10 + n)) over steps n, so that short trainings average too.
     """
 
     def __init__(self, weights: list[Any], decay: float) -> None:
@@ -26,14 +26,14 @@ class Average:
         self.shadow = [tf.Variable(w, trainable=False, dtype=w.dtype) for w in self.weights]
 
     def update(self, step: Any) -> None:
-        """Move the average towards the current weights; ``step`` is the number of steps done, a scalar."""
+        """Update the average with the current weights; ``step`` is the number of finished steps, a scalar."""
         n = tf.cast(step, tf.float32)
         rate = 1.0 - tf.minimum(self.decay, (1.0 + n) / (10.0 + n))
         for average, weight in zip(self.shadow, self.weights, strict=True):
             average.assign_sub(rate * (average - weight))
 
     def restart(self) -> None:
-        """Begin anew: the averages become the weights."""
+        """Reset the averages to the current weights."""
         for average, weight in zip(self.shadow, self.weights, strict=True):
             average.assign(weight)
 
@@ -46,10 +46,9 @@ class Average:
 
 
 class Mixture:
-    """Weights between those that were kept and the present ones; share 1 keeps none.
+    """Interpolation between saved and current weights; share 1 disables it.
 
-    Between weights before and after a fine-tuning lie weights better than both (Wortsman et al. 2022,
-    arXiv 2109.01903).
+    Interpolated weights before and after fine-tuning can be better than both (Wortsman et al. 2022, arXiv 2109.01903).
     """
 
     def __init__(self, weights: list[Any], share: float) -> None:
@@ -58,13 +57,13 @@ class Mixture:
         self.kept = [tf.Variable(w, trainable=False, dtype=w.dtype) for w in self.weights]
 
     def keep(self) -> None:
-        """Keep the weights as they are."""
+        """Save the current weights."""
         for old, weight in zip(self.kept, self.weights, strict=True):
             old.assign(weight)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Let the weights be kept + share (present - kept) for as long as the context lasts."""
+        """Set the weights to saved + share (current - saved) within the block."""
         present = [tf.identity(weight) for weight in self.weights]
         for weight, old in zip(self.weights, self.kept, strict=True):
             weight.assign(old + self.share * (weight - old))
@@ -74,16 +73,11 @@ class Mixture:
 
 
 def make_step(
-    model: keras.Model,
-    loss: Loss,
-    optimizer: Any,
-    average: Average,
-    signature: Any = None,
-    mean_weight: float = 1.0,
+    model: keras.Model, loss: Loss, optimizer: Any, average: Average, signature: Any = None, mean_weight: float = 1.0
 ) -> Callable[..., tuple[Any, Any]]:
     """Return ``step(x, y) -> (loss, global gradient norm)``, float32 scalars, which updates all weights.
 
-    The loss that is returned is the sum of values over the sum of weights; what is minimised is the mean of value over
+    The returned loss is the sum of values over the sum of weights; the minimised one is the mean of value over
     ``mean_weight``, so that a token counts the same in every batch.
 
     Args:
@@ -91,9 +85,8 @@ def make_step(
         loss: (x, y) -> (value float32 [B], weight float32 [B]).
         optimizer: built for these variables.
         average: of the weights.
-        signature: the ``element_spec`` of the batches, (x, y) with batch and time left open: one trace serves every
-            width. Without it the first batch is traced by its own shape, and a resumed training, whose first batch is
-            another, would round differently.
+        signature: the ``element_spec`` of the batches, (x, y) with open batch and time axes: one trace for every width.
+            Without it the first batch is traced by its own shape, and a resumed training would round differently.
         mean_weight: mean weight of a training example.
     """
     weights = model.trainable_variables
@@ -106,7 +99,7 @@ def make_step(
             scale = optimizer.scale_loss(tf.ones_like(value))
             scaled = value * scale
         # Dense, because the squares of an IndexedSlices with repeated rows do not add up to the norm.
-        # Zero, where a loss does not ask for a part of the model, such as answers' rewards for the word detector.
+        # Zero where a loss does not depend on a part of the model, e.g. the reward loss on the word detector.
         found = zip(tape.gradient(scaled, weights), weights, strict=True)
         gradients = [tf.zeros_like(weight) if g is None else tf.convert_to_tensor(g) for g, weight in found]
         norm = tf.linalg.global_norm(gradients) / scale
@@ -117,23 +110,21 @@ def make_step(
     return step
 
 
-def fetching(
-    step: Callable[..., tuple[Any, Any]], deterministic: bool = False
-) -> Callable[[Any], tuple[Any, Any, Any]]:
-    """Return ``step(data) -> (mean loss, gradient norm, seconds waited)``, which takes its batch from an iterator.
+def reading(step: Callable[..., tuple[Any, Any]], deterministic: bool = False) -> Callable[[Any], tuple[Any, Any, Any]]:
+    """Return ``step(data) -> (mean loss, gradient norm, seconds waited)``, which reads its batch from an iterator.
 
-    In the graph, because a call from Python costs a few percent of a short step; from Python where operations are
-    ``deterministic``, for then TensorFlow refuses its clock.
+    The batch is read in the graph, because a Python call costs a few percent of a short step; with ``deterministic``
+    operations it is read in Python, because TensorFlow then disallows its clock.
     """
 
     @tf.function(autograph=False)
     def in_graph(data: Any) -> tuple[Any, Any, Any]:
         begin = tf.timestamp()
-        with tf.control_dependencies([begin]):  # TensorFlow itself does not keep the clock in order
+        with tf.control_dependencies([begin]):  # TensorFlow does not order the clock by itself
             x, y = data.get_next()
         with tf.control_dependencies(tf.nest.flatten((x, y))):
             ready = tf.timestamp()
-        with tf.control_dependencies([ready]):  # or what needs no batch would begin, and count as waiting
+        with tf.control_dependencies([ready]):  # otherwise operations without inputs would count as waiting
             return *step(x, y), ready - begin
 
     def from_python(data: Any) -> tuple[Any, Any, Any]:
@@ -147,13 +138,13 @@ def fetching(
 
 @keras.saving.register_keras_serializable("recurrent_pipelines")
 class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """Learning rate that rises linearly from 0 over ``warmup_steps``, then stays or falls to 0 at ``total_steps``."""
+    """Learning rate with a linear warm-up over ``warmup_steps``, then constant or decaying to 0 at ``total_steps``."""
 
     def __init__(self, peak: float, total_steps: int, warmup_steps: int = 0, shape: str = "cosine") -> None:
         self.peak, self.total_steps, self.warmup_steps, self.shape = peak, total_steps, warmup_steps, shape
 
     def __call__(self, step: Any) -> Any:
-        """Return the rate of step number ``step`` (from 0), a float32 scalar."""
+        """Return the learning rate at ``step`` (from 0), a float32 scalar."""
         step = ops.cast(step, "float32")
         rise = ops.minimum((step + 1.0) / max(self.warmup_steps, 1), 1.0)
         done = ops.clip((step - self.warmup_steps) / max(self.total_steps - self.warmup_steps, 1), 0.0, 1.0)
@@ -180,52 +171,48 @@ def make_optimizer(
     clip_norm: float = 1.0,
     loss_scaling: bool = False,
 ) -> Any:
-    """Return a built-on-demand Keras optimizer.
+    """Return an unbuilt Keras AdamW optimizer.
 
     Args:
-        learning_rate: the peak.
-        total_steps: steps of the training, to which the schedule is stretched.
-        warmup: share of ``total_steps`` in which the rate rises.
+        learning_rate: peak learning rate.
+        total_steps: training steps covered by the schedule.
+        warmup: share of ``total_steps`` used for the warm-up.
         schedule: ``constant``, ``linear`` or ``cosine``.
-        weight_decay: decoupled decay (Loshchilov and Hutter 2019); biases and normalisation scales are spared.
-        clip_norm: largest global norm of all gradients together (Pascanu et al. 2013); 0 never clips.
+        weight_decay: decoupled weight decay (Loshchilov and Hutter 2019), except for biases and normalisation scales.
+        clip_norm: largest global gradient norm (Pascanu et al. 2013); 0 disables clipping.
         loss_scaling: scale the loss dynamically, for float16.
     """
-    rising = round(warmup * total_steps)
-    rate = WarmupDecay(learning_rate, total_steps, rising, schedule)
+    rate = WarmupDecay(learning_rate, total_steps, round(warmup * total_steps), schedule)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=weight_decay, global_clipnorm=clip_norm or None)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return keras.optimizers.LossScaleOptimizer(optimizer) if loss_scaling else optimizer
 
 
 def longest(plan: Plan, lengths: np.ndarray) -> np.ndarray:
-    """Return the batch of a plan that needs the most memory: examples times steps of the longest, padding included.
-
-    Of equal ones it is the one with the longest example.
-    """
+    """Return the batch that needs the most memory: most padded steps, then the longest example."""
     return max(plan, key=lambda indices: (len(indices) * int(lengths[indices].max()), int(lengths[indices].max())))
 
 
-def attempt(step: Callable[[Any], Iterable[Any]], data: Any, variables: Sequence[Any]) -> None:
-    """Carry out a step on ``data`` and take it back: all variables, states of random numbers among them, are as before.
+def dry_run(step: Callable[[Any], Iterable[Any]], data: Any, variables: Sequence[Any]) -> None:
+    """Run a step on ``data`` and restore all variables, including random states.
 
-    The step itself and no other function, because that is what must fit; its trace serves the training.
+    The training step itself is run, so its trace is reused.
     """
     before = [np.array(variable) for variable in variables]
     try:
         for value in step(data):
-            np.asarray(value)  # a device answers later: what did not fit is said when a result is asked for
+            np.asarray(value)  # devices run asynchronously: errors surface when a result is read
     finally:
         for variable, value in zip(variables, before, strict=True):
             variable.assign(value)
 
 
 @contextmanager
-def explained(train: Encoded, indices: np.ndarray) -> Iterator[None]:
-    """Say in a sentence that a batch does not fit in memory.
+def memory_guard(train: Encoded, indices: np.ndarray) -> Iterator[None]:
+    """Report a batch that does not fit in memory.
 
     Raises:
-        RuntimeError: it does not; names the batch and what to do.
+        RuntimeError: names the batch and the options that reduce memory.
     """
     try:
         yield

@@ -25,6 +25,7 @@ from pipelines.runs.folder import (
     CONFIG,
     ENVIRONMENT,
     STATE,
+    WEIGHTS,
     Run,
     alone,
     create,
@@ -38,14 +39,13 @@ from pipelines.task import Preprocessor
 from pipelines.tasks import load_settings, load_task
 from pipelines.training.decode import Decoder
 from pipelines.training.encode import PART, encode_parts, encode_split, judge
-from pipelines.training.evaluate import indices
 from pipelines.training.loop import Trainer
-from pipelines.training.warm_start import fingerprint, settings_of, take_weights
+from pipelines.training.warm_start import settings_of, take_weights
 
 MANY = 10_000
-"""Examples cut for validation above which more of them tell nothing new, and cost time."""
+"""Validation examples above which scores hardly become more precise."""
 FEW = 200
-"""Updates below which a network has hardly begun to learn."""
+"""Updates below which a network hardly learns."""
 
 
 def train(
@@ -58,23 +58,23 @@ def train(
     init: str | Path | None = None,
     **settings: Any,
 ) -> Path:
-    """Train a task; on an existing run, resume it.
+    """Train a task, or resume an existing run.
 
     Args:
         task: name in ``pipelines.TASKS``.
         data: ``synthetic``, ``tfds:NAME`` or a path.
-        run: the run folder; ``runs/TASK-TIME`` when left out.
+        run: the run folder; ``runs/TASK-TIME`` when omitted.
         preset: named settings of the task, or ``default``.
         config: JSON file of settings.
-        limit: use at most this many examples of each split; 0 uses all.
-        init: run whose settings, vocabulary and weights are the beginning.
-        **settings: single settings, which win over preset and file.
+        limit: largest number of examples of each split; 0 uses all.
+        init: run that provides the initial settings, vocabulary and weights.
+        **settings: single settings, which override preset and file.
 
     Returns:
         The run folder.
 
     Raises:
-        ValueError: a wrong setting, unusable data, or a run that was started with something else.
+        ValueError: a wrong setting, unusable data, or a run that was started differently.
         TrainingStopped: interrupted, or the loss was not finite; the run can be resumed.
     """
     module = load_settings(task)
@@ -96,11 +96,9 @@ def _fit(loaded: Loaded, source: Source, other: Loaded | None) -> None:
     chosen = loaded.config
     training = _training_examples(loaded, source)
     validation = encode_split(loaded.task, source, "validation")
-    for sentence in source.cuts.values():
-        say(sentence)
-    say(f"{len(training)} training and {len(validation)} validation examples; run {loaded.run.path}")
-    for sentence in advice(chosen, source, len(training), len(validation)):
-        say(sentence)
+    counts = f"{len(training)} training and {len(validation)} validation examples; run {loaded.run.path}"
+    for line in (*source.cuts.values(), counts, *advice(chosen, source, len(training), len(validation))):
+        say(line)
     if not loaded.run.has(STATE):
         _begin(loaded, training, other)
     last = loaded.task.last_phase(loaded.model, training)
@@ -109,7 +107,7 @@ def _fit(loaded: Loaded, source: Source, other: Loaded | None) -> None:
 
     def validate(thorough: bool) -> dict[str, float]:
         predictions = decoders[thorough](validation)
-        return dict(loaded.task.scorer(predictions)(indices(len(predictions))))
+        return dict(loaded.task.scorer(predictions)(np.arange(len(predictions))))
 
     metric = chosen.monitored(loaded.task.metric)
     trainer = Trainer(
@@ -136,7 +134,7 @@ def _fit(loaded: Loaded, source: Source, other: Loaded | None) -> None:
 
 
 def advice(chosen: TrainingConfig, source: Source, training: int, validation: int) -> Iterator[str]:
-    """Say what of the numbers of examples will be regretted; of built-in data nothing, whose presets know them."""
+    """Yield advice about the numbers of examples; none for built-in data, whose presets are adjusted to it."""
     updates = chosen.epochs * -(-training // chosen.batch_size)
     if source.spec != "synthetic" and updates < FEW and not chosen.batch_tokens:
         yield f"{updates} updates in all are few: more --epochs or a smaller --batch-size learn more from the same"
@@ -156,13 +154,13 @@ def _training_examples(loaded: Loaded, source: Source) -> Encoded:
         return encoded
 
     found = cached(_cache_key(loaded, source), parts, whole)
-    if not made:  # out of the cache, where what was skipped stands too
+    if not made:  # read from the cache, with its list of skipped examples
         judge(source, "train", len(found), found.dropped)
     return found
 
 
 def _simplest(loaded: Loaded) -> Loaded:
-    """Decode in the simplest way while training: epochs are compared, and a wide beam can cost as much as an epoch."""
+    """Use the simplest decoding during training: a wide beam can cost as much as an epoch."""
     task = loaded.task
     return dataclasses.replace(loaded, task=type(task)(task.config.simplest(), task.preprocessor))
 
@@ -197,7 +195,7 @@ def _prepare(
     source = task_class.open_source(located(data), config)
     source = limited(source, limit) if limit else source
     record = {"spec": data, "fingerprint": source.fingerprint, "limit": limit}
-    record |= {"init": fingerprint(other)} if other else {}
+    record |= {"init": sha256(other.run.path / WEIGHTS)} if other else {}  # a resumed run must find the same weights
     if (folder / CONFIG).exists():
         run = _same(folder, task, config, record)
     else:
@@ -220,7 +218,7 @@ def _prepare(
 
 
 def _keep(run: Run, preprocessor: Preprocessor) -> None:
-    staging = run.path / f".{os.getpid()}.preprocessor"  # so called, it counts as the run's own where it is left over
+    staging = run.path / f".{os.getpid()}.preprocessor"  # a name that marks unfinished files of the run
     try:
         staging.mkdir(exist_ok=True)
         preprocessor.save(staging)
@@ -233,18 +231,18 @@ def _keep(run: Run, preprocessor: Preprocessor) -> None:
 def _same(folder: Path, task: str, config: TrainingConfig, data: dict[str, Any]) -> Run:
     run, record, changed = need_same(folder, task, config)
     old, new = dict(record["data"]), dict(data)
-    old.pop("spec"), new.pop("spec")  # the same data may lie elsewhere by now
+    old.pop("spec"), new.pop("spec")  # the data may have moved
     changed = "; ".join(part for part in (changed, configuration.difference(old, new)) if part)
     if changed and run.has(STATE):
         raise other_settings(folder, changed)
-    if changed:  # nothing was trained in it yet: the corrected command shall find the name free
+    if changed:  # nothing was trained yet: a corrected command may reuse the name
         run.discard()
         return create(folder, task, config, data)
     return run
 
 
 def environment() -> dict[str, Any]:
-    """Record what the training ran on: versions, processor and devices."""
+    """Return the versions, processor and devices used by the training."""
     return {
         "pipelines": configuration.VERSION,
         "python": platform.python_version(),

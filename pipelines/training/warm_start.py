@@ -1,4 +1,4 @@
-"""Warm start: begin a training with the settings, the vocabulary and the weights of another run."""
+"""Warm start: initialise a training from the settings, vocabulary and weights of another run."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 import keras
 
 from pipelines import config as configuration
-from pipelines.runs.folder import WEIGHTS, open_run, sha256
+from pipelines.runs.folder import open_run
 from pipelines.runs.load import Loaded
 from pipelines.task import Task
 
 
 def settings_of(init: str | Path, task: str) -> dict[str, Any]:
-    """Return the settings of the run to begin with; they stand below preset, file and command line.
+    """Return the settings of the initial run; preset, file and command line override them.
 
     Raises:
-        ValueError: no usable run, or one of another task.
+        ValueError: the run cannot be used, or belongs to another task.
     """
     _, record = open_run(init)
     if record["task"] != task:
@@ -25,18 +25,13 @@ def settings_of(init: str | Path, task: str) -> dict[str, Any]:
     return dict(record["config"])
 
 
-def fingerprint(other: Loaded) -> str:
-    """Return the SHA-256 of the weights that are taken over, so that a resumed run notices others."""
-    return sha256(other.run.path / WEIGHTS)
-
-
 def take_weights(model: keras.Model, other: Loaded, task: Task) -> list[str]:
-    """Copy the other run's weights into the network of ``task``, which is built alike.
+    """Copy the weights of ``other`` into the network of ``task``, which has the same architecture.
 
-    Layers named in the task's ``head`` are left as they are when the outputs of the two tasks mean something else.
+    Layers named in the task's ``head`` are not copied when the outputs of the two tasks have different meanings.
 
     Returns:
-        The names of the weights that were left.
+        The names of the weights that were not copied.
 
     Raises:
         ValueError: a weight does not fit; names it, both shapes, and the settings that differ.

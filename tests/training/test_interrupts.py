@@ -18,7 +18,7 @@ def test_the_first_signal_waits_and_the_second_does_not(
         assert not interrupted()
         os.kill(os.getpid(), number)
         assert interrupted()
-        assert capsys.readouterr().err.startswith("stopping as soon as what is done can be saved")
+        assert capsys.readouterr().err.startswith("stopping after this step, to save the progress")
         os.kill(os.getpid(), number)
     assert signal.getsignal(number) is before
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from pipelines.training.step import fetching
+from pipelines.training.step import reading
 
 SLEEP = 0.15
 
@@ -27,7 +27,7 @@ def slept(value: Any, when: bool) -> Any:
 def test_waiting_is_for_input_alone(slow_input: bool, slow_step: bool, deterministic: bool) -> None:
     data = tf.data.Dataset.range(3).map(lambda i: ({"a": slept(i, slow_input)}, {"b": i}))
     # An operation that needs no batch must not be taken for waiting either.
-    step = fetching(lambda x, y: (x["a"] + slept(tf.constant(10, tf.int64), slow_step), y["b"]), deterministic)
+    step = reading(lambda x, y: (x["a"] + slept(tf.constant(10, tf.int64), slow_step), y["b"]), deterministic)
     batches = iter(data)
     for number in range(3):
         loss, norm, waited = step(batches)
