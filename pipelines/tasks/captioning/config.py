@@ -20,13 +20,13 @@ class Network(TrainingConfig):
     units: int = Field(512, ge=1, description="width of each decoder layer")
     layers: int = Field(1, ge=1, description="decoder layers below the attention")
     context_gate: bool = Field(
-        False, description="weigh what is seen by one number a word (Xu et al. 2015, section 4.2.1)"
+        False, description="gate the context vector by one number a word (Xu et al. 2015, section 4.2.1)"
     )
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Learning(TrainingConfig):
-    """Settings of the loss, of regularisation and of what is compared."""
+    """Settings of the loss, regularisation and validation."""
 
     AFFECTS: ClassVar[Stage] = "training"
 
@@ -71,7 +71,7 @@ class Config(Learning, Network, Seq2SeqSettings):
         False, description="random horizontal flips in training; not where captions tell left from right"
     )
     captions_per_step: int = Field(
-        0, ge=0, description="captions of a picture that are learned in one step, drawn anew in every epoch; 0: all"
+        0, ge=0, description="captions of a picture that are learned in one step, sampled anew in every epoch; 0: all"
     )
     vocabulary_size: int = Field(4000, ge=300, description="pieces of the captions, special ones included")
     vocabulary: Literal["word", "subword"] = Field("word", description="pieces are frequent words, or learned merges")
@@ -90,7 +90,7 @@ FORMATS = (
 
 
 def tiny() -> dict[str, object]:
-    """Try the whole way of the data within seconds, as the tests do.
+    """Try every step within seconds, as the tests do.
 
     - Command: ``pipelines train captioning --preset tiny --limit 64``
     - Data: 64 built-in pictures

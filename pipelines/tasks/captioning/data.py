@@ -34,7 +34,7 @@ class Preprocessor(tf.Module):
 
     Attributes:
         vocabulary: the pieces.
-        record: what the picture network is: name, size, layer, SHA-256 of its weights, and the shape of its grid;
+        record: of the frozen network: name, size, layer, SHA-256 of its weights, and the shape of its grid;
             empty when the network is trained with the decoder.
         config: the task's settings.
     """
@@ -107,7 +107,7 @@ class Preprocessor(tf.Module):
     def see(
         self, images: Sequence[bytes | str | Path], keep: bool, flipped: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return what the model reads of N pictures, for the usable ones only, and the status int32 [N] of all.
+        """Return the inputs of the network for the usable ones of N pictures, and the status int32 [N] of all.
 
         With a frozen network features float16 [M, S, D], which are kept on disk if ``keep`` is set; else pixels
         uint8 [M, picture_size, picture_size, 3]. ``flipped`` is for features only: pixels are flipped later.
@@ -123,7 +123,7 @@ class Preprocessor(tf.Module):
         return pixels[status == OK], status
 
     def seen(self, contents: Any) -> tuple[Any, Any]:
-        """In graph: files tf.string [B] -> what the model reads, zeros for unusable ones, and the status int32 [B]."""
+        """In graph: files tf.string [B] -> inputs of the network, zeros for unusable ones, and the status int32 [B]."""
         pixels, status = decode(contents, self.config.picture_size)
         return (pixels if self.config.encoder == "conv" else features.as_kept(self.network, pixels, status)), status
 
@@ -180,7 +180,7 @@ def name_of(example: Example) -> str:
 
 
 def rows(found: np.ndarray, status: np.ndarray, usable: np.ndarray) -> np.ndarray:
-    """Return a row for each usable example: what was seen of it, [M, ...] in ``found``, or zeros."""
+    """Return a row for each usable example: its inputs, [M, ...] in ``found``, or zeros."""
     if usable.all() and (status == OK).all():
         return found  # may be a gigabyte: no copy
     if (status[usable] == OK).all():
@@ -230,9 +230,9 @@ def reward(training: Encoded) -> Reward:
 
 
 def facets(example: Example) -> Facets:
-    """View an example as validation does: its picture, decoded whole, and its captions.
+    """Return the captions of an example and problems with its fully decoded picture, for ``pipelines validate``.
 
-    What is unusual but can be used (CMYK, animated, tiny, a caption of one word, ...) is noted.
+    Unusual but usable ones (CMYK, animated, tiny, a caption of one word, ...) are noted.
     """
     problem, notes = pictures.review(example)
     return Facets({"captions": "\n".join(example["captions"])}, problem=problem, notes=tuple(notes))

@@ -114,11 +114,11 @@ def _row(word: str, share: np.ndarray) -> dict[str, Any]:
 
 
 MOST = 14
-"""Words of a caption that are drawn; a longer one is written whole above them."""
+"""Words of a caption with a picture each; the full caption stands above them."""
 
 
 class Line(NamedTuple):
-    """One picture of the sheet: what it is, what was seen in it, or why nothing was."""
+    """One picture of the contact sheet: the example, its caption and attention, or the problem with it."""
 
     example: Example
     look: Look | None

@@ -48,7 +48,7 @@ Kind = Literal["horizontal", "vertical", "size", "count"]
 
 
 class Scene(NamedTuple):
-    """What is drawn.
+    """A drawn scene.
 
     Attributes:
         kind: the axis along which two things differ, or ``count``.
@@ -108,7 +108,7 @@ def sketches(split: str, count: int, seed: int) -> Iterator[dict[str, Any]]:
 
 
 def finished(example: dict[str, Any]) -> dict[str, Any]:
-    """Put what is drawn into an example of ``sketches``, in place of its sketch."""
+    """Replace the sketch of an example by its drawn picture."""
     return {name: value for name, value in example.items() if name != "sketch"} | example["sketch"].drawn
 
 
@@ -216,7 +216,7 @@ def most_frequent(train: Sequence[dict[str, Any]], test: Sequence[dict[str, Any]
 
 
 def bag_of_attributes(train: Sequence[dict[str, Any]], test: Sequence[dict[str, Any]]) -> list[str]:
-    """Baseline that is told the words of each test caption, but not their order.
+    """Baseline that knows the words of each test caption, but not their order.
 
     It answers with a caption of the training picture whose five captions together have the most similar bag of words
     (cosine). No model that sees attributes without their places and owners can know more.

@@ -245,7 +245,7 @@ class Captioning(Seq2Seq):
         return {"image": tf.constant([data.contents(example["image"]) for example in examples], tf.string)}
 
     def inputs(self, **raw: Any) -> dict[str, Any]:
-        """In graph: the bytes of JPEG or PNG files, ``image`` string [B] -> what the network reads, and the status."""
+        """In graph: the bytes of JPEG or PNG files, ``image`` string [B] -> inputs of the network, and the status."""
         picture, status = self.preprocessor.seen(raw["image"])
         return {"picture": picture, "status": status}
 
@@ -304,7 +304,7 @@ class Captioning(Seq2Seq):
 
     @classmethod
     def baseline(cls, train: list[Example], test: list[Example]) -> tuple[str, float]:
-        """Score the caption of the training picture whose words are most alike; it is told words, not their order."""
+        """Score the training caption with the most similar words; the baseline knows the words, not their order."""
         answers = synthetic.bag_of_attributes(train, test)
         score = metrics.scorer(answers, [example["captions"] for example in test])
         return "bag of attributes", score(np.arange(len(test)))[cls.metric]

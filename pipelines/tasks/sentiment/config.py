@@ -68,7 +68,7 @@ FORMATS = (
 
 
 def tiny() -> dict[str, object]:
-    """Try the whole way of the data within seconds, as the tests do.
+    """Try every step within seconds, as the tests do.
 
     - Command: ``pipelines train sentiment --preset tiny --limit 64``
     - Data: 64 built-in reviews

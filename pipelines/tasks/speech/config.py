@@ -26,7 +26,7 @@ class Network(TrainingConfig):
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Learning(TrainingConfig):
-    """Settings of regularisation, of augmentation and of what is compared."""
+    """Settings of regularisation, augmentation and validation."""
 
     AFFECTS: ClassVar[Stage] = "training"
 
@@ -133,7 +133,7 @@ _LARGE: dict[str, object] = {
 
 
 def tiny() -> dict[str, object]:
-    """Try the whole way of the data within seconds, as the tests do.
+    """Try every step within seconds, as the tests do.
 
     - Command: ``pipelines train speech --preset tiny --limit 64``
     - Data: 64 built-in recordings

@@ -39,7 +39,7 @@ STATISTICS_FROM = 500
 
 
 def open_source(spec: str, config: Config) -> Source:
-    """Open ``synthetic``, ``tfds:NAME``, a manifest, or a known corpus tree; what is missing is cut by `_with_cuts`."""
+    """Open ``synthetic``, ``tfds:NAME``, a manifest, or a known corpus tree; cut missing splits."""
     if spec == "synthetic":
         return builtin(synthetic.utterances, {"train": 1200, "validation": 120, "test": 300})
     given = {"audio": config.audio_column, "text": config.text_column, "speaker": config.speaker_column}
@@ -51,7 +51,7 @@ def open_source(spec: str, config: Config) -> Source:
 def _with_cuts(source: Source, share: float) -> Source:
     """Cut missing splits by speaker, or where there are too few of them by recording; the sentences say which.
 
-    What is cut from the whole of train lies in its parts too: they are no splits any more.
+    Parts of train, such as those of LibriSpeech, are dropped as splits: they overlap with the cuts.
     """
     cut = with_cuts(source, _speaker, share)
     if cut is source:
@@ -67,7 +67,7 @@ def _with_cuts(source: Source, share: float) -> Source:
 
 
 def _enough_speakers(source: Source, share: float) -> bool:
-    """Read once, and say whether cutting by speaker leaves every part at least a quarter of what it should have."""
+    """Return whether cutting by speaker gives every part at least a quarter of its share; reads the data once."""
     ends = 2 if ALL in source.readers else 1  # as `with_cuts`: test and validation, or validation alone, before train
     found, named = [0] * (ends + 1), False
     for example in source.read(ALL if ends == 2 else "train", lambda problem: None):
@@ -264,7 +264,7 @@ def _impossible(needed: int, samples: int, config: Config) -> str:
 
 
 def facets(config: Config, example: Example) -> Facets:
-    """View an example as validation does: its transcript, what is wrong with it, and whether it is clipped.
+    """Return the transcript of an example, problems with it, and whether it is clipped, for ``pipelines validate``.
 
     How many steps a transcript of pieces needs is known only once the pieces are learned: never more than of letters.
     """

@@ -57,7 +57,7 @@ class Language:
     def fused(self, outputs: Mapping[str, Array], symbols: Sequence[str]) -> dict[str, Array]:
         """Search one recording: ``log_probabilities`` [T, V] and ``steps`` -> the row of ``beam_path``.
 
-        Transcripts are ordered with the language model; ``score`` is, as without one, what the recording alone gives
+        Transcripts are ordered by both models; ``score`` is, as without a language model, the acoustic one: what it gives
         them: probability to the power 1 / steps.
         """
         steps = int(outputs["steps"])

@@ -71,7 +71,7 @@ def build(config: Config, symbols: int, statistics: Statistics | None) -> keras.
     audio = keras.Input([None], dtype="float32", name="audio")
     samples = keras.Input([], dtype="int32", name="samples")
     mel = mel_of(config)
-    mel_filters(mel)  # refuses now what it would only in the first step, when all recordings have been read
+    mel_filters(mel)  # wrong settings fail here, not in the first step after all recordings were read
     features, frames = Frontend(mel, statistics, name="frontend")(audio, samples)
     logits, steps = _recogniser(config, symbols)([features, frames])
     outputs = {"logits": logits, "steps": steps}

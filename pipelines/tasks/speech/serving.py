@@ -109,7 +109,7 @@ def _functions(model: keras.Model, mel: Mel) -> tuple[Callable[..., Any], Callab
     frontend, recogniser = parts(model)
 
     def answers(samples: Any, logits: Any, steps: Any) -> dict[str, Any]:
-        steps = tf.where(samples > 0, steps, 0)  # as ``speech.decode``: nothing is heard in no samples
+        steps = tf.where(samples > 0, steps, 0)  # as ``Speech.decoded``: without samples there are no steps
         return {SCORES: tf.nn.log_softmax(logits), "steps": steps}
 
     def function(audio: Any, samples: Any) -> dict[str, Any]:

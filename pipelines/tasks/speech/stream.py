@@ -36,7 +36,7 @@ class Streamer(tf.Module):
         """Take a unidirectional model.
 
         Raises:
-            ValueError: the model needs the future, because it reads backwards or measures whole recordings.
+            ValueError: the model is bidirectional or normalises complete recordings.
         """
         super().__init__()
         if not can_stream(config):
@@ -71,8 +71,8 @@ class Streamer(tf.Module):
 
         Args:
             sound: float32 [B, N], N >= 0 samples of each recording.
-            final: bool scalar: nothing follows, so that what is left is padded with silence and answered.
-            tail: float32 [B, N'], what the last step returned under this name, or ``start``.
+            final: bool scalar: the last chunk; the remaining samples are padded with silence and decoded.
+            tail: float32 [B, N'], returned by the previous step, or by ``start``.
             begun: bool scalar, likewise.
             **states: ``state_0`` ..., [B, H] each, likewise; float32, or the half precision in which the run computes.
 

@@ -157,7 +157,7 @@ class Speech(Task):
         return self.decoded(model({"audio": x["audio"], "samples": x["samples"]}, training=False), x["samples"])
 
     def decoded(self, found: Mapping[str, Any], samples: Any) -> dict[str, Any]:
-        """Decode what the network gives, ``logits`` float32 [B, T, V] and ``steps`` int32 [B]; ``samples`` [B]."""
+        """Decode the network's ``logits`` float32 [B, T, V] and ``steps`` int32 [B]; ``samples`` is int32 [B]."""
         logits, steps = found["logits"], tf.where(samples > 0, found["steps"], 0)
         if self.language:
             return {"log_probabilities": tf.nn.log_softmax(logits), "steps": steps}
@@ -276,7 +276,7 @@ class Speech(Task):
 
     @classmethod
     def baseline(cls, train: list[Example], test: list[Example]) -> tuple[str, float]:
-        """Score answering each recording with the transcript of the training recording that is nearest as a whole."""
+        """Score the transcript of the nearest training recording (Euclidean distance of 40 frames)."""
         known, asked = _shapes(train), _shapes(test)
         nearest = [int(np.argmin(np.square(known - one).sum(1))) for one in asked]
         predictions = [

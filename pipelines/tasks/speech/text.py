@@ -95,7 +95,7 @@ class Alphabet(tf.Module):
     def learn_pieces(cls, texts: Iterable[str], size: int) -> Alphabet:
         """Learn at most ``size`` symbols from normalised texts, with every character among them.
 
-        ValueError when there are no letters, or more of them than fit beside what is learned.
+        ValueError when there are no letters, or more than ``size`` allows.
         """
         from pipelines.data.text.learning import learn_vocabulary  # noqa: PLC0415  # tokenizers: training only
 

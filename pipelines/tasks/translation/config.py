@@ -26,7 +26,7 @@ class Network(TrainingConfig):
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Learning(TrainingConfig):
-    """Settings of regularisation and of what is compared."""
+    """Settings of regularisation and validation."""
 
     AFFECTS: ClassVar[Stage] = "training"
 
@@ -34,7 +34,7 @@ class Learning(TrainingConfig):
         0.0,
         ge=0,
         lt=1,
-        description="probability of writing a piece in shorter ones, in two rounds, drawn anew in every epoch",
+        description="probability of writing a piece in shorter ones, in two rounds, sampled anew in every epoch",
     )
     word_dropout: float = Field(
         0.0, ge=0, lt=1, description="share of pieces hidden from encoder and decoder in training"
@@ -86,7 +86,7 @@ FORMATS = (
 
 
 def tiny() -> dict[str, object]:
-    """Try the whole way of the data within seconds, as the tests do.
+    """Try every step within seconds, as the tests do.
 
     - Command: ``pipelines train translation --preset tiny --limit 64``
     - Data: 64 built-in pairs of sentences

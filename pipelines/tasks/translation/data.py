@@ -121,10 +121,10 @@ def refused(example: Example) -> str:
 def augmentation(config: Config, preprocessor: Preprocessor) -> Transform | None:
     """Return what draws segmentations anew (``segmentation_dropout``) and hides pieces; None where neither is on.
 
-    Pieces are hidden (``word_dropout``) where they are read: in the source and in ``history``, the target as the
-    decoder sees it. What is to be answered stays whole. A hidden one is the piece that stands for no text: sentences
-    cannot be known by single words then, nor continued without looking at the source (Gal and Ghahramani 2016,
-    arXiv 1512.05287, section 4.2; Sennrich and Zhang 2019, P19-1021, for little data).
+    ``word_dropout`` hides input pieces: in the source and in ``history``, the input of the decoder. The target stays
+    complete. A hidden piece becomes the empty one. The network can then neither recognise a sentence by a single word
+    nor continue it without the source (Gal and Ghahramani 2016, arXiv 1512.05287, section 4.2; Sennrich and Zhang
+    2019, P19-1021, for little data).
     """
     if not config.segmentation_dropout and not config.word_dropout:
         return None
@@ -147,13 +147,13 @@ def augmentation(config: Config, preprocessor: Preprocessor) -> Transform | None
 
 
 def hidden(ids: Any, lengths: Any, share: float, seed: Any) -> Any:
-    """Hide a share of the real pieces int32 [B, T], drawn by ``seed`` int32 [2]; padding stays."""
+    """Hide a random share of the real pieces int32 [B, T]; ``seed`` is int32 [2]."""
     drawn = tf.random.stateless_uniform(tf.shape(ids), seed) < share
     return tf.where(drawn & tf.sequence_mask(lengths, tf.shape(ids)[1]), EMPTY, ids)
 
 
 LEARNED = 50_000
-"""Pairs of train from which the two languages are told apart."""
+"""Training pairs from which the two languages are learned."""
 SURE = 3.0
 """Least evidence on either side, a logarithm of odds: e^3 is 20 to 1."""
 

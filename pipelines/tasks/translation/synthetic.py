@@ -9,7 +9,7 @@ import numpy as np
 
 
 def baseline(train: list[dict[str, Any]], test: list[dict[str, Any]]) -> tuple[str, float]:
-    """Score, in BLEU, a dictionary learnt from the training pairs and applied word by word.
+    """Score, in BLEU, a dictionary learned from the training pairs and applied word by word.
 
     The word for e is the f with the highest Dice coefficient 2 n(e, f) / (n(e) + n(f)) over sentence pairs; a word
     that never occurred is copied.
