@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import keras
+from typing import TYPE_CHECKING, Any
 
 from pipelines import config as configuration
 from pipelines.runs.folder import open_run
-from pipelines.runs.load import Loaded
-from pipelines.task import Task
+
+if TYPE_CHECKING:  # the command line asks for settings before it imports Keras
+    import keras
+
+    from pipelines.runs.load import Loaded
+    from pipelines.task import Task
 
 
 def settings_of(init: str | Path, task: str) -> dict[str, Any]:
