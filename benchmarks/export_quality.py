@@ -20,13 +20,26 @@ from pipelines.data.source import limited
 from pipelines.export import litert as export_litert
 from pipelines.export import numeric
 from pipelines.export.numeric import SCORES, Arrays
-from pipelines.tasks.speech.model import best_path
-from pipelines.training import evaluate as evaluation
+from pipelines.search.ctc import best_path
+from pipelines.tasks.speech.features import seconds_per_step
+from pipelines.tasks.speech.text import worded
+from pipelines.training.encode import encode_split
 
-DECODE: dict[str, Callable[[Arrays], Any]] = {
-    "sentiment": lambda got: {"probabilities": np.exp(got[SCORES])},
-    "speech": lambda got: best_path(tf.constant(got[SCORES]), tf.constant(got["steps"])),
-}
+
+def classified(task: Any, got: Arrays) -> dict[str, Any]:
+    """The outputs of a classification, from its log-probabilities."""
+    probabilities = np.exp(got[SCORES])
+    label = np.array([task.preprocessor.labels[row.argmax()].encode() for row in probabilities], object)
+    return {"label": label, "score": probabilities.max(-1), "probabilities": probabilities}
+
+
+def transcribed(task: Any, got: Arrays) -> dict[str, Any]:
+    """The outputs of a speech recognition, from its log-probabilities, by the best path."""
+    found = best_path(tf.constant(got[SCORES]), tf.constant(got["steps"]))
+    return worded(found, task.preprocessor.alphabet, seconds_per_step(task.config))
+
+
+DECODE: dict[str, Callable[[Any, Arrays], Any]] = {"sentiment": classified, "speech": transcribed}
 
 
 def main() -> None:
@@ -41,10 +54,10 @@ def main() -> None:
     a = parser.parse_args()
     loaded, network = numeric.load(a.run)
     source = loaded.open_source(a.data)
-    encoded = evaluation.encode_split(loaded, limited(source, a.limit) if a.limit else source, a.split)
+    encoded = encode_split(loaded.task, limited(source, a.limit) if a.limit else source, a.split)
     inputs = numeric.singles(network, encoded)
     run = network.traced()
-    print(f"{loaded.task.NAME}, {len(inputs)} examples of {a.split}")
+    print(f"{loaded.task.name}, {len(inputs)} examples of {a.split}")
     for name, answer in (("run", lambda x: numeric.answers(run, x)), *answerers(a.onnx, a.litert, network)):
         scores = loaded.task.scorer(predicted(loaded, encoded, inputs, answer))(np.arange(len(inputs)))
         print(f"  {name:<20} " + "  ".join(f"{metric} {value:.4f}" for metric, value in scores.items()), flush=True)
@@ -63,10 +76,11 @@ def answerers(onnx: Path, litert: Path, network: numeric.Numeric) -> Iterator[tu
 
 def predicted(loaded: Any, encoded: Any, inputs: list[Arrays], answer: Callable[[Arrays], Arrays]) -> list[Any]:
     """One prediction an example."""
-    found = []
+    task, found = loaded.task, []
+    card = task.card()
     for example, x in zip(encoded.examples, inputs, strict=True):
-        outputs = {name: np.asarray(value)[0] for name, value in DECODE[loaded.task.NAME](answer(x)).items()}
-        found.append(loaded.task.answer(loaded.preprocessor, loaded.config, example, outputs))
+        outputs = {name: np.asarray(value)[0] for name, value in DECODE[task.name](task, answer(x)).items()}
+        found.append(task.answer(card, example, outputs, task.references(example)))
     return found
 
 

@@ -26,11 +26,11 @@ def write(run: str, home: str, alone: bool, **decoding: Any) -> None:
     for number, example in enumerate(examples):
         save(
             unfinished / "raw" / f"{number:02}",
-            loaded.task.serving_inputs([example], loaded.task.describe(loaded.preprocessor)),
+            loaded.task.serving_inputs([example], loaded.task.card()),
         )
     if alone:
         loaded, network = numeric.load(run)
-        encoded = loaded.task.encode(loaded.preprocessor, loaded.config, examples, labelled=False)
+        encoded = loaded.task.encode(examples, "predict")
         for number, x in enumerate(numeric.singles(network, encoded)):
             save(unfinished / "numbers" / f"{number:02}", x)
         with portable():
@@ -42,15 +42,15 @@ def write(run: str, home: str, alone: bool, **decoding: Any) -> None:
 
 def built_in(loaded: Loaded) -> list[dict[str, Any]]:
     """Built-in examples of a usual length: theirs for a sentence or a picture, joined for a text or a recording."""
-    source = loaded.task.open_source("synthetic", loaded.task.Config())
+    source = loaded.task.builtin_source()
     examples = list(itertools.islice(source.read("test"), 300))
-    if loaded.task.NAME == "sentiment":
+    if loaded.task.name == "sentiment":
         words = itertools.cycle(word for example in examples for word in str(example["text"]).split())
-        return loaded.task.raw([" ".join(itertools.islice(words, WORDS)) for _ in range(REQUESTS)])
-    if loaded.task.NAME == "speech":
+        return loaded.task.parse([" ".join(itertools.islice(words, WORDS)) for _ in range(REQUESTS)])
+    if loaded.task.name == "speech":
         sound = np.concatenate([np.asarray(example["audio"], np.float32) for example in examples])
         count = int(SECONDS * loaded.config.rate)
-        return loaded.task.raw([sound[start : start + count] for start in range(0, REQUESTS * count, count)])
+        return loaded.task.parse([sound[start : start + count] for start in range(0, REQUESTS * count, count)])
     return examples[:REQUESTS]
 
 

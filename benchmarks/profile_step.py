@@ -17,6 +17,7 @@ import re
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,7 @@ from pipelines import TASKS, load_settings, load_task
 from pipelines.config import resolve
 from pipelines.data.batching import batches, epoch_plan
 from pipelines.data.source import limited
-from pipelines.training.optimizer import make_optimizer
-from pipelines.training.step import Average, make_step
+from pipelines.training.step import Average, make_optimizer, make_step
 
 RUNTIME = r"^(Run|Process|Start|Execute|FunctionRun|BlockUntilReady|Executor.*|.*State.*|EagerExec.*|TFE_Py.*)$"
 """Waiting and bookkeeping of the runtime: no operation of the step."""
@@ -85,27 +85,26 @@ def profile(name: str, given: argparse.Namespace) -> dict[str, Any]:
 
 def prepared(name: str, given: argparse.Namespace) -> tuple[Any, Any, dict[str, list[int]]]:
     """The traced step of a task, its longest batch of built-in data, and the shapes of that."""
-    task, settings = load_task(name), load_settings(name)
+    settings = load_settings(name)
     changed = dict(pair.split("=", 1) for pair in given.set)
     if name == "captioning" and given.preset == "base":  # the weights do not matter for the time
-        changed = {"encoder_weights": "none", "reward_epochs": 0, "epochs": 1} | changed
+        changed = {"encoder_weights": "none", "scst_epochs": 0, "epochs": 1} | changed
     config = resolve(settings.Config, settings.PRESETS, given.preset, overrides=changed)
     keras.backend.clear_session()
     keras.utils.set_random_seed(config.seed)
-    source = limited(task.open_source("synthetic", config), given.limit)
-    preprocessor = task.fit_preprocessor(config, source.read("train"))
-    train = task.encode(preprocessor, config, source.read("train"), keep_raw=False)
-    train = task.complete(train) if hasattr(task, "complete") else train
-    model = task.build(config, preprocessor)
+    task_class = load_task(name)
+    source = limited(task_class.open_source("synthetic", config), given.limit)
+    task = task_class(config, task_class.fit(config, source.read("train")))
+    train, model = task.encode(source.read("train"), "train"), task.network()
     plan = max(epoch_plan(train.lengths, config.batch_size, 0, 0), key=lambda rows: int(train.lengths[rows].sum()))
-    dataset = batches(train, [plan], task.augmentation(config, preprocessor), 0)
+    dataset = batches(train, [plan], task.augmentation(), 0)
     optimizer = make_optimizer(config.learning_rate, 1000, clip_norm=config.clip_norm)
     optimizer.build(model.trainable_variables)
     average = Average(model.trainable_variables, config.ema)
-    parts = (model, lambda x, y: task.loss(model, config, x, y), optimizer, average)
+    parts = (model, partial(task.loss, model), optimizer, average)
     (batch,) = dataset
     shapes = {key: value.shape.as_list() for part in batch for key, value in part.items()}
-    return make_step(*parts, signature=dataset.element_spec), batch, shapes
+    return make_step(*parts, signature=dataset.element_spec, mean_weight=task.mean_weight(train)), batch, shapes
 
 
 def self_times(content: bytes) -> dict[str, float]:

@@ -15,6 +15,7 @@ import json
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,11 @@ import tensorflow as tf
 
 from pipelines.data.batching import Encoded, batches, epoch_plan, padding_share, sorted_plan
 from pipelines.data.source import limited
-from pipelines.runs.load import load_run
+from pipelines.runs.load import Loaded, load_run
 from pipelines.search.search import shrinking
-from pipelines.tasks.translation import task as translation
-from pipelines.tasks.translation.task import Config
-from pipelines.training.optimizer import make_optimizer
-from pipelines.training.step import Average, make_step
+from pipelines.tasks.translation.config import Config
+from pipelines.tasks.translation.task import Translation
+from pipelines.training.step import Average, make_optimizer, make_step
 
 BATCH = 64
 
@@ -56,36 +56,36 @@ def training(given: argparse.Namespace) -> dict[str, Any]:
     extra = {name: json.loads(value) for name, value in (pair.split("=") for pair in given.set)}
     config = Config(source=given.source, target=given.target, batch_size=BATCH, **extra)
     keras.utils.set_random_seed(config.seed)
-    source = translation.open_source(given.data, config)
-    preprocessor = translation.fit_preprocessor(config, source.read("train"))
-    train = translation.complete(translation.encode(preprocessor, config, source.read("train"), keep_raw=False))
-    model = translation.build(config, preprocessor)
+    source = Translation.open_source(given.data, config)
+    task = Translation(config, Translation.fit(config, source.read("train")))
+    train, model = task.encode(source.read("train"), "train"), task.network()
     about = {"data": given.data, "parameters": model.count_params(), "cores": os.cpu_count(), "batch": BATCH}
-    return about | time_training(model, config, train, given.updates)
+    return about | time_training(task, model, train, given.updates)
 
 
 def decoding(given: argparse.Namespace) -> dict[str, Any]:
     """Load a run, and time greedy and beam search over a test set."""
     loaded = load_run(given.run)
     source = loaded.open_source(None if given.data == "synthetic" else given.data)
-    test = translation.encode(loaded.preprocessor, loaded.config, limited(source, given.sentences).read("test"))
+    test = loaded.task.encode(limited(source, given.sentences).read("test"))
     about = {"run": given.run, "parameters": loaded.model.count_params(), "cores": os.cpu_count(), "batch": BATCH}
     widths = (1, loaded.config.beam_width if loaded.config.beam_width > 1 else 5)
-    return about | {f"beam {width}": time_decoding(loaded.model, loaded.config, test, width) for width in widths}
+    return about | {f"beam {width}": time_decoding(loaded, test, width) for width in widths}
 
 
-def time_training(model: Any, config: Config, train: Encoded, updates: int) -> dict[str, float]:
+def time_training(task: Translation, model: Any, train: Encoded, updates: int) -> dict[str, float]:
     """Time `updates` steps after one step of every padded shape among them."""
-    plan = epoch_plan(train.lengths, BATCH, config.seed, 0, config.sorted_batches)[:updates]
+    config = task.config
+    plan = epoch_plan(train.lengths, BATCH, config.seed, 0, config.bucket_window)[:updates]
     optimizer = make_optimizer(config.learning_rate, len(plan))
     optimizer.build(model.trainable_variables)
     average = Average(model.trainable_variables, 0.0)
-    step = make_step(model, lambda x, y: translation.loss(model, config, x, y), optimizer, average)
+    step = make_step(model, partial(task.loss, model), optimizer, average, mean_weight=task.mean_weight(train))
     begin = time.perf_counter()
-    for x, y in _one_of_each_shape(train, plan, config.width_growth):
+    for x, y in _one_of_each_shape(train, plan, config.bucket_growth):
         float(step(x, y)[0])
     compiled = time.perf_counter() - begin
-    pieces, wait, data = 0, 0.0, iter(batches(train, plan, growth=config.width_growth))
+    pieces, wait, data = 0, 0.0, iter(batches(train, plan, growth=config.bucket_growth))
     begin = time.perf_counter()
     for _ in plan:
         asked = time.perf_counter()
@@ -98,7 +98,7 @@ def time_training(model: Any, config: Config, train: Encoded, updates: int) -> d
         "target_pieces_a_second": round(pieces / seconds, 1),
         "milliseconds_an_update": round(1000 * seconds / len(plan), 2),
         "input_wait_share": round(wait / seconds, 4),
-        "padding_share": round(padding_share(train, plan, config.width_growth), 4),
+        "padding_share": round(padding_share(train, plan, config.bucket_growth), 4),
         "compile_seconds": round(compiled, 1),
     }
 
@@ -110,11 +110,12 @@ def _one_of_each_shape(encoded: Encoded, plan: list[np.ndarray], growth: float) 
     return list(shapes.values())
 
 
-def time_decoding(model: Any, config: Config, test: Encoded, width: int) -> dict[str, float]:
+def time_decoding(loaded: Loaded, test: Encoded, width: int) -> dict[str, float]:
     """Time the translation of all test sentences, once they have been translated to compile the search."""
-    chosen = dataclasses.replace(config, beam_width=width)
+    task, model = loaded.task, loaded.model
+    chosen = Translation(dataclasses.replace(task.config, beam_width=width), task.preprocessor)
     dataset = batches(test, sorted_plan(test.lengths, BATCH))
-    function = tf.function(lambda x: translation.decode(model, chosen, x), input_signature=[dataset.element_spec[0]])
+    function = tf.function(lambda x: chosen.search(model, x), input_signature=[dataset.element_spec[0]])
     with shrinking():
         function.get_concrete_function()
     begin = time.perf_counter()
@@ -127,7 +128,7 @@ def time_decoding(model: Any, config: Config, test: Encoded, width: int) -> dict
         asked = time.perf_counter()
         x, _ = next(data)
         wait += time.perf_counter() - asked
-        pieces += int(tf.reduce_sum(function(x)["lengths"][:, 0]))
+        pieces += int(tf.reduce_sum(function(x).lengths[:, 0]))
     seconds = time.perf_counter() - begin
     return {
         "target_pieces_a_second": round(pieces / seconds, 1),

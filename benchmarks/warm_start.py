@@ -59,7 +59,7 @@ def main() -> None:
     vectors = write_vectors(large, options.work / "vectors.txt")
     begin: dict[str, dict[str, Any]] = {
         "scratch": SMALL,
-        "neighbours": SMALL | {"embedding_start": "neighbours"},
+        "neighbours": SMALL | {"embedding_init": "neighbours"},
         "embeddings": SMALL | {"embeddings": str(vectors)},
         "init": {name: SMALL[name] for name in ("epochs", "learning_rate", "ema", "batch_size")} | {"init": large},
     }
@@ -109,7 +109,7 @@ def write(path: Path, rows: list[dict[str, Any]]) -> None:
 def write_vectors(run: Path, path: Path) -> Path:
     """Write vectors for the pieces of ``run`` out of its training texts, as word2vec writes text."""
     loaded = load_run(run)
-    tokens = encode_split(loaded, loaded.open_source(), "train", training=True).x["tokens"]
+    tokens = encode_split(loaded.task, loaded.open_source(), "train", "train").x["tokens"]
     pieces = loaded.preprocessor.vocabulary.vocabulary
     words = {i: piece for i, piece in enumerate(pieces) if i >= len(RESERVED) and not piece.startswith(CONTINUES)}
     width = loaded.config.embedding_size

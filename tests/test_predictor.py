@@ -42,9 +42,9 @@ def test_bytes_are_read_and_what_is_missing_is_refused(predictor: Predictor) -> 
 def test_batches_of_every_size_and_length_are_traced_once(predictor: Predictor) -> None:
     loaded = predictor.loaded
     assert loaded
-    examples = loaded.task.raw(["good"] * (EVALUATION_BATCH + 3) + ["a film of many more words than one"] * 9)
+    examples = loaded.task.parse(["good"] * (EVALUATION_BATCH + 3) + ["a film of many more words than one"] * 9)
     decoder = Decoder(loaded)
-    assert len(decoder(loaded.task.encode(loaded.preprocessor, loaded.config, examples, labelled=False))) == 76
+    assert len(decoder(loaded.task.encode(examples, "predict"))) == 76
     assert decoder.function.experimental_get_tracing_count() == 1
 
 
@@ -52,7 +52,7 @@ def test_batches_of_every_size_and_length_are_traced_once(predictor: Predictor) 
 def test_recurrent_layers_are_compiled_where_many_batches_are_decoded(predictor: Predictor, passes: int) -> None:
     loaded = predictor.loaded
     assert loaded
-    encoded = loaded.task.encode(loaded.preprocessor, loaded.config, loaded.task.raw(TEXTS), labelled=False)
+    encoded = loaded.task.encode(loaded.task.parse(TEXTS), "predict")
     decoder = Decoder(loaded, passes)
     found = decoder(encoded)
     graph = decoder.function.get_concrete_function(batches(encoded, [np.arange(2)]).element_spec[0]).graph

@@ -18,14 +18,14 @@ SOUND = np.linspace(-1, 1, 50, dtype=np.float32)
 def test_one_axis_of_numbers_is_one_input(one: Any) -> None:
     (found,) = as_list(one)
     assert found is one
-    (example,) = load_task("speech").raw(as_list(one))
+    (example,) = load_task("speech").parse(as_list(one))
     assert example["audio"] is one
 
 
 def test_two_axes_of_numbers_are_a_list_of_inputs() -> None:
     for many in (np.stack([SOUND, SOUND[::-1]]), tf.stack([SOUND, SOUND[::-1]])):
         found = as_list(many)
-        assert len(load_task("speech").raw(found)) == 2
+        assert len(load_task("speech").parse(found)) == 2
         np.testing.assert_array_equal(found, [SOUND, SOUND[::-1]])
 
 
@@ -46,7 +46,7 @@ def test_texts_are_many_inputs_in_whatever_they_come(kind: Any) -> None:
 
 def test_a_single_number_is_refused_by_the_task() -> None:
     with pytest.raises(ValueError, match="input 1: expected a text"):
-        load_task("sentiment").raw(as_list(np.float32(0.5)))
+        load_task("sentiment").parse(as_list(np.float32(0.5)))
 
 
 def test_a_table_is_no_list_of_its_column_names() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cli.demo_folder import MARK, claim, clear
+from pipelines.runs.files import MARK, claim, clear
 
 
 def test_only_what_an_earlier_demonstration_wrote_is_deleted(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 from pipelines.cli import demo
 from pipelines.export.saved_model import Proven
 
-HIGHER = SimpleNamespace(METRIC="bleu", BETTER="higher", THRESHOLD=80.0, MARGIN=40.0, ANSWER="translation")
-LOWER = SimpleNamespace(METRIC="wer", BETTER="lower", THRESHOLD=0.1, MARGIN=0.2, ANSWER="text")
+HIGHER = SimpleNamespace(metric="bleu", higher_is_better=True, threshold=80.0, margin=40.0, answer_output="translation")
+LOWER = SimpleNamespace(metric="wer", higher_is_better=False, threshold=0.1, margin=0.2, answer_output="text")
 FINE = demo.Result("speech", 1200, 61.5, "wer", 0.05, "templates", 0.4, Path("demo/speech"), ())
 
 
@@ -33,7 +33,7 @@ FINE = demo.Result("speech", 1200, 61.5, "wer", 0.05, "templates", 0.4, Path("de
 def test_a_score_must_reach_its_threshold_and_lead_by_its_margin(
     task: Any, value: float, reference: float, failures: list[str]
 ) -> None:
-    assert demo._verdict(task, {"metrics": {task.METRIC: {"value": value}}}, "words", reference) == failures
+    assert demo._verdict(task, {"metrics": {task.metric: {"value": value}}}, "words", reference) == failures
 
 
 @pytest.mark.parametrize(("failures", "status"), [((), 0), (("wer 0.9 misses 0.1", "the export differs"), 1)])

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from pipelines import Predictor
 from pipelines.__main__ import main
 from pipelines.cli import predict as batch
 
@@ -24,11 +25,13 @@ class Reverser:
     """Answers a text with its mirror image; a list that holds ``bad`` fails as a whole, as a graph does."""
 
     task = SimpleNamespace(
-        RAW="text", raw=lambda inputs: [{"text": part} for given in inputs for part in given.split("|")]
+        raw="text", parse=lambda inputs: [{"text": part} for given in inputs for part in given.split("|")]
     )
 
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
+
+    each = Predictor.each
 
     def __call__(self, inputs: list[str]) -> list[dict[str, Any]]:
         self.asked.append(inputs)

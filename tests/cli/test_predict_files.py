@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 
+from pipelines import Predictor
 from pipelines.cli import predict as batch
 
 
 class Shouter:
     """Answers a text in capitals."""
 
-    task = SimpleNamespace(RAW="text", raw=lambda inputs: [{"text": one} for one in inputs])
+    task = SimpleNamespace(raw="text", parse=lambda inputs: [{"text": one} for one in inputs])
+
+    each = Predictor.each
 
     def __call__(self, inputs: list[str]) -> list[dict[str, Any]]:
         return [{"id": "0", "input": one, "answer": one.upper(), "score": 0.5} for one in inputs]

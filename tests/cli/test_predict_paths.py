@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from pipelines import load_task
+from pipelines import Predictor, load_task
 from pipelines.cli import predict as batch
 from pipelines.data.audio.files import read as read_sound
 from pipelines.data.images.files import pictures_in
@@ -25,9 +25,11 @@ class Reader:
     def __init__(self, name: str) -> None:
         self.task = load_task(name)
 
+    each = Predictor.each
+
     def __call__(self, inputs: list[str]) -> list[dict[str, Any]]:
         for one in inputs:
-            read_sound(one, 16000) if self.task.RAW == "audio" else read_picture(one)
+            read_sound(one, 16000) if self.task.raw == "audio" else read_picture(one)
         return [{"id": "0", "input": one, "answer": Path(one).name, "score": 0.5} for one in inputs]
 
 

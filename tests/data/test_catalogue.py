@@ -66,7 +66,7 @@ def test_a_fetched_set_can_be_opened_by_its_task(served, capsys):
     from pipelines import load_task
 
     task = load_task("sentiment")
-    source = task.open_source(path, task.Config())
+    source = task.open_source(path, task.config_class())
     assert {row["label"] for row in source.read("test")} == {"positive", "negative"}
     assert get("reviews", served) == served / "reviews" / "reviews", "what is there is kept"
 

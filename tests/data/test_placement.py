@@ -15,7 +15,7 @@ two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
 
 from pathlib import Path
-from pipelines.tasks.captioning import task as captioning
+from pipelines.tasks.captioning.task import Captioning
 from pipelines.tasks.captioning.config import PRESETS, Config
 from pipelines.data import storage
 from pipelines.data.batching import Encoded
@@ -24,10 +24,10 @@ config = Config(**PRESETS["tiny"]())
 file = io.BytesIO()
 Image.new("RGB", (32, 32)).save(file, "PNG")
 example = {"id": "0", "where": "t:1", "image": file.getvalue(), "captions": ["a dog runs", "a dog"]}
-preprocessor = captioning.fit_preprocessor(config, [example])
+captioning = Captioning(config, Captioning.fit(config, [example]))
 with tf.device("CPU:1"):  # as a GPU would be where there is one
     assert tf.constant(1.0).device.endswith("CPU:1")
-    encoded = captioning.encode(preprocessor, config, [example], keep_raw=False)
+    encoded = captioning.encode([example], "train")
     storage.store(Path("kept"), [encoded])
     read = storage.load(Path("kept"))
 for found in (encoded, read):

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from pipelines.data import tables as files
+from pipelines.data.labels import label_name
 from pipelines.data.source import Problem, Source, fraction, limited, with_cuts
 from pipelines.data.text import layouts as folders
 from pipelines.tasks.sentiment.config import Config
-from pipelines.tasks.sentiment.data import label_name
 
 COLUMNS = {"text": ("text", "review"), "label": ("label", "class")}
 ROWS = [("A fine, fine film.", "positive"), ('He said "no".', "negative"), ("Sehr schön\tgut", "positive")]

@@ -124,7 +124,7 @@ def test_a_task_reads_a_named_set(home):
     task = load_task("sentiment")
     rows = {"text": [f"text {i}" for i in range(40)], "label": [0, 1] * 20}
     prepared(home, "our_reviews", IMDB, train=rows, test={"text": ["x"], "label": [0]})
-    source = task.open_source("tfds:our_reviews", task.Config())
+    source = task.open_source("tfds:our_reviews", task.config_class())
     train, validation = (list(source.read(split)) for split in ("train", "validation"))
     assert len(train) + len(validation) == 40 and validation
     assert {row["label"] for row in train} == {"negative", "positive"}

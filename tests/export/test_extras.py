@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipelines.__main__ import main
-from pipelines.export import extras, formats
+from pipelines.export import formats
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("gradio", "bentoml", "tensorflow-serving-api", "tf2onnx", "onnxruntime", "ai-edge-litert")
@@ -26,7 +26,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
             raise metadata.PackageNotFoundError(name)
         return str(versions[name])
 
-    modules = {extras.MODULES.get(name, name.replace("-", "_")): name for name in PACKAGES}
+    modules = {formats.MODULES.get(name, name.replace("-", "_")): name for name in PACKAGES}
     found = importlib.util.find_spec
 
     def find_spec(name: str) -> Any:
@@ -41,31 +41,31 @@ def here(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
 
 def test_the_bounds_are_those_of_the_project() -> None:
     stated = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
-    assert {extra: list(wanted) for extra, wanted in extras.EXTRAS.items()} == {
-        name: stated[name] for name in extras.EXTRAS
+    assert {extra: list(wanted) for extra, wanted in formats.EXTRAS.items()} == {
+        name: stated[name] for name in formats.EXTRAS
     }
 
 
 @pytest.mark.parametrize("version", ["6.16", "6.16.0", "6.99.1", "6.20.0rc1"])
 def test_versions_within_the_bounds_are_taken(here: dict[str, str | None], version: str) -> None:
     here["gradio"] = version
-    assert extras.unmet("web") == {}
+    assert formats.unmet("web") == {}
 
 
 @pytest.mark.parametrize("version", ["5.49.1", "6.15.9", "7.0", "7.0rc1"])
 def test_versions_outside_of_the_bounds_are_not(here: dict[str, str | None], version: str) -> None:
     here["gradio"] = version
-    assert extras.unmet("web") == {"gradio>=6.16,<7": version}
+    assert formats.unmet("web") == {"gradio>=6.16,<7": version}
 
 
 def test_a_build_of_another_name_is_taken_and_a_folder_of_the_name_is_not(
     here: dict[str, str | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert extras.unmet("onnx") == {"tf2onnx>=1.17": "", "onnxruntime>=1.22": ""}
+    assert formats.unmet("onnx") == {"tf2onnx>=1.17": "", "onnxruntime>=1.22": ""}
     here.update({"tf2onnx": "1.17.0", "onnxruntime": None})
-    assert extras.unmet("onnx") == {}
+    assert formats.unmet("onnx") == {}
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: SimpleNamespace(origin=None))
-    assert extras.unmet("onnx") == {"onnxruntime>=1.22": ""}
+    assert formats.unmet("onnx") == {"onnxruntime>=1.22": ""}
 
 
 def test_each_command_says_what_is_here_and_what_it_needs(

@@ -19,7 +19,7 @@ import pytest
 from pipelines import Predictor, load_task, train
 from pipelines.__main__ import main
 from pipelines.data.batching import batches
-from pipelines.export import extras, formats, numeric
+from pipelines.export import formats, numeric
 from pipelines.runs.load import load_run
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +77,7 @@ def test_a_search_is_refused_where_the_network_would_do(capsys: pytest.CaptureFi
 
 def test_a_missing_package_is_named(monkeypatch: Any, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"task": "speech"}))
-    monkeypatch.setattr(extras.importlib.util, "find_spec", lambda name: None if name == "ai_edge_litert" else True)
+    monkeypatch.setattr(formats.importlib.util, "find_spec", lambda name: None if name == "ai_edge_litert" else True)
     with pytest.raises(ValueError, match="--format litert: needs ai-edge-litert>=2: pip install 'ai-edge-litert>=2'"):
         formats.check(str(tmp_path), "litert", {})
 
@@ -112,11 +112,9 @@ def test_moved_probability_is_a_mean_over_the_real_steps() -> None:
 def test_the_export_answers_a_padded_batch_as_the_compiled_run(task: str, small_run: Any, exported: Any) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     loaded = load_run(small_run(task))
-    source = loaded.task.open_source("synthetic", loaded.config)
+    source = loaded.open_source("synthetic")
     examples = list(islice(source.read("train"), 5))
-    ((x, _),) = batches(
-        loaded.task.encode(loaded.preprocessor, loaded.config, examples, labelled=False), [np.arange(5)]
-    )
+    ((x, _),) = batches(loaded.task.encode(examples, "predict"), [np.arange(5)])
     session = onnxruntime.InferenceSession(str(exported(task) / "model.onnx"))
     inputs = {port.name: np.asarray(x[port.name]) for port in session.get_inputs()}
     answers = dict(zip([o.name for o in session.get_outputs()], session.run(None, inputs), strict=True))
@@ -134,14 +132,15 @@ def test_the_export_answers_a_padded_batch_as_the_compiled_run(task: str, small_
 def test_every_kind_of_network_converts(settings: dict[str, Any], pooling: str, small_run: Any, tmp_path: Path) -> None:
     pytest.importorskip("tf2onnx")
     from pipelines.export import onnx as export_onnx
-    from pipelines.tasks.sentiment.numeric import numeric as alone
+    from pipelines.tasks.sentiment.model import numeric as alone
 
     loaded = load_run(small_run("sentiment"))
     config = dataclasses.replace(loaded.config, pooling=pooling, **settings)
-    model = loaded.task.build(config, loaded.preprocessor)
+    task = type(loaded.task)(config, loaded.preprocessor)
+    model = task.network()
     network = alone(model, loaded.preprocessor, config)
     export_onnx._convert(network, tmp_path / "model.onnx")
-    tried = numeric.cases(dataclasses.replace(loaded, config=config, model=model), network, 2)
+    tried = numeric.cases(dataclasses.replace(loaded, task=task, model=model), network, 2)
     assert export_onnx._prove(tmp_path / "model.onnx", [*tried, numeric.batch(network, (x for x, _ in tried))]) < 1e-5
 
 
@@ -205,16 +204,18 @@ def answers(program: Path, *arguments: Any) -> list[list[str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("keep", ["both", "head", "tail"])
-def test_the_sentiment_client_of_the_documentation(keep: str, small_run: Any, exported: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("truncate", ["both", "head", "tail"])
+def test_the_sentiment_client_of_the_documentation(
+    truncate: str, small_run: Any, exported: Any, tmp_path: Path
+) -> None:
     folder = shutil.copytree(exported("sentiment"), tmp_path / "export")
     card = json.loads((folder / "model.json").read_text())
-    card["preprocessing"]["keep"] = keep  # a setting that no trained weight depends on
+    card["preprocessing"]["truncate"] = truncate  # a setting that no trained weight depends on
     (folder / "model.json").write_text(json.dumps(card))
     predictor = Predictor(small_run("sentiment"))
-    predictor.loaded.preprocessor.config = dataclasses.replace(predictor.loaded.config, keep=keep)
+    predictor.loaded.preprocessor.config = dataclasses.replace(predictor.loaded.config, truncate=truncate)
     task = load_task("sentiment")
-    texts = TEXTS + [e["text"] for e in islice(task.open_source("synthetic", task.Config()).read("test"), 8)]
+    texts = TEXTS + [e["text"] for e in islice(task.builtin_source().read("test"), 8)]
     got = answers(client("sentiment_client.py", tmp_path), folder, *texts)
     expected = predictor(texts)
     assert [label for label, *_ in got] == [p["answer"] for p in expected]
@@ -230,7 +231,7 @@ def test_the_speech_client_of_the_documentation(tmp_path: Path) -> None:
     run = train("speech", run=tmp_path / "run", preset="tiny", limit=12, **learned)
     task = load_task("speech")
     paths = []
-    for number, example in enumerate(islice(task.open_source("synthetic", task.Config()).read("train"), 4)):
+    for number, example in enumerate(islice(task.builtin_source().read("train"), 4)):
         paths.append(tmp_path / f"{number}.wav")
         with wave.open(str(paths[-1]), "wb") as file:
             file.setnchannels(1)

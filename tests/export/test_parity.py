@@ -14,9 +14,10 @@ import tensorflow as tf
 
 from models.recurrent.kernels import is_portable
 from pipelines import TASKS, load_task
-from pipelines.export.saved_model import TOLERANCE, export, fresh
+from pipelines.export.saved_model import export, fresh
 from pipelines.predictor import CARD
 from pipelines.runs.load import Loaded, load_run
+from pipelines.task import TOLERANCE
 from pipelines.training.decode import Decoder
 
 ROOT = Path(__file__).parents[2]
@@ -29,9 +30,9 @@ pytestmark = pytest.mark.slow
 def asked(name: str, count: int) -> list[dict[str, Any]]:
     """The task's hard cases and built-in test examples, without what they should be answered."""
     task = load_task(name)
-    source = task.open_source("synthetic", task.Config())
-    built_in = [example[task.RAW] for example, _ in zip(source.read("test"), range(count), strict=False)]
-    return list(task.raw([example[task.RAW] for example in task.hard_cases()] + built_in))
+    source = task.builtin_source()
+    built_in = [example[task.raw] for example, _ in zip(source.read("test"), range(count), strict=False)]
+    return list(task.parse([example[task.raw] for example in task.hard_cases()] + built_in))
 
 
 def arrays(outputs: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -52,17 +53,19 @@ def gaps(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> dict[str
 
 
 def compiled(loaded: Loaded, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
-    serving = loaded.task.serving(loaded.model, loaded.preprocessor, loaded.config)
+    serving = loaded.task.serving(loaded.model)
     assert not is_portable()
-    return arrays(tf.function(serving.__call__, input_signature=serving.signature)(**inputs))
+    traced = tf.function(serving.__call__, autograph=False).get_concrete_function(**loaded.task.signature())
+    return arrays(traced(**inputs))
 
 
-def worded(loaded: Loaded, folder: Path, outputs: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+def worded(
+    loaded: Loaded, folder: Path, examples: list[dict[str, Any]], outputs: dict[str, np.ndarray]
+) -> list[dict[str, Any]]:
     """What a client makes of the export's outputs with the card beside it."""
     task, card = loaded.task, json.loads((folder / CARD).read_text("utf-8"))
     rows = [{name: values[row] for name, values in outputs.items()} for row in range(len(outputs["score"]))]
-    more = task.served if hasattr(task, "served") else lambda card, row: {}
-    return [{"answer": r[task.ANSWER].decode(), "score": float(r["score"]), **more(card, r)} for r in rows]
+    return [task.answer(card, example, row) for example, row in zip(examples, rows, strict=True)]
 
 
 def same(ours: Any, theirs: Any, where: str) -> None:
@@ -90,15 +93,16 @@ def run_fresh(folder: Path, inputs: dict[str, Any]) -> list[dict[str, np.ndarray
 @pytest.mark.parametrize("name", list(TASKS))
 def test_every_way_to_an_answer_gives_the_same_one(name: str, small_run: Any, small_export: Any) -> None:
     loaded, folder, examples = load_run(small_run(name)), small_export(name), asked(name, 40)
-    task, inputs = loaded.task, dict(loaded.task.serving_inputs(examples, loaded.task.describe(loaded.preprocessor)))
+    task, inputs = loaded.task, dict(loaded.task.serving_inputs(examples, loaded.task.card()))
     anew, served = run_fresh(folder, inputs)
-    eagerly = arrays(task.serving(loaded.model, loaded.preprocessor, loaded.config)(**inputs))
+    eagerly = arrays(task.serving(loaded.model)(**inputs))
     for ours in (served, eagerly, compiled(loaded, inputs)):
         found = gaps(ours, anew)
         assert found and max(found.values()) <= TOLERANCE, found
-    encoded = task.encode(loaded.preprocessor, loaded.config, examples, labelled=False)
+    encoded = task.encode(examples, "predict")
     assert len(encoded) == len(examples)
-    for example, ours, theirs in zip(examples, Decoder(loaded)(encoded), worded(loaded, folder, anew), strict=True):
+    exported = worded(loaded, folder, examples, anew)
+    for example, ours, theirs in zip(examples, Decoder(loaded)(encoded), exported, strict=True):
         assert set(ours) >= set(theirs)
         # The run, which sees the file, says more; what could not even be read is known to who asks an export.
         reasons = ours.pop("error", ""), theirs.pop("error", example.get("error", ""))
@@ -125,7 +129,7 @@ def test_a_trained_run_gives_every_output_of_its_export(
     """
     run = ROOT / "pretrained" / name
     loaded = load_run(run)
-    inputs = dict(loaded.task.serving_inputs(asked(name, count), loaded.task.describe(loaded.preprocessor)))
+    inputs = dict(loaded.task.serving_inputs(asked(name, count), loaded.task.card()))
     for exported in run_fresh(export(run, tmp_path / "export"), inputs):
         found = gaps(compiled(loaded, inputs), exported)
         assert set(found) == numbers and max(found.values()) <= TOLERANCE, found

@@ -39,7 +39,7 @@ def warm(request: Any, small_export: Any, tmp_path: Path) -> tuple[str, Path, li
     """The task, a copy of its export with warm-up requests, and the examples behind them."""
     pytest.importorskip("tensorflow_serving")
     task = load_task(request.param)
-    source = task.open_source("synthetic", task.Config())
+    source = task.builtin_source()
     examples = [*task.hard_cases(), *(e for e, _ in zip(source.read("test"), range(warmup.ALONE), strict=False))]
     folder = Path(shutil.copytree(small_export(request.param), tmp_path / "export"))
     warmup.add(folder, examples)
@@ -55,10 +55,12 @@ def test_every_warm_up_request_is_answered_as_its_examples_are(warm: tuple[str, 
     requests = warmup.read(folder / warmup.WARMUP)
     assert len(requests) == warmup.ALONE + 1
     card = json.loads((folder / CARD).read_text())
-    expected = serve(**task.serving_inputs(examples, card))[task.ANSWER].numpy().tolist()
-    assert serve(**{k: tf.constant(v) for k, v in requests[-1].items()})[task.ANSWER].numpy().tolist() == expected
+    expected = serve(**task.serving_inputs(examples, card))[task.answer_output].numpy().tolist()
+    assert (
+        serve(**{k: tf.constant(v) for k, v in requests[-1].items()})[task.answer_output].numpy().tolist() == expected
+    )
     for request, own in zip(requests[:-1], expected[-warmup.ALONE :], strict=True):
-        answer = serve(**{k: tf.constant(v) for k, v in request.items()})[task.ANSWER].numpy().tolist()
+        answer = serve(**{k: tf.constant(v) for k, v in request.items()})[task.answer_output].numpy().tolist()
         assert answer == [own]
     assert not [path.name for path in (folder / "assets.extra").iterdir() if path.name.startswith(".")]
 
@@ -111,5 +113,5 @@ def test_the_python_client_of_the_page_gets_the_answer_over_grpc(
     card = json.loads((folder / CARD).read_text())
     alone = [task.serving_inputs([example], card) for example in examples[-warmup.ALONE :]]
     inputs = next(one for one in alone if {k: warmup.rest(v) for k, v in one.items()} == body)
-    answer = model.signatures["serving_default"](**inputs)[task.ANSWER].numpy()
+    answer = model.signatures["serving_default"](**inputs)[task.answer_output].numpy()
     assert repr(np.array(answer, object)) in out.getvalue()

@@ -46,7 +46,9 @@ def test_a_weight_beyond_float16_is_refused(tmp_path: Path) -> None:
 def slimmed(run: Run, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Slim a run that has nothing but settings and weights."""
     run.write(WEIGHTS, lambda path: model().save_weights(path))
-    task = SimpleNamespace(Preprocessor=SimpleNamespace(FILES=()))
+    task = SimpleNamespace(
+        config_class=load_settings(run.read_json(CONFIG)["task"]).Config, preprocessor_class=SimpleNamespace(FILES=())
+    )
     monkeypatch.setattr(loading, "load_run", lambda path: SimpleNamespace(run=Run(path), task=task))
     slim(run.path, out)
 

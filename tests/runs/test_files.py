@@ -21,7 +21,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     run = create(tmp_path / "runs" / "one", "sentiment", Config(), {"spec": "synthetic", "fingerprint": "", "limit": 0})
     weigh(run, 1.0)
     run.write(HISTORY, lambda path: path.write_text("epoch\n"))
-    task = SimpleNamespace(Preprocessor=SimpleNamespace(FILES=()))
+    task = SimpleNamespace(config_class=Config, preprocessor_class=SimpleNamespace(FILES=()))
     monkeypatch.setattr(loading, "load_run", lambda path: SimpleNamespace(run=Run(path), task=task))
     return run
 

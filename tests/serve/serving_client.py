@@ -96,10 +96,10 @@ class Question:
 def questions(name: str, run: Path, count: int) -> list[Question]:
     """Return built-in test examples of a task as requests, with what the run's predictor answers."""
     task = load_task(name)
-    examples = itertools.islice(task.open_source("synthetic", task.Config()).read("test"), count)
-    inputs = [wav(example[task.RAW]) if name == "speech" else example[task.RAW] for example in examples]
+    examples = itertools.islice(task.builtin_source().read("test"), count)
+    inputs = [wav(example[task.raw]) if name == "speech" else example[task.raw] for example in examples]
     kinds = {"speech": {"Content-Type": "audio/wav"}, "captioning": {"Content-Type": "image/png"}}
-    bodies = [one if isinstance(one, bytes) else {task.RAW: one} for one in inputs]
+    bodies = [one if isinstance(one, bytes) else {task.raw: one} for one in inputs]
     return [
         Question(f"/{name}", body, kinds.get(name, JSON), prediction["answer"], prediction["score"])
         for body, prediction in zip(bodies, Predictor(run)(inputs), strict=True)

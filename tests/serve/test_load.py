@@ -49,9 +49,9 @@ def direct(name: str, folder: Path, plan: list[Question]) -> None:
     task, model = load_task(name), tf.saved_model.load(str(folder))
     serve, seconds = model.signatures["serving_default"], []
     for question in plan:
-        raw = question.body if isinstance(question.body, bytes) else question.body[task.RAW]
+        raw = question.body if isinstance(question.body, bytes) else question.body[task.raw]
         begin = time.monotonic()
-        serve(**task.serving_inputs(task.raw([raw]), {}))
+        serve(**task.serving_inputs(task.parse([raw]), {}))
         seconds.append(time.monotonic() - begin)
     told(f"{name}: SavedModel called directly", seconds[len(plan) // 2 :], sum(seconds[len(plan) // 2 :]))
 

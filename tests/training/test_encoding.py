@@ -17,6 +17,6 @@ def test_bad_rows_behind_the_last_good_one_are_named(size: int | None, tmp_path:
     (tmp_path / "validation.csv").write_text("text,label\ngood film,1\n")
     config = Config(**PRESETS["tiny"]())
     loaded, source = _prepare("sentiment", config, str(tmp_path), tmp_path / "run", 0, None)
-    parts = list(encode_parts(loaded, source, "train", size=size))
+    parts = list(encode_parts(loaded.task, source, "train", size=size))
     assert sum(len(part) for part in parts) == 20
     assert [line for part in parts for line in part.dropped] == [f"{table}:22: the text is empty or no text ('')"]

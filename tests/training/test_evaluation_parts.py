@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,7 @@ import tensorflow as tf
 
 from pipelines import load_settings, load_task
 from pipelines.data.source import OnProblem, Problem, Source
-from pipelines.runs.folder import Run
-from pipelines.runs.load import Loaded
+from pipelines.task import Task
 from pipelines.training.encode import encode_parts, encode_split
 
 UNUSABLE = {
@@ -25,8 +23,8 @@ UNREADABLE = (9, 89)
 
 
 @pytest.fixture(params=list(UNUSABLE))
-def split(request: Any) -> tuple[Loaded, Source]:
-    """A task without a run, and 90 rows of which four cannot be used."""
+def split(request: Any) -> tuple[Task, Source]:
+    """A task, and 90 rows of which four cannot be used."""
     task, config = load_task(request.param), load_settings(request.param).Config(vocabulary_size=300)
     usable = list(islice(task.open_source("synthetic", config).read("train"), 90))
     rows = [e | UNUSABLE[request.param].get(i, {}) | {"where": f"x:{i}"} for i, e in enumerate(usable)]
@@ -38,17 +36,16 @@ def split(request: Any) -> tuple[Loaded, Source]:
             else:
                 yield row
 
-    preprocessor = task.fit_preprocessor(config, usable)
-    return Loaded(task, config, preprocessor, None, Run(Path()), {}), Source("rows", {"train": read}, "x")
+    return task(config, task.fit(config, usable)), Source("rows", {"train": read}, "x")
 
 
 def listed(feature: Any) -> list[Any]:
     return feature.to_list() if isinstance(feature, tf.RaggedTensor) else np.asarray(feature).tolist()
 
 
-def test_the_parts_of_a_split_are_the_whole(split: tuple[Loaded, Source]) -> None:
-    whole = encode_split(*split, "train", training=True)
-    left = {f"x:{number}" for number in (*UNREADABLE, *UNUSABLE[split[0].task.NAME])}
+def test_the_parts_of_a_split_are_the_whole(split: tuple[Task, Source]) -> None:
+    whole = encode_split(*split, "train", "train")
+    left = {f"x:{number}" for number in (*UNREADABLE, *UNUSABLE[split[0].name])}
     for size in (60, 43, 44):  # 86 and 88 examples are encoded: 43 and 44 leave no part unfinished
         parts = list(encode_parts(*split, "train", size=size))
         assert len(whole) == sum(map(len, parts)) == 86 and max(map(len, parts)) <= size

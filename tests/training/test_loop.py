@@ -1,10 +1,8 @@
 """The training loop on networks small enough to check by hand."""
 
-import dataclasses
 import math
 import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -15,9 +13,9 @@ import tensorflow as tf
 from pipelines.config import TrainingConfig
 from pipelines.data.batching import Encoded
 from pipelines.runs.folder import Run
+from pipelines.task import Phase
 from pipelines.training.loop import Trainer, TrainingStopped
-from pipelines.training.optimizer import WarmupDecay, make_optimizer
-from pipelines.training.step import Average, make_step
+from pipelines.training.step import Average, WarmupDecay, make_optimizer, make_step
 
 
 def line_data(count: int = 32, bad: int | None = None) -> Encoded:
@@ -30,6 +28,16 @@ def line_data(count: int = 32, bad: int | None = None) -> Encoded:
     return Encoded({"x": tf.constant(x)}, {"y": tf.constant(y)}, np.ones(count, np.int32), examples, [])
 
 
+def counted(values: Any) -> tuple[Any, Any]:
+    """Give every example of a loss [B] the weight 1."""
+    return values, tf.ones_like(values)
+
+
+def second(made: Trainer, loss: Any, epochs: int = 1, share: float = 1.0) -> Phase:
+    """Let the last epochs have another loss of the network's output [B], at half the rate."""
+    return Phase(epochs, lambda x, y: counted(loss(made.model(x["x"])[:, 0])), lambda x, y, seed: (x, y), 0.5, share)
+
+
 def trainer(folder: Path, scores: Any = None, **settings: Any) -> Trainer:
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input([1]), keras.layers.Dense(1)])
@@ -37,11 +45,11 @@ def trainer(folder: Path, scores: Any = None, **settings: Any) -> Trainer:
     given = iter(scores or ())
 
     def loss(x: dict, y: dict) -> Any:
-        return (model(x["x"], training=True)[:, 0] - y["y"]) ** 2
+        return counted((model(x["x"], training=True)[:, 0] - y["y"]) ** 2)
 
     def validate(thorough: bool) -> dict[str, float]:
         x = line_data()
-        return {"score": next(given, 0.0), "gap": float(tf.reduce_mean(loss(x.x, x.y)))}
+        return {"score": next(given, 0.0), "gap": float(tf.reduce_mean(loss(x.x, x.y)[0]))}
 
     run = Run(folder)
     run.write_json("config.json", {})
@@ -73,7 +81,7 @@ def test_a_gradient_that_is_not_finite_names_its_own_batch_and_not_the_next(tmp_
 
     def root(x: dict, y: dict) -> Any:
         """A loss that is finite everywhere, and whose slope is infinite in the row of zero weight."""
-        return tf.sqrt(made.model(x["x"])[:, 0] ** 2 * tf.cast(x["x"][:, 0] != data.x["x"][3, 0], tf.float32))
+        return counted(tf.sqrt(made.model(x["x"])[:, 0] ** 2 * tf.cast(x["x"][:, 0] != data.x["x"][3, 0], tf.float32)))
 
     made.loss = root
     with pytest.raises(TrainingStopped, match=r"norm of the gradient is nan in epoch 1, batch [1-4] \(.*data.csv:5"):
@@ -82,9 +90,7 @@ def test_a_gradient_that_is_not_finite_names_its_own_batch_and_not_the_next(tmp_
 
 def test_a_second_phase_ends_between_the_weights_before_and_after_it(tmp_path: Path) -> None:
     made = trainer(tmp_path, scores=[0.1, 0.2, 0.2, 0.3], epochs=3, ema=0.9)
-    second = {"reward_epochs": 1, "reward_share": 0.25, "reward_rate": 0.5}
-    made.settings = SimpleNamespace(**dataclasses.asdict(made.settings), **second)
-    made.reward = lambda x, y: (made.model(x["x"])[:, 0] - 3.0) ** 2, lambda x, y, seed: (x, y)
+    made.last = second(made, lambda output: (output - 3.0) ** 2, share=0.25)
     validated, honest = [], made.validate
 
     def watched(thorough: bool) -> dict[str, float]:
@@ -103,9 +109,7 @@ def test_a_second_phase_ends_between_the_weights_before_and_after_it(tmp_path: P
 
 def test_a_second_phase_does_not_wait_for_the_large_gradients_of_the_first_to_be_forgotten(tmp_path: Path) -> None:
     made = trainer(tmp_path, scores=[0.1, 0.1, 0.2], epochs=2)
-    second = {"reward_epochs": 1, "reward_share": 1.0, "reward_rate": 0.5}
-    made.settings = SimpleNamespace(**dataclasses.asdict(made.settings), **second)
-    made.reward = lambda x, y: 1e-2 * made.model(x["x"])[:, 0], lambda x, y, seed: (x, y)
+    made.last = second(made, lambda output: 1e-2 * output)
     biases, honest = [], made.validate
 
     def watched(thorough: bool) -> dict[str, float]:
@@ -141,9 +145,7 @@ def test_every_epoch_has_an_order_and_an_augmentation_of_its_own(tmp_path: Path,
 
 def rewarded(made: Trainer, epochs: int, given: dict[bool, list[float]]) -> list[list[np.ndarray]]:
     """Let the last ``epochs`` be rewarded, and scores be ``given``; return the weights that each of them is of."""
-    second = {"reward_epochs": epochs, "reward_share": 1.0, "reward_rate": 0.5}
-    made.settings = SimpleNamespace(**dataclasses.asdict(made.settings), **second)
-    made.reward = lambda x, y: (made.model(x["x"])[:, 0] - 3.0) ** 2, lambda x, y, seed: (x, y)
+    made.last = second(made, lambda output: (output - 3.0) ** 2, epochs)
     scores = {thorough: iter(values) for thorough, values in given.items()}
     validated: list[list[np.ndarray]] = []
 
@@ -218,7 +220,7 @@ def test_clipping_bounds_the_step_and_the_norm_is_that_before_clipping() -> None
     model = keras.Sequential([keras.Input([2]), keras.layers.Dense(1, kernel_initializer="zeros")])
     optimizer = keras.optimizers.SGD(1.0, global_clipnorm=0.5)
     optimizer.build(model.trainable_variables)
-    step = make_step(model, lambda x, y: model(x["x"])[:, 0] * 10, optimizer, Average([], 0.0))
+    step = make_step(model, lambda x, y: counted(model(x["x"])[:, 0] * 10), optimizer, Average([], 0.0))
     loss, norm = step({"x": tf.constant([[3.0, 0.0], [0.0, 4.0]])}, {"y": tf.zeros(2)})
     # gradient of the mean: kernel (15, 20), bias 10
     assert float(norm) == pytest.approx(math.sqrt(15**2 + 20**2 + 10**2), rel=1e-6)
@@ -227,11 +229,27 @@ def test_clipping_bounds_the_step_and_the_norm_is_that_before_clipping() -> None
     np.testing.assert_allclose(moved, -0.5 * np.array([15, 20, 10]) / float(norm), rtol=1e-5)
 
 
+def test_the_loss_is_that_of_the_weights_and_what_is_minimised_that_of_the_mean_weight() -> None:
+    model = keras.Sequential([keras.Input([1]), keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+    optimizer = keras.optimizers.SGD(1.0)
+    optimizer.build(model.trainable_variables)
+
+    def loss(x: dict, y: dict) -> Any:
+        return model(x["x"])[:, 0], y["weight"]
+
+    step = make_step(model, loss, optimizer, Average([], 0.0), mean_weight=4.0)
+    value, norm = step({"x": tf.constant([[3.0], [6.0]])}, {"weight": tf.constant([1.0, 2.0])})
+    assert float(value) == pytest.approx((3 + 6) / (1 + 2))
+    assert float(norm) == pytest.approx((3 + 6) / 2 / 4)
+    np.testing.assert_allclose(model.get_weights()[0], [[1 - (3 + 6) / 2 / 4]], rtol=1e-6)
+
+
 def test_a_weight_that_the_loss_does_not_ask_for_stays() -> None:
     model = keras.Sequential([keras.Input([1]), keras.layers.Dense(1), keras.layers.Dense(1)])
     optimizer = keras.optimizers.SGD(0.1)
     optimizer.build(model.trainable_variables)
-    step = make_step(model, lambda x, y: tf.square(model.layers[0](x["x"])[:, 0] - 9), optimizer, Average([], 0.0))
+    first = model.layers[0]
+    step = make_step(model, lambda x, y: counted((first(x["x"])[:, 0] - 9) ** 2), optimizer, Average([], 0.0))
     before = model.get_weights()
     step({"x": tf.ones([4, 1])}, {})
     changed = [not np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True)]

@@ -24,7 +24,7 @@ from pipelines.data import storage
 storage.load.__defaults__ = (4 * 2**20,)  # with 256 MiB even the large table's numbers would be held
 from pipelines import train
 settings = {"batch_size": 256, "validation_share": 0.002, "max_tokens": 200, "units": 4, "embedding_size": 4}
-settings |= {"embedding_start": "neighbours"}  # which counts all pieces before the first step
+settings |= {"embedding_init": "neighbours"}  # which counts all pieces before the first step
 train("sentiment", data=sys.argv[1], run=sys.argv[2], preset="tiny", **settings)
 print(json.dumps(peak))
 """

@@ -64,7 +64,7 @@ def assert_same(first: Path, second: Path, epochs: int) -> None:
 # Each stop costs tracing anew, and one step that is tried out before all others; an epoch has six. The middle of the
 # second epoch has everything to restore; the last two stops below are behind the last batch of an epoch.
 STOPS = [("sentiment", (9,)), *(pytest.param(name, (4, 8, 15), marks=pytest.mark.slow) for name in TASKS)]
-REWARDED = {"translation": {"reward_epochs": 1}, "captioning": {"reward_epochs": 1, "reward_share": 0.5}}
+REWARDED = {"translation": {"scst_epochs": 1}, "captioning": {"scst_epochs": 1, "scst_share": 0.5}}
 
 
 @pytest.mark.parametrize(("task", "stops"), STOPS)

@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.runs.folder import Run
 from pipelines.runs.load import Loaded
+from pipelines.task import Phase
 from pipelines.tasks.captioning import config as captioning_config
 from pipelines.tasks.sentiment import config as sentiment_config
 from pipelines.tasks.speech import config as speech_config
@@ -29,6 +30,29 @@ class Decoder:
         return [self.settings]
 
 
+class Asking:
+    """Stands for a task: its score is how it was asked to search, and its last epochs are those of the settings."""
+
+    metric, higher_is_better = "settings", True
+    augmentation = initialise = loss = plan = staticmethod(lambda *_: None)
+
+    def __init__(self, config: Any, preprocessor: None = None) -> None:
+        self.config, self.preprocessor = config, preprocessor
+
+    def scorer(self, predictions: list[Any]) -> Any:
+        return lambda numbers: {"settings": predictions[numbers[0]]}
+
+    def last_phase(self, model: None, training: Any) -> Phase | None:
+        epochs = getattr(self.config, "scst_epochs", 0)
+        return Phase(epochs, self.loss, self.augmentation, 1.0) if epochs else None
+
+    def mean_weight(self, training: Any) -> float:
+        return 1.0
+
+    def carried(self, model: None, batch_size: int) -> list[Any]:
+        return []
+
+
 def asked(config: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[bool, Any]:
     """Begin a training; return with which settings the simplest search (False) and the one that answers (True) go."""
     found: dict[bool, Any] = {}
@@ -39,23 +63,17 @@ def asked(config: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[bo
 
     for name, stub in (("Decoder", Decoder), ("Trainer", trainer)):
         monkeypatch.setattr(train, name, stub)
-    for name in ("_training_examples", "encode_split", "_reward"):
+    for name in ("_training_examples", "encode_split"):
         monkeypatch.setattr(train, name, lambda *_, **__: [])
-    task = SimpleNamespace(
-        METRIC="settings",
-        BETTER="higher",
-        augmentation=lambda *_: None,
-        scorer=lambda predictions: lambda numbers: {"settings": predictions[numbers[0]]},
-    )
     with pytest.raises(RuntimeError, match="seen"):
-        train._fit(Loaded(task, config, None, None, Run(folder), {}), SimpleNamespace(cuts={}, spec="synthetic"), None)
+        train._fit(Loaded(Asking(config), None, Run(folder), {}), SimpleNamespace(cuts={}, spec="synthetic"), None)
     return found
 
 
 @pytest.mark.parametrize(
     ("config", "simplest", "passes"),
     [
-        (translation_config.Config(epochs=9, reward_epochs=2, **DRAWN), SEARCHED, (7, 3)),
+        (translation_config.Config(epochs=9, scst_epochs=2, **DRAWN), SEARCHED, (7, 3)),
         (captioning_config.Config(epochs=9, **DRAWN), SEARCHED, (9, 1)),
         (speech_config.Config(epochs=4, beam_width=8, lm="train"), {"beam_width": 1, "lm": ""}, (4, 1)),
         (sentiment_config.Config(epochs=4), {}, (4, 1)),

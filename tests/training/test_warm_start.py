@@ -9,7 +9,6 @@ import pytest
 from pipelines import train
 from pipelines.cli.parser import run as command
 from pipelines.runs.load import load_run
-from pipelines.training.warm_start import adopt_preprocessor
 
 LABELS = {"same": ["positive", "negative"], "other": ["fine", "awful", "mixed"]}
 
@@ -67,7 +66,7 @@ def test_vectors_and_a_run_are_not_both_the_beginning(small_run, tmp_path):
 def test_what_is_taken_over_works_by_the_new_settings(task, settings, small_run):
     other = load_run(small_run(task))
     config = dataclasses.replace(other.config, **settings)
-    adopted = adopt_preprocessor(other.task, config, other, [])
+    adopted = type(other.task).adopt(config, other.task, other.run.path, [])
     assert adopted.config == config != other.preprocessor.config
 
 

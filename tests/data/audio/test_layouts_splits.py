@@ -6,7 +6,7 @@ from pipelines.data.audio.layouts import open_recordings
 from pipelines.data.source import Joined, distinct
 from pipelines.data.validate import usual_facets, validate
 from pipelines.tasks.speech.config import Config
-from pipelines.tasks.speech.task import open_source
+from pipelines.tasks.speech.task import Speech
 
 PARTS = ("train-clean-100", "train-other-500", "dev-clean", "test-clean")
 
@@ -32,7 +32,7 @@ def report_on(source):
 
 
 def test_a_report_counts_what_has_two_names_once(tmp_path):
-    source = open_source(tree(tmp_path), Config())
+    source = Speech.open_source(tree(tmp_path), Config())
     counts, shared, refusals = report_on(source)
     assert counts == {"train": 160, "validation": 80, "test-clean": 80}
     assert not any(map(any, shared.values())) and not refusals
@@ -41,7 +41,7 @@ def test_a_report_counts_what_has_two_names_once(tmp_path):
 
 
 def test_what_is_cut_from_train_is_in_no_other_split(tmp_path):
-    source = open_source(tree(tmp_path, ("train-clean-100", "test-clean"), 60), Config())
+    source = Speech.open_source(tree(tmp_path, ("train-clean-100", "test-clean"), 60), Config())
     counts, shared, _ = report_on(source)
     assert set(counts) == {"train", "validation", "test-clean"}
     assert counts["train"] + counts["validation"] == counts["test-clean"] == 120 and counts["validation"]
@@ -50,7 +50,7 @@ def test_what_is_cut_from_train_is_in_no_other_split(tmp_path):
 
 
 def test_a_tree_without_training_data_has_no_train_split(tmp_path):
-    source = open_source(tree(tmp_path, ("test-clean",), 2), Config())
+    source = Speech.open_source(tree(tmp_path, ("test-clean",), 2), Config())
     assert set(source.readers) == {"test-clean"} and not source.cuts
     assert report_on(source)[2][0].startswith("there is no train split")
 
