@@ -84,11 +84,11 @@ class Preprocessor(tf.Module):
             json.dumps(dict(zip(self.labels, self.counts, strict=True)), ensure_ascii=False) + "\n", "utf-8"
         )
 
-    def ids(self, texts: Any) -> tf.RaggedTensor:
-        """Segment tf.string [B] into int32 [B, (T)], 1 <= T <= max_tokens."""
+    def ids(self, texts: Any) -> tuple[tf.RaggedTensor, tf.Tensor]:
+        """Segment tf.string [B] into int32 [B, (T)], 1 <= T <= max_tokens; int32 [B] counts all pieces of each text."""
         c = self.config
         ids = self.vocabulary.encode(normalise(texts, c.lowercase, c.strip_html))
-        return ensure_min_length(truncate(ids, c.max_tokens, c.truncate))
+        return ensure_min_length(truncate(ids, c.max_tokens, c.truncate)), tf.cast(ids.row_lengths(), tf.int32)
 
 
 def textless(example: Example) -> str:

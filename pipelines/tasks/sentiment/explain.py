@@ -26,7 +26,7 @@ def explain(model: keras.Model, preprocessor: Preprocessor, text: str) -> Explan
     Raises:
         RuntimeError: the attributions do not add up within ``TOLERANCE``.
     """
-    ids = preprocessor.ids(tf.constant([text]))
+    ids, count = preprocessor.ids(tf.constant([text]))
     tokens = ids.to_tensor()
     pieces = [piece.decode("utf-8") for piece in preprocessor.vocabulary.pieces(tokens).numpy()[0]]
     embedding, classifier, recurrent = parts(model)
@@ -54,6 +54,7 @@ def explain(model: keras.Model, preprocessor: Preprocessor, text: str) -> Explan
     numbers = {
         "answer": answer,
         "score": score,
+        "cut": bool(count[0] > len(pieces)),
         "output": "log-odds of the answer",
         "at_input": result.end,
         "at_baseline": result.start,

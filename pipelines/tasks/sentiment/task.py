@@ -25,7 +25,7 @@ from pipelines.data.validate import View
 from pipelines.explain.explanation import Explanation
 from pipelines.log import say
 from pipelines.recipes.classify import Classification
-from pipelines.task import Field, Modality, Mode, Numeric, Task
+from pipelines.task import Card, Field, Modality, Mode, Numeric, Prediction, Row, Task
 from pipelines.tasks.sentiment import synthetic
 from pipelines.tasks.sentiment.config import PRESETS, Config
 from pipelines.tasks.sentiment.data import CHUNK, Preprocessor, facets, textless
@@ -49,6 +49,7 @@ class Sentiment(Classification):
     x_fields: ClassVar[Mapping[str, Field]] = {
         "tokens": Field("int32", ("batch", "time")),
         "lengths": Field("int32", ("batch",)),
+        "cut": Field("bool", ("batch",)),
     }
 
     config: Config
@@ -96,6 +97,7 @@ class Sentiment(Classification):
         dropped: list[str] = []
         labels: list[int] = []
         ids: list[tf.RaggedTensor] = []
+        cuts: list[np.ndarray] = [np.zeros(0, bool)]
         source = iter(examples)
         while chunk := list(itertools.islice(source, CHUNK)):
             good: list[Example] = []
@@ -106,12 +108,15 @@ class Sentiment(Classification):
                     continue
                 good.append(example)
                 labels += [self.label_number(example)] if mode != "predict" else []
-            ids += [self.preprocessor.ids(tf.constant([str(example["text"]) for example in good]))] if good else []
+            pieces, count = self.preprocessor.ids(tf.constant([str(example["text"]) for example in good], tf.string))
+            ids.append(pieces)
+            cuts.append(count.numpy() > self.config.max_tokens)
             kept += good if mode != "train" else [{"id": e["id"], "where": e["where"]} for e in good]
         tokens = tf.concat(ids, axis=0) if ids else tf.RaggedTensor.from_row_splits(tf.zeros([0], tf.int32), [0])
         lengths = tf.cast(tokens.row_lengths(), tf.int32)
         y = self.targets(labels) if mode != "predict" else {}
-        return Encoded({"tokens": tokens, "lengths": lengths}, y, lengths.numpy(), kept, dropped)
+        x = {"tokens": tokens, "lengths": lengths, "cut": tf.constant(np.concatenate(cuts))}
+        return Encoded(x, y, lengths.numpy(), kept, dropped)
 
     # ---------------------------------------------------------------------------------------------------------- model
 
@@ -165,10 +170,20 @@ class Sentiment(Classification):
         """Return empty, blank, foreign, broken and very long texts."""
         return cls.parse(["", " \t ", "ÇOK İyi, 很好", "<br />&amp;", "\x00\x1f", "a" * 5000, "good " * 3000])
 
+    def outputs(self, model: keras.Model, x: Mapping[str, Any]) -> dict[str, Any]:
+        """Classify, see the recipe; ``cut`` bool [B] is true where the text was longer than the network reads."""
+        return super().outputs(model, {name: x[name] for name in ("tokens", "lengths")}) | {"cut": x["cut"]}
+
+    @classmethod
+    def more(cls, card: Card, example: Example, row: Row) -> Prediction:
+        """Word whether the text was cut, and the probabilities."""
+        return {"cut": bool(row["cut"])} | super().more(card, example, row)
+
     def inputs(self, **raw: Any) -> dict[str, Any]:
-        """In graph: ``text`` string [B] -> ``tokens`` int32 [B, T] and ``lengths`` int32 [B]."""
-        ids = self.preprocessor.ids(raw["text"])
-        return {"tokens": ids.to_tensor(), "lengths": tf.cast(ids.row_lengths(), tf.int32)}
+        """In graph: ``text`` string [B] -> ``tokens`` int32 [B, T], ``lengths`` int32 [B] and ``cut`` bool [B]."""
+        ids, count = self.preprocessor.ids(raw["text"])
+        lengths = tf.cast(ids.row_lengths(), tf.int32)
+        return {"tokens": ids.to_tensor(), "lengths": lengths, "cut": count > self.config.max_tokens}
 
     def details(self, x: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
         """In graph: ``pieces`` string [B, T], padded with empty ones; ``weights`` [B, T] are their shares."""

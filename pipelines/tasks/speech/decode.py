@@ -57,8 +57,8 @@ class Language:
     def fused(self, outputs: Mapping[str, Array], symbols: Sequence[str]) -> dict[str, Array]:
         """Search one recording: ``log_probabilities`` [T, V] and ``steps`` -> the row of ``beam_path``.
 
-        Transcripts are ordered by both models; ``score`` is, as without a language model, the acoustic one: what it gives
-        them: probability to the power 1 / steps.
+        Transcripts are ordered by both models; ``score`` is the acoustic one, as without a language model: the
+        probability to the power 1 / steps.
         """
         steps = int(outputs["steps"])
         heard = outputs["log_probabilities"][: max(steps, 1)]
