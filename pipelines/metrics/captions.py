@@ -18,7 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.metrics.translation import HAN, OTHERS
+HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+"""Ranges of Chinese characters, which Japanese has too, for a class of a regular expression."""
+OTHERS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff"
+"""Ranges of Thai, Lao, Burmese, Khmer, and of the Japanese syllables."""
 
 ORDER = 4
 ROUGE_BETA = 1.2

@@ -13,6 +13,8 @@ import numpy as np
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
+from pipelines.metrics.captions import HAN, OTHERS
+
 Scorer = Callable[[np.ndarray], dict[str, float]]
 
 
@@ -103,10 +105,6 @@ def report(predictions: list[dict[str, Any]], count: int = 5) -> str:
     return "\n".join(lines)
 
 
-HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-"""Ranges of Chinese characters, which Japanese has too, for a class of a regular expression."""
-OTHERS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff"
-"""Ranges of Thai, Lao, Burmese, Khmer, and of the Japanese syllables."""
 _HAN, _OTHERS = re.compile(f"[{HAN}]"), re.compile(f"[{OTHERS}]")
 
 
