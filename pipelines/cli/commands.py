@@ -1,4 +1,4 @@
-"""The commands: each imports what it needs and calls one function."""
+"""The commands; each imports the modules it needs and calls one function."""
 
 import argparse
 import contextlib
@@ -13,8 +13,7 @@ from pipelines.data.catalogue import located
 from pipelines.data.tfds_folder import PREFIX, need_prepared
 from pipelines.export import formats, warmup
 from pipelines.log import import_tensorflow
-from pipelines.runs import files as demo_folder
-from pipelines.runs import files as staging
+from pipelines.runs import files
 from pipelines.runs.folder import CONFIG, need_same, need_trainable, open_run
 from pipelines.tasks import TASKS, load_settings
 
@@ -31,7 +30,7 @@ def demo(arguments: argparse.Namespace) -> int:
     unknown = [name for name in arguments.task if name not in TASKS]
     if unknown:
         raise ValueError(f"--task {unknown[0]}: expected one of {', '.join(TASKS)}{nearest(unknown[0], list(TASKS))}")
-    demo_folder.claim(Path(arguments.out))
+    files.claim(Path(arguments.out))
     import_tensorflow()
     from pipelines.cli.demo import run_demo  # noqa: PLC0415
 
@@ -94,7 +93,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
 
 def predict(arguments: argparse.Namespace) -> int:
-    """Write one answer an input, in order, to standard output or to a file that can be continued."""
+    """Write one answer per input, in order, to standard output or a resumable file."""
     from pipelines.cli import predict as batch  # noqa: PLC0415
 
     a = arguments
@@ -115,7 +114,7 @@ def predict(arguments: argparse.Namespace) -> int:
         import_tensorflow()
         from pipelines.predictor import Predictor  # noqa: PLC0415
 
-        known = sys.stderr.isatty() and "-" not in a.input  # how much there is; counting it takes time
+        known = sys.stderr.isatty() and "-" not in a.input  # counting the inputs takes time
         total = len(a.input) + (batch.lines_in(a.file) if a.file else 0) if known else None
         batch.run(Predictor(a.run, **a.decoding), _inputs(a), out, kind, total)
     return 0
@@ -130,14 +129,11 @@ def _inputs(arguments: argparse.Namespace) -> Iterator[str]:
         with open(arguments.file, "rb") as file:
             yield from lines(file)
     for argument in arguments.input:
-        if argument == "-":
-            yield from lines(sys.stdin.buffer)
-        else:
-            yield argument
+        yield from lines(sys.stdin.buffer) if argument == "-" else [argument]
 
 
 def explain(arguments: argparse.Namespace) -> int:
-    """Explain one answer, or several on a sheet."""
+    """Explain one answer, or a contact sheet of several."""
     a = arguments
     _need_run(a.run)
     if bool(a.input) == (a.sheet is not None):
@@ -146,7 +142,7 @@ def explain(arguments: argparse.Namespace) -> int:
         raise ValueError(f"{a.prog}: expected one input, came {len(a.input)}: {', '.join(a.input)}")
     if a.sheet is not None and a.sheet < 1:
         raise ValueError(f"--sheet: expected a positive number of examples, came {a.sheet}")
-    staging.need_file(a.out)
+    files.need_file(a.out)
     _need_data(a.data)
     import_tensorflow()
     from pipelines.cli import explain as explanation  # noqa: PLC0415
@@ -175,11 +171,11 @@ def export(arguments: argparse.Namespace) -> int:
         print(slim(a.run, a.out))
         return 0
     if a.out:
-        staging.need_replaceable(Path(a.out).expanduser(), *formats.OLDER[a.format])
+        files.need_replaceable(Path(a.out).expanduser(), *formats.OLDER[a.format])
     if a.format in formats.NEEDS:
         formats.check(a.run, a.format, a.decoding)
         import_tensorflow()
-        print(importlib.import_module(f"pipelines.delivery.export_{a.format}").export(a.run, a.out))
+        print(importlib.import_module(f"pipelines.export.{a.format}").export(a.run, a.out))
         return 0
     import_tensorflow()
     from pipelines.export.saved_model import prove  # noqa: PLC0415
@@ -203,14 +199,14 @@ def web(arguments: argparse.Namespace) -> int:
 
 
 def data(arguments: argparse.Namespace) -> int:
-    """Print the catalogue of data sets, or fetch one."""
+    """Print the catalogue of data sets, or download one."""
     from pipelines.data.catalogue import run as catalogue  # noqa: PLC0415
 
     return catalogue(arguments.name, arguments.out)
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Examine the installation, also one in which tensorflow cannot be imported."""
+    """Check the installation, even if tensorflow cannot be imported."""
     from pipelines.cli.doctor import run as examine  # noqa: PLC0415
 
     return examine(arguments.json)
@@ -227,7 +223,7 @@ def _need_run(path: str) -> None:
 
 
 def _need_data(spec: str | None) -> None:
-    """Refuse data that is not on this machine; None and ``synthetic`` pass."""
+    """Reject data that does not exist; None and ``synthetic`` pass."""
     if spec == "":
         raise ValueError("--data: expected synthetic, tfds:NAME, a file or a folder, came nothing")
     if spec and spec != "synthetic":

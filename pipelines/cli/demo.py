@@ -22,7 +22,7 @@ SHOWN = 4
 
 @dataclass(frozen=True)
 class Result:
-    """One line of the closing table; ``failures`` are sentences, none when all is well."""
+    """One row of the summary table, with the failures as sentences."""
 
     task: str
     parameters: int
@@ -40,14 +40,14 @@ def run_demo(tasks: list[str], out: Path) -> int:
 
     Args:
         tasks: names of tasks.
-        out: folder; each task's run is ``out/TASK``, made anew, its export ``out/TASK/export``.
+        out: folder; each task's run is recreated in ``out/TASK``, its export in ``out/TASK/export``.
 
     Returns:
-        Exit status: 1 when a metric misses its threshold, leads the baseline by less than its margin, or an export
-        and its run disagree.
+        Exit status 1 if a metric misses its threshold or its margin over the baseline, or an export differs from its
+        run; else 0.
 
     Raises:
-        ValueError: ``out`` holds something else than an earlier demonstration.
+        ValueError: ``out`` is not an earlier demonstration.
     """
     claim(out)
     results = [_one(name, clear(out, name)) for name in tasks]
@@ -65,14 +65,15 @@ def _one(name: str, folder: Path) -> Result:
     keras.backend.clear_session()
     train(name, run=folder, preset="small")
     record, failures = _judged(task, folder)
-    method, reference = _baseline(task)
+    source = task.builtin_source()
+    method, reference = task.baseline(list(source.read("train")), list(source.read("test")))
     failures = _verdict(task, record, method, reference) + failures
     seconds, value = time.monotonic() - begin, record["metrics"][task.metric]["value"]
     return Result(name, record["parameters"], seconds, task.metric, value, method, reference, folder, tuple(failures))
 
 
 def _judged(task: type[Task], folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """Export a run, and evaluate it while the fresh process answers: its scores, and why the export is refused."""
+    """Export a run, and evaluate it meanwhile: return its scores, and export failures."""
     records = []
 
     def score() -> None:
@@ -89,12 +90,6 @@ def _judged(task: type[Task], folder: Path) -> tuple[dict[str, Any], list[str]]:
     return records[0], failures
 
 
-def _baseline(task: type[Task]) -> tuple[str, float]:
-    source = task.builtin_source()
-    method, value = task.baseline(list(source.read("train")), list(source.read("test")))
-    return str(method), float(value)
-
-
 def _verdict(task: type[Task], record: dict[str, Any], method: str, reference: float) -> list[str]:
     value, sign = record["metrics"][task.metric]["value"], 1 if task.higher_is_better else -1
     failures = []
@@ -106,7 +101,7 @@ def _verdict(task: type[Task], record: dict[str, Any], method: str, reference: f
 
 
 def _answers(task: type[Task], proven: Proven) -> str:
-    """Lay out what the export answered in its fresh process: a few test examples with input, answer and reference."""
+    """Format the export's answers in its fresh process to a few test examples, with input and reference."""
     lines = (proven.folder.parent / "predictions.jsonl").read_text("utf-8").splitlines()
     predictions = {one["id"]: one for one in map(json.loads, lines)}
     shown = ["answers of the export in a fresh process:"]

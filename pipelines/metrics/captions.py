@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-"""Ranges of Chinese characters, which Japanese has too, for a class of a regular expression."""
+"""Ranges of Chinese characters, also used in Japanese, for a regular expression class."""
 OTHERS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff"
-"""Ranges of Thai, Lao, Burmese, Khmer, and of the Japanese syllables."""
+"""Ranges of Thai, Lao, Burmese, Khmer, and Japanese kana."""
 
 ORDER = 4
 ROUGE_BETA = 1.2
