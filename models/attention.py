@@ -11,7 +11,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from models.ops import mask_from_lengths
+from models.ops import mask_from_lengths, no_mask
 
 PoolingKind = Literal["attention", "max", "mean", "last"]
 MultiplicativeKind = Literal["general", "scaled_dot"]
@@ -22,14 +22,10 @@ MULTIPLICATIVE_KINDS = ("general", "scaled_dot")
 
 
 def masked_softmax(scores: Any, mask: Any) -> Any:
-    """Softmax over the last axis, restricted to true positions of the mask.
+    """Softmax over the last axis of scores [..., T], restricted to true positions of a broadcastable bool mask.
 
-    Args:
-        scores: [..., T], any float dtype; computed in float32.
-        mask: bool, broadcastable to [..., T].
-
-    Returns:
-        float32 [..., T]; exactly 0 where the mask is false, also in rows without a true position.
+    Computed in float32. The result, float32 [..., T], is exactly 0 where the mask is false, also in rows without a true
+    position.
     """
     scores = ops.where(mask, ops.cast(scores, "float32"), -1e30)
     peak = ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True))
@@ -50,6 +46,8 @@ class AdditiveAttention(keras.layers.Layer):
     Source: Bahdanau, Cho, Bengio 2015 (arXiv 1409.0473), appendix A.1.2. `project` computes U k once, because it does
     not depend on the query of a decoding step.
     """
+
+    compute_mask = no_mask
 
     def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -86,9 +84,6 @@ class AdditiveAttention(keras.layers.Layer):
         hidden = ops.tanh(ops.expand_dims(queries, 2) + ops.expand_dims(projected, 1))  # [B, U, T, A]
         return _attend(ops.matmul(hidden, self.score)[..., 0], keys, lengths, single)
 
-    def compute_mask(self, *args: Any, **kwargs: Any) -> None:
-        """No Keras mask leaves this layer: lengths do that work."""
-
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
         return {**super().get_config(), "units": self.units}
@@ -101,6 +96,8 @@ class MultiplicativeAttention(keras.layers.Layer):
     Sources: Luong, Pham, Manning 2015 (D15-1166), equation 8 (general); Vaswani et al. 2017
     (arXiv 1706.03762), equation 1 (scaled dot, which needs query and keys of equal width).
     """
+
+    compute_mask = no_mask
 
     def __init__(self, kind: MultiplicativeKind = "general", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -123,19 +120,15 @@ class MultiplicativeAttention(keras.layers.Layer):
         return keys
 
     def call(self, query: Any, keys: Any, lengths: Any, projected: Any = None) -> tuple[Any, Any]:
-        """Attend as `AdditiveAttention.call`, with the same arguments and results; `projected` is not used.
+        """Attend as `AdditiveAttention.call`; ``projected`` is ignored.
 
-        Returns:
-            context [B, D] or [B, U, D]; weights float32 [B, T] or [B, U, T].
+        Returns context [B, D] or [B, U, D], and weights float32 [B, T] or [B, U, T].
         """
         single = len(query.shape) == 2
         queries = ops.expand_dims(query, 1) if single else query
         general = self.kind == "general"
         queries = ops.matmul(queries, self.kernel) if general else queries * query.shape[-1] ** -0.5
         return _attend(ops.matmul(queries, ops.transpose(keys, (0, 2, 1))), keys, lengths, single)
-
-    def compute_mask(self, *args: Any, **kwargs: Any) -> None:
-        """No Keras mask leaves this layer: lengths do that work."""
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
@@ -165,6 +158,8 @@ class Pooling(keras.layers.Layer):
     several steps is shared between them in proportion to 1 - gap / TIE, so weights depend continuously on the states.
     """
 
+    compute_mask = no_mask
+
     def __init__(self, kind: PoolingKind = "attention", units: int | None = None, **kwargs: Any) -> None:
         """`units` is the hidden width of `attention`; by default the width of the input."""
         super().__init__(**kwargs)
@@ -183,14 +178,9 @@ class Pooling(keras.layers.Layer):
         self.score = self.add_weight(shape=(units, 1), name="score")
 
     def call(self, sequence: Any, lengths: Any) -> tuple[Any, Any]:
-        """Pool the real steps.
+        """Pool the real steps of sequence [B, T, H] with lengths int32 [B] (values above T count as T).
 
-        Args:
-            sequence: [B, T, H].
-            lengths: int32 [B]; values above T count as T.
-
-        Returns:
-            context [B, H] in the input's dtype; weights float32 [B, T].
+        Returns context [B, H] in the input's dtype, and weights float32 [B, T].
         """
         mask = mask_from_lengths(lengths, ops.shape(sequence)[1])
         if self.kind == "max":
@@ -205,9 +195,6 @@ class Pooling(keras.layers.Layer):
             weights = ops.one_hot(ops.minimum(ops.cast(lengths, "int32"), steps) - 1, steps, dtype="float32")
         context = ops.matmul(weights[:, None, :], ops.cast(sequence, "float32"))[:, 0]
         return ops.cast(context, sequence.dtype), weights
-
-    def compute_mask(self, *args: Any, **kwargs: Any) -> None:
-        """No Keras mask leaves this layer: the time axis is gone."""
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""

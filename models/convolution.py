@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from models.ops import zero_padding
+from models.ops import no_mask, zero_padding
 
 
 @keras.saving.register_keras_serializable("recurrent_pipelines")
@@ -72,6 +72,8 @@ class ConvolutionalSubsampling(keras.layers.Layer):
         ValueError: filters and strides differ in number, or the kernel size is even.
     """
 
+    compute_mask = no_mask
+
     def __init__(
         self,
         units: int,
@@ -112,9 +114,6 @@ class ConvolutionalSubsampling(keras.layers.Layer):
             lengths = (lengths + stride - 1) // stride
         x = ops.reshape(x, (ops.shape(x)[0], -1, x.shape[2] * x.shape[3]))
         return zero_padding(self.project(x), lengths), lengths
-
-    def compute_mask(self, *args: Any, **kwargs: Any) -> None:
-        """No Keras mask leaves this layer: lengths do that work."""
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""

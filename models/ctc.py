@@ -16,14 +16,9 @@ BLANK = 0
 
 
 def frames_needed(labels: Any, label_lengths: Any) -> Any:
-    """Count the frames of the shortest alignment: one per symbol, and a blank between equal neighbours.
+    """Count the frames of the shortest alignment of labels [B, U] with lengths [B], both integers: int32 [B].
 
-    Args:
-        labels: integers [B, U], right-padded.
-        label_lengths: integers [B].
-
-    Returns:
-        int32 [B].
+    That is one frame per symbol, and a blank between equal neighbours.
     """
     later = labels[:, 1:]
     inside = ops.arange(ops.shape(later)[1], dtype="int32")[None, :] + 1 < label_lengths[:, None]

@@ -42,13 +42,10 @@ def check_labels(labels: Tensor, label_lengths: Tensor, classes: int) -> Tensor:
 
 
 def loss(logits: Tensor, lengths: Tensor, labels: Tensor, label_lengths: Tensor) -> Tensor:
-    """Negative log-probability of each label sequence, [B]; undefined for impossible rows.
+    """Negative log-probability of each label sequence, float32 [B]; undefined for impossible rows.
 
-    Args:
-        logits: float32 [B, T, V].
-        lengths: int32 [B].
-        labels: int32 [B, U].
-        label_lengths: int32 [B].
+    Arguments as for `models.ctc.ctc_loss`: logits float32 [B, T, V], lengths and label lengths int32 [B], labels int32
+    [B, U].
 
     Raises:
         NotImplementedError: a second derivative is requested.

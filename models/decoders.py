@@ -13,6 +13,7 @@ from keras import ops
 
 from models.attention import AdditiveAttention, MultiplicativeAttention, Pooling
 from models.encoders import token_embedding
+from models.ops import no_mask
 from models.recurrent import RecurrentStack, kernels
 
 AttentionKind = Literal["additive", "general", "scaled_dot"]
@@ -71,12 +72,13 @@ class AttentionDecoder(keras.layers.Layer):
         lexical: lexical model of Nguyen and Chiang (2018, N18-1031, equations 6 and 7): l = tanh(sum of a f) over the
             embedded source words f; l + tanh(W l) is added to r, with the output matrix of r.
         dropout: dropout rate of e, of the inputs of upper layers, and of r.
-        seed: of initial recurrent weights and dropout; None uses Keras's global seed.
-        embedding: a shared Embedding layer [V, E], not part of the configuration; None creates one.
+        seed, embedding: as in `TextEncoder`.
 
     Raises:
         ValueError: an unknown attention or cell, a number out of range, or words that do not match ``lexical``.
     """
+
+    compute_mask = no_mask
 
     def __init__(
         self,
@@ -138,15 +140,11 @@ class AttentionDecoder(keras.layers.Layer):
         hidden, both = (*steps, self.units), (*steps, self.units + width)
         keys = width + (self.embedding_size if self.lexicon else 0)
         self.attention.build(hidden, (*states_shape[:-1], keys))
-        if self.gate:
-            self.gate.build(hidden)
-        if self.upper:
-            self.upper.build(both)
-        self.readout.build(both)
-        if self.lexicon:
-            self.lexicon.build((*steps, self.embedding_size))
-        if self.output_kernel:
-            self.output_kernel.build((*steps, self.embedding_size))
+        shapes = ((self.gate, hidden), (self.upper, both), (self.readout, both))
+        embedded = (*steps, self.embedding_size)
+        for layer, shape in (*shapes, (self.lexicon, embedded), (self.output_kernel, embedded)):
+            if layer:
+                layer.build(shape)
         self.bias = self.add_weight(shape=(self.vocabulary_size,), initializer="zeros", name="bias")
         self.bridge.build((steps[0], keys if summary_shape is None else summary_shape[-1]))
 
@@ -154,8 +152,8 @@ class AttentionDecoder(keras.layers.Layer):
         """Reject words [B, S, width] (None: no words) that do not match ``lexical``."""
         expected = self.embedding_size if self.lexicon else None
         if width != expected:
-            wanted = f"words [B, S, {expected}]" if expected else "no words"
-            came = f"words [B, S, {width}]" if width is not None else "none"
+            pairs = ((expected, "no words"), (width, "none"))
+            wanted, came = (f"words [B, S, {n}]" if n is not None else none for n, none in pairs)
             raise ValueError(f"lexical {self.lexicon is not None}: expected {wanted} in the memory, came {came}")
 
     def start(self, memory: Memory) -> tuple[dict[str, Any], Keys]:
@@ -280,9 +278,6 @@ class AttentionDecoder(keras.layers.Layer):
             words = ops.tanh(words)
             readout = readout + words + self.lexicon(words)
         return self.drop(readout, training=training)
-
-    def compute_mask(self, *args: Any, **kwargs: Any) -> None:
-        """No Keras mask leaves this layer: lengths do that work."""
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor, without a shared embedding."""

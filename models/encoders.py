@@ -7,21 +7,15 @@ from typing import Any
 import keras
 from keras import ops
 
-from models.ops import zero_padding
+from models.ops import no_mask, zero_padding
 from models.recurrent import RecurrentStack
 
 
 def token_embedding(vocabulary_size: int, size: int, seed: int | None = None, **kwargs: Any) -> Any:
-    """An Embedding layer [V, E] whose rows have mean norm 1.
+    """An Embedding layer [V, E] whose rows have mean norm 1; ``kwargs`` are further arguments of the layer.
 
     With Keras's default range of 0.05, training of a tied translation model stalls: logits, and the differences between
-    words that attention needs, are a hundred times too small.
-
-    Args:
-        vocabulary_size: V.
-        size: E.
-        seed: of the initial values; None uses Keras's global seed.
-        **kwargs: further arguments of the layer, e.g. name or dtype.
+    words that attention needs, are a hundred times too small. Without a ``seed``, Keras's global seed is used.
     """
     start = keras.initializers.RandomNormal(stddev=size**-0.5, seed=seed)
     return keras.layers.Embedding(vocabulary_size, size, embeddings_initializer=start, **kwargs)
@@ -43,6 +37,8 @@ class TextEncoder(keras.layers.Layer):
         seed: of initial recurrent weights and dropout; None uses Keras's global seed.
         embedding: a shared Embedding layer [V, E], not part of the configuration; None creates one.
     """
+
+    compute_mask = no_mask
 
     def __init__(
         self,
@@ -98,9 +94,6 @@ class TextEncoder(keras.layers.Layer):
         states = self.drop(outputs, training=training)
         return states, ops.concatenate(ends, axis=-1), zero_padding(embedded, lengths)
 
-    def compute_mask(self, *args: Any, **kwargs: Any) -> None:
-        """No Keras mask leaves this layer: lengths do that work."""
-
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor, without a shared embedding."""
         own = {name: getattr(self, name) for name in ("vocabulary_size", "embedding_size", "dropout", "seed")}
@@ -114,8 +107,7 @@ class GridEncoder(keras.layers.Layer):
 
     Args:
         units: D, the width of a projected cell.
-        dropout: dropout rate of the projected cells.
-        seed: of dropout; None uses Keras's global seed.
+        dropout, seed: dropout of the projected cells; without a seed, Keras's global seed is used.
     """
 
     def __init__(self, units: int, *, dropout: float = 0.0, seed: int | None = None, **kwargs: Any) -> None:
@@ -131,14 +123,10 @@ class GridEncoder(keras.layers.Layer):
         self.project.build(grid_shape)
 
     def call(self, grid: Any, training: bool | None = None) -> tuple[Any, Any]:
-        """Project every cell.
+        """Project every cell of grid [B, Y, X, C], rows from the top, or flattened [B, R, C]; ``training`` applies
+        dropout.
 
-        Args:
-            grid: [B, Y, X, C], rows from the top and columns from the left, or flattened, [B, R, C].
-            training: apply dropout.
-
-        Returns:
-            keys [B, R, D] with R = Y X in row order; lengths int32 [B], all R.
+        Returns keys [B, R, D] with R = Y X in row order, and lengths int32 [B], all R.
         """
         cells = ops.reshape(grid, (ops.shape(grid)[0], -1, grid.shape[-1]))
         keys = self.drop(self.project(self.norm(cells)), training=training)

@@ -50,10 +50,7 @@ def unattended_penalty(attention: Any, targets: Any) -> Any:
     """Doubly stochastic attention penalty: mean over cells of (1 - sum over tokens of attention)^2, float32 [B].
 
     Xu et al. 2015 (arXiv 1502.03044), equation 14, with a mean over cells, so its weight does not depend on the grid.
-
-    Args:
-        attention: float32 [B, U, S], each token's weights over S cells.
-        targets: int32 [B, U]; PAD is ignored.
+    ``attention`` float32 [B, U, S] are weights over S cells, ``targets`` int32 [B, U]; PAD is ignored.
     """
     real = ops.cast(ops.cast(targets, "int32") != PAD, attention.dtype)[:, :, None]
     return ops.mean((1.0 - ops.sum(attention * real, axis=1)) ** 2, axis=1)
@@ -63,11 +60,8 @@ def word_detection_loss(cells: Any, captions: Any) -> Any:
     """Multi-label cross-entropy of caption words predicted from the grid cells of an image, float32 [B], in nats.
 
     Multiple instance learning as in Fang et al. 2015 (arXiv 1411.4952, section 3), with the maximum over cells instead
-    of their noisy-or.
-
-    Args:
-        cells: logits [B, S, V] of each word in each cell.
-        captions: int32 [B, ...], tokens of all captions of an image; PAD is ignored.
+    of their noisy-or. ``cells`` are logits [B, S, V], ``captions`` int32 [B, ...] all tokens of an image; PAD is
+    ignored.
     """
     found = ops.cast(ops.max(cells, axis=1), "float32")  # [B, V]
     tokens = ops.reshape(captions, (ops.shape(found)[0], -1))
@@ -142,15 +136,8 @@ def cider_d(answers: Any, references: Any, frequencies: Frequencies) -> Any:
     """CIDEr-D of every answer, a tenth of the published scale (Vedantam et al. 2015, arXiv 1411.5726, section 6).
 
     The clipped cosine of tf-idf weighted n-gram vectors, with a length penalty, averaged over n = 1 to 4 and
-    references.
-
-    Args:
-        answers: int32 [B, K, U], right-padded with 0.
-        references: int32 [B, R, W], right-padded with 0; empty references are ignored.
-        frequencies: document frequencies of the corpus.
-
-    Returns:
-        float32 [B, K], in [0, 1].
+    references. Answers int32 [B, K, U] and references int32 [B, R, W] as in `sentence_bleu`; ``frequencies`` are those
+    of the corpus. Returns float32 [B, K], in [0, 1].
     """
     answers, references = (_padded(x) for x in (answers, references))
     lengths = [ops.sum(ops.cast(x != PAD, "float32"), axis=-1) for x in (answers, references)]
@@ -202,12 +189,9 @@ def _runs(equal: Any) -> list[Any]:
 def _matches(runs: Any, selves: Any, real: Any) -> tuple[Any, Any]:
     """Clipped matches and number of n-grams, float32 [B, K] each.
 
-    An n-gram matches if fewer equal ones precede it than its maximum count in a reference.
-
-    Args:
-        runs: bool [B, K, R, U', W'], equality of answer and reference n-grams.
-        selves: bool [B, K, U', U'], equality of n-grams within the answer.
-        real: bool [B, K, U'], n-grams that end before the padding.
+    An n-gram matches if fewer equal ones precede it than its maximum count in a reference. ``runs`` bool [B, K, R, U',
+    W'] and ``selves`` bool [B, K, U', U'] are equalities with reference and own n-grams; ``real`` bool [B, K, U']
+    excludes padding.
     """
     steps = ops.arange(ops.shape(selves)[-1])
     earlier = ops.logical_and(selves, steps[None, :] < steps[:, None])

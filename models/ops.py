@@ -5,6 +5,10 @@ from typing import Any
 from keras import ops
 
 
+def no_mask(layer: Any, *args: Any, **kwargs: Any) -> None:
+    """`compute_mask` of layers that take lengths: no Keras mask is passed on."""
+
+
 def mask_from_lengths(lengths: Any, time: Any) -> Any:
     """Mask of the real steps of right-padded sequences.
 
@@ -23,17 +27,10 @@ FROM = 1024  # values a row; fewer are found as fast in one search
 
 
 def top_k(values: Any, k: int) -> tuple[Any, Any]:
-    """Return the k largest values of each row and their indices, in order; ties are broken as in `ops.top_k`.
+    """Return the k largest values of each row, [N, V] -> [N, k] and their int32 indices, in the order of `ops.top_k`.
 
-    Only groups whose maximum is among the k largest maxima can hold one of the k largest values, so two short searches
-    suffice: six times as fast for five of 8,000 values.
-
-    Args:
-        values: [N, V], V known.
-        k: how many, at most V.
-
-    Returns:
-        [N, k] and int32 [N, k].
+    V must be known. Only groups whose maximum is among the k largest maxima can hold one of the k largest values, so
+    two short searches suffice: six times as fast for five of 8,000 values.
     """
     size = values.shape[-1]
     group = _group(size, k) if size >= FROM else 0

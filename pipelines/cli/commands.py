@@ -159,7 +159,7 @@ def export(arguments: argparse.Namespace) -> int:
     if a.warmup:
         if a.format != "saved_model":
             raise ValueError(f"--warmup: is for --format saved_model, came --format {a.format}")
-        warmup.need_messages()
+        formats.need("tf-serving", f"--warmup {warmup.INSTALL}")
     if a.format == "run" and not a.out:
         raise ValueError("--format run: expected --out, the folder of the copy")
     _need_run(a.run)

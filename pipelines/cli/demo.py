@@ -36,15 +36,10 @@ class Result:
 
 
 def run_demo(tasks: list[str], out: Path) -> int:
-    """Run every task in ``tasks`` and print a table.
+    """Run every task in ``tasks``, with run and export in ``out/TASK`` and ``out/TASK/export``, and print a table.
 
-    Args:
-        tasks: names of tasks.
-        out: folder; each task's run is recreated in ``out/TASK``, its export in ``out/TASK/export``.
-
-    Returns:
-        Exit status 1 if a metric misses its threshold or its margin over the baseline, or an export differs from its
-        run; else 0.
+    Returns exit status 1 if a metric misses its threshold or its margin over the baseline, or an export differs from
+    its run; else 0.
 
     Raises:
         ValueError: ``out`` is not an earlier demonstration.
@@ -115,8 +110,7 @@ def _answers(task: type[Task], proven: Proven) -> str:
 
 
 def _closing(results: list[Result]) -> str:
-    head = f"\n{'task':<12} {'parameters':>10} {'seconds':>8}  {'metric':<14} {'value':>8}  without recurrence"
-    lines = [head]
+    lines = [f"\n{'task':<12} {'parameters':>10} {'seconds':>8}  {'metric':<14} {'value':>8}  without recurrence"]
     for r in results:
         lines.append(
             f"{r.task:<12} {r.parameters:>10,} {r.seconds:>8.1f}  {r.metric:<14} {r.value:>8.4f}  "

@@ -69,14 +69,12 @@ def packages() -> list[Finding]:
     """Compare required packages with their version bounds."""
     found = []
     for requirement in _requirements():
-        have = _version(requirement.name)
-        fix = f"pip install '{requirement}'"
-        if have is None:
-            found.append(Finding("broken", requirement.name, "is not installed", fix))
-        elif not requirement.specifier.contains(have, prereleases=True):
-            found.append(Finding("broken", requirement.name, f"{have}, expected {requirement.specifier}", fix))
-        else:
+        have, specifier = _version(requirement.name), requirement.specifier
+        if have is not None and specifier.contains(have, prereleases=True):
             found.append(Finding("ok", requirement.name, have))
+        else:
+            detail = "is not installed" if have is None else f"{have}, expected {specifier}"
+            found.append(Finding("broken", requirement.name, detail, f"pip install '{requirement}'"))
     return found
 
 
@@ -133,8 +131,7 @@ def devices() -> list[Finding]:
     import_tensorflow()
     import tensorflow as tf  # noqa: PLC0415
 
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
+    if gpus := tf.config.list_physical_devices("GPU"):
         names = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
         return [Finding("ok", "devices", f"{len(gpus)} GPU: {', '.join(names)}")]
     cores = f"{os.cpu_count()} CPU cores"

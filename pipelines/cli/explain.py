@@ -37,7 +37,8 @@ def run(folder: str | Path, raw: str, out: str | Path, as_json: bool = False, **
     save(explanation.picture, target)
     if explanation.numbers.get("cut"):
         say(f"the input is {SENTENCE}")
-    print(json.dumps(explanation.numbers, ensure_ascii=False) if as_json else explanation.table())
+    numbers = explanation.numbers
+    print(json.dumps(numbers, ensure_ascii=False) if as_json else table(numbers["rows"]))
     return 0
 
 

@@ -89,6 +89,12 @@ def build_parser(decoding: Sequence[str] = ()) -> Parser:
         command = subparsers.add_parser(name, help=summary, description=summary, allow_abbrev=False, add_help=not own)
         if own:
             command.add_argument("-h", "--help", action=TaskHelp)
+            command.add_argument("task", help=f"one of: {', '.join(TASKS)}")
+            command.add_argument("--data", default="synthetic", help="synthetic (default), tfds:NAME, or a path")
+            command.add_argument("--config", metavar="FILE", help="JSON file of settings")
+        if name in OF_A_RUN:
+            command.add_argument("run", help="run folder" + " or exported SavedModel" * (name == "predict"))
+            command.epilog = DECODES
         add_settings(command, decoding if name in OF_A_RUN else ())
         command.set_defaults(function=function, prog=f"pipelines {name}")
         return command
@@ -98,16 +104,12 @@ def build_parser(decoding: Sequence[str] = ()) -> Parser:
     command.add_argument("--out", default="demo", help="folder for the runs (default: demo)")
     command.add_argument("--task", action="append", default=[], help="only this task; may be repeated")
     _add_train(add("train", commands.train, "train a task, or resume a run"))
-    _add_validate(
-        add("validate", commands.validate, "report counts, lengths, duplicates and unusable examples of data")
-    )
+    _add_validate(add("validate", commands.validate, "report counts, lengths, duplicates and unusable examples"))
     command = add("evaluate", commands.evaluate, "decode and score a split")
-    command.add_argument("run", help="run folder")
     command.add_argument("--data", help="data to evaluate on (default: the run's own)")
     command.add_argument("--split", default="", help="split (default: test; all of other data that has no splits)")
     command.add_argument("--out", help="folder for metrics.json and predictions.jsonl (default: the run)")
     command.add_argument("--against", metavar="RUN2", help="second run, compared by paired bootstrap")
-    command.epilog = DECODES
     _add_predict(add("predict", commands.predict, "answer raw inputs; prints ANSWER, tab, score, tab, input"))
     _add_explain(add("explain", commands.explain, "explain an answer by a figure and its numbers"))
     _add_export(add("export", commands.export, "export a model for servers or devices, verified against the run"))
@@ -125,15 +127,11 @@ def build_parser(decoding: Sequence[str] = ()) -> Parser:
 
 
 def _add_validate(command: Parser) -> None:
-    command.add_argument("task", help=f"one of: {', '.join(TASKS)}")
-    command.add_argument("--data", default="synthetic", help="synthetic (default), tfds:NAME, or a path")
-    command.add_argument("--config", metavar="FILE", help="JSON file of settings")
     command.add_argument("--json", action="store_true", help="JSON lines: unusable examples, then the report")
     command.epilog = "Settings of the task that say how data is read are options too, e.g. --text-column words."
 
 
 def _add_explain(command: Parser) -> None:
-    command.add_argument("run", help="run folder")
     command.add_argument("input", nargs="*", help="one input")
     command.add_argument("--out", required=True, metavar="FILE.png", help="picture to write")
     sheet = "instead of an input: a contact sheet of N examples (12)"
@@ -141,18 +139,15 @@ def _add_explain(command: Parser) -> None:
     command.add_argument("--data", help="data of the contact sheet (default: the run's own)")
     command.add_argument("--split", default="test", help="split of the contact sheet (default: test)")
     command.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    command.epilog = DECODES
 
 
 def _add_predict(command: Parser) -> None:
-    command.add_argument("run", help="run folder or exported SavedModel")
     command.add_argument("input", nargs="*", help="inputs; - reads lines from standard input")
     command.add_argument("--file", help="file with one input a line")
     command.add_argument("--json", action="store_true", help="JSON lines instead")
     command.add_argument("--csv", action="store_true", help="CSV with a header instead; also for --out FILE.csv")
     command.add_argument("--out", metavar="FILE", help="write to a file instead; --resume continues it")
     command.add_argument("--resume", action="store_true", help="continue --out after its last complete line")
-    command.epilog = DECODES
 
 
 def _add_web(command: Parser) -> None:
@@ -164,20 +159,15 @@ def _add_web(command: Parser) -> None:
 
 
 def _add_export(command: Parser) -> None:
-    command.add_argument("run", help="run folder")
     formats = "saved_model (default); onnx or litert: only the numeric network; run: a compact copy in float16"
     command.add_argument("--format", default="saved_model", choices=FORMATS, help=formats)
     command.add_argument("--out", help="folder to write (default: RUN/export, RUN/onnx, RUN/litert)")
     command.add_argument("--warmup", action="store_true", help="add requests for TensorFlow Serving: warm-up, examples")
-    command.epilog = DECODES
 
 
 def _add_train(command: Parser) -> None:
-    command.add_argument("task", help=f"one of: {', '.join(TASKS)}")
     command.add_argument("--preset", default="default", help="named settings, e.g. base for real data")
-    command.add_argument("--data", default="synthetic", help="synthetic (default), tfds:NAME, or a path")
     command.add_argument("--run", help="run folder; an existing run is resumed (default: runs/TASK-TIME)")
-    command.add_argument("--config", metavar="FILE", help="JSON file of settings")
     command.add_argument("--init", metavar="RUN", help="begin with the settings, vocabulary and weights of this run")
     command.add_argument("--limit", type=int, default=0, help="at most this many examples of each split")
     command.epilog = "Settings of the task are options too, e.g. --epochs 3; pipelines train TASK --help lists them."

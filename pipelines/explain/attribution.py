@@ -129,14 +129,10 @@ def recurrent_maps(stack: Any, inputs: Array) -> dict[str, Array]:
 
 
 def busiest(maps: dict[str, Array], count: int) -> dict[str, Array]:
-    """Select the units whose states vary most, ordered by the step of their largest absolute state.
+    """Select the ``count`` units whose states vary most, ordered by the step of their largest absolute state.
 
-    Args:
-        maps: the result of ``recurrent_maps``; other maps are dropped.
-        count: units of each direction, at most H.
-
-    Returns:
-        float32 [T, count] each, with the same units in all maps of one direction.
+    ``maps`` is the result of ``recurrent_maps``; other maps are dropped. Returns float32 [T, count] each, with the same
+    units in all maps of one direction.
     """
     chosen: dict[str, Array] = {}
     for name, states in maps.items():

@@ -29,10 +29,6 @@ class Explanation:
     arrays: dict[str, np.ndarray]
     picture: Figure
 
-    def table(self) -> str:
-        """Format ``rows`` as tab-separated lines with a header."""
-        return table(self.numbers["rows"])
-
 
 @dataclass(frozen=True)
 class Sheet:

@@ -36,10 +36,8 @@ def check(run: str, form: str, decoding: Mapping[str, str]) -> None:
         )
     if decoding:
         option = "--" + next(iter(decoding)).replace("_", "-")
-        raise ValueError(
-            f"{option}: --format {form} holds a network alone, without a search; decode the log-probabilities that it "
-            "gives (docs/exports.md), or use --format saved_model"
-        )
+        advice = "decode its log-probabilities (docs/exports.md), or use --format saved_model"
+        raise ValueError(f"{option}: --format {form} holds a network alone, without a search; {advice}")
     missing = unmet(form)
     if missing:
         install = " ".join(f"'{package}'" for package in missing)

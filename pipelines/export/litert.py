@@ -7,7 +7,6 @@ batch converts to a model that fails or gives wrong numbers.
 import statistics
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +24,6 @@ VARIANTS = {"float32": 0.0, "float16": 0.02, "dynamic": 0.1}
 """Weights in float32, float16, and 8-bit integers with dynamic activations; with the allowed shift of probability (see
 ``moved``). float32 must meet ``BOUND`` instead."""
 TIMED = 5
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A converted network and its measurements; ``milliseconds`` is a median on one core."""
-
-    content: bytes
-    largest_error: float
-    moved: float
-    milliseconds: float
 
 
 def export(run: str | Path, out: str | Path | None = None) -> Path:
@@ -58,11 +47,10 @@ def export(run: str | Path, out: str | Path | None = None) -> Path:
         tried = cases(loaded, numeric)
         files: dict[str, Any] = {}
         for name, content in _convert(numeric).items():
-            found = _measured(content, numeric, tried)
-            if _accepted(name, found):
+            facts = _measured(content, numeric, tried)
+            if _accepted(name, len(content), facts):
                 (staging / f"{name}.tflite").write_bytes(content)
-                facts = {"largest_error": found.largest_error, "moved": found.moved}
-                files[f"{name}.tflite"] = facts | {"milliseconds": round(found.milliseconds, 3)}
+                files[f"{name}.tflite"] = facts | {"milliseconds": round(facts["milliseconds"], 3)}
         deliver(staging, loaded, numeric, "litert", files)
     return target
 
@@ -81,7 +69,8 @@ def _convert(numeric: Numeric) -> dict[str, bytes]:
     return attempt(lambda: {name: converted(name) for name in VARIANTS}, "the network cannot be converted to LiteRT")
 
 
-def _measured(content: bytes, numeric: Numeric, tried: list[tuple[Arrays, Arrays]]) -> Variant:
+def _measured(content: bytes, numeric: Numeric, tried: list[tuple[Arrays, Arrays]]) -> dict[str, float]:
+    """Compare a variant with the run; ``milliseconds`` is the median of the longest input on one core."""
     longest = max((x for x, _ in tried), key=lambda x: max(value.size for value in x.values()))
 
     def work() -> tuple[list[Arrays], list[float]]:
@@ -96,7 +85,7 @@ def _measured(content: bytes, numeric: Numeric, tried: list[tuple[Arrays, Arrays
     answers, times = attempt(work, "the export fails in ai-edge-litert")
     pairs = [(expected, got) for (_, expected), got in zip(tried, answers, strict=True)]
     errors, shares = ([measure(*pair) for pair in pairs] for measure in (largest_error, moved))
-    return Variant(content, max(errors), max(shares), statistics.median(times))
+    return {"largest_error": max(errors), "moved": max(shares), "milliseconds": statistics.median(times)}
 
 
 def run(interpreter: Any, x: Mapping[str, Any], numeric: Numeric) -> Arrays:
@@ -116,20 +105,20 @@ def run(interpreter: Any, x: Mapping[str, Any], numeric: Numeric) -> Arrays:
     return {name: interpreter.get_tensor(detail["index"]) for name, detail in zip(names, outputs, strict=True)}
 
 
-def _accepted(name: str, found: Variant) -> bool:
+def _accepted(name: str, size: int, facts: Mapping[str, float]) -> bool:
     """Report a variant, and return whether it is close enough to the run.
 
     Raises:
         RuntimeError: the float32 variant is not.
     """
-    if name == "float32" and not found.largest_error <= BOUND:
-        raise RuntimeError(f"the export differs from the run by {found.largest_error:.2g}, allowed is {BOUND}")
-    share, allowed = 100 * found.moved, 100 * VARIANTS[name]
-    if name != "float32" and not found.moved <= VARIANTS[name]:
+    error, share, allowed = facts["largest_error"], 100 * facts["moved"], 100 * VARIANTS[name]
+    if name == "float32" and not error <= BOUND:
+        raise RuntimeError(f"the export differs from the run by {error:.2g}, allowed is {BOUND}")
+    if name != "float32" and not facts["moved"] <= VARIANTS[name]:
         say(f"{name}.tflite: left out: it moves {share:.2g} % of the probability, allowed are {allowed:g} %")
         return False
     say(
-        f"{name}.tflite: {len(found.content) / 1e6:.2f} MB, largest error {found.largest_error:.1g}, moves "
-        f"{share:.2g} % of the probability, {found.milliseconds:.1f} ms for the longest input tried"
+        f"{name}.tflite: {size / 1e6:.2f} MB, largest error {error:.1g}, moves {share:.2g} % of the probability, "
+        f"{facts['milliseconds']:.1f} ms for the longest input tried"
     )
     return True

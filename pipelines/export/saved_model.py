@@ -71,22 +71,19 @@ def prove(
     loaded = load_run(run, **decoding)
     target = Path(out).expanduser() if out is not None else loaded.run.path / "export"
     with replacing(target, *OLDER["saved_model"]) as staging, fresh() as ask:
-        examples = _samples(loaded, samples)
+        source = loaded.task.builtin_source()
+        examples = [*loaded.task.hard_cases(), *itertools.islice(source.read("test"), samples)]
         inputs = dict(loaded.task.serving_inputs(examples, loaded.task.card()))
         expected = _save(loaded, staging, inputs)
-        _refuse_operations(staging)
+        bad = sorted(op for op in operations(staging) if op.startswith(FORBIDDEN))
+        if bad:
+            raise RuntimeError(f"the export holds operations that a plain server cannot run: {', '.join(bad)}")
         answered = ask(staging, inputs)
         meanwhile()
         answers, served = answered()
-        allowed = loaded.task.tolerance()
-        _compare(answers, expected, allowed)
-        _compare(served, expected, allowed)
+        for found in (answers, served):
+            _compare(found, expected, loaded.task.tolerance())
     return Proven(target, examples, answers)
-
-
-def _samples(loaded: Loaded, count: int) -> list[Example]:
-    source = loaded.task.builtin_source()
-    return [*loaded.task.hard_cases(), *itertools.islice(source.read("test"), count)]
 
 
 def _save(loaded: Loaded, folder: Path, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -132,12 +129,6 @@ def operations(folder: Path) -> set[str]:
         compiled = [f for f in graph.library.function if f.attr["_XlaMustCompile"].b]
         found |= {"XlaMustCompile"} if compiled else set()
     return found
-
-
-def _refuse_operations(folder: Path) -> None:
-    bad = sorted(op for op in operations(folder) if op.startswith(FORBIDDEN))
-    if bad:
-        raise RuntimeError(f"the export holds operations that a plain server cannot run: {', '.join(bad)}")
 
 
 def _compare(answers: dict[str, np.ndarray], expected: dict[str, np.ndarray], tolerance: float) -> None:

@@ -6,27 +6,17 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pipelines.export.formats import need
 from pipelines.tasks import load_task
 
 EXTRA = Path("assets.extra")
 WARMUP = EXTRA / "tf_serving_warmup_requests"
 REQUEST, PAGE = EXTRA / "request.json", EXTRA / "REQUESTS.md"
-INSTALL = "pip install -e '.[tf-serving]'"
+INSTALL = "needs the messages of TensorFlow Serving: pip install -e '.[tf-serving]'"
 ALONE, MOST = 8, 1000
 """Inputs sent one by one before the full batch; maximum number of requests that the server accepts."""
 DEFAULT = "serving_default"
 
 Inputs = dict[str, Any]
-
-
-def need_messages() -> None:
-    """Check that the messages of TensorFlow Serving are installed.
-
-    Raises:
-        ValueError: they are not, or in an unsupported version; names the installation command.
-    """
-    need("tf-serving", f"--warmup needs the messages of TensorFlow Serving: {INSTALL}")
 
 
 def add(folder: Path, examples: list[dict[str, Any]]) -> None:
@@ -46,11 +36,8 @@ def add(folder: Path, examples: list[dict[str, Any]]) -> None:
 
 
 def write(file: Path, requests: list[Inputs]) -> None:
-    """Write a TFRecord of ``tensorflow.serving.PredictionLog``, and read it back.
-
-    Args:
-        file: the file; its folder is created.
-        requests: arguments of the default signature by name; the first ``MOST`` are written.
+    """Write the first ``MOST`` requests, arguments of the default signature, as ``tensorflow.serving.PredictionLog``
+    records.
 
     Raises:
         RuntimeError: the requests cannot be read back.

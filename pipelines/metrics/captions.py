@@ -189,11 +189,8 @@ def _matches(counts: Counts, references: Sequence[Counts]) -> list[int]:
 def bleu(matches: np.ndarray, guesses: np.ndarray, length: int, reference_length: int) -> list[float]:
     """BLEU-1 to BLEU-4, fractions, without smoothing (Papineni et al. 2002, P02-1040, section 2.3).
 
-    Args:
-        matches: int64 [N] with N = 4, clipped n-gram matches of the corpus.
-        guesses: int64 [N], n-grams of its captions.
-        length: words of its captions.
-        reference_length: words of the nearest references.
+    Clipped ``matches`` and ``guesses`` int64 [N], N = 4, count n-grams of the corpus; ``reference_length`` counts the
+    words of the nearest references.
     """
     penalty = min(1.0, math.exp(1 - reference_length / length)) if length else 0.0
     precisions = matches / np.maximum(guesses, 1)

@@ -44,11 +44,8 @@ def macro_f1(references: np.ndarray, answers: np.ndarray, classes: int) -> float
 def roc_auc(references: np.ndarray, probabilities: np.ndarray) -> float:
     """Return the area under the ROC curve from ranks (Mann and Whitney 1947), NaN when a class does not occur.
 
-    Equal to scikit-learn's ``roc_auc_score``; with more than two classes, one-vs-rest macro average.
-
-    Args:
-        references: class indices [N].
-        probabilities: [N, C].
+    Equal to scikit-learn's ``roc_auc_score``; with more than two classes, one-vs-rest macro average. ``references`` are
+    class indices [N], ``probabilities`` [N, C].
     """
     from scipy.stats import rankdata  # noqa: PLC0415  # slow to import
 
@@ -74,28 +71,22 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15)
 
 def classification_report(predictions: Predictions) -> str:
     """Return the confusion matrix (rows: reference), the metrics of each class, and the most confident errors."""
+    from sklearn.metrics import precision_recall_fscore_support  # noqa: PLC0415  # slow to import
+
     names = sorted({name for p in predictions for name in p["probabilities"]})
-    counts = Counter((p["references"][0], p["answer"]) for p in predictions)
+    pairs = [(p["references"][0], p["answer"]) for p in predictions]
+    counts = Counter(pairs)
     width = max(9, *(len(name) for name in names))
     lines = ["reference \\ answer".ljust(20) + " ".join(name.rjust(width) for name in names)]
     for row in names:
         lines.append(row.ljust(20) + " ".join(str(counts[row, name]).rjust(width) for name in names))
-    lines += ["", *_classes(predictions, names)]
+    scores = precision_recall_fscore_support(*zip(*pairs, strict=True), labels=names, zero_division=0)
+    lines += ["", "class".ljust(20) + "precision    recall        F1  examples"]
+    for name, precision, recall, f1, count in zip(names, *scores, strict=True):
+        lines.append(f"{name:<20}{precision:9.4f} {recall:9.4f} {f1:9.4f} {count:9d}")
     wrong = sorted((p for p in predictions if p["answer"] != p["references"][0]), key=lambda p: -p["score"])
     lines += ["", "most confident mistakes" if wrong else "no mistakes"]
     for p in wrong[:5]:
         text = " ".join(p["input"].split())
         lines.append(f"  {p['id']}: {p['answer']} {p['score']:.3f}, is {p['references'][0]}: {text[:90]}")
     return "\n".join(lines)
-
-
-def _classes(predictions: Predictions, names: list[str]) -> list[str]:
-    """Format precision, recall, F1 and the number of examples of each class."""
-    from sklearn.metrics import precision_recall_fscore_support  # noqa: PLC0415  # slow to import
-
-    pairs = [(p["references"][0], p["answer"]) for p in predictions]
-    scores = precision_recall_fscore_support(*zip(*pairs, strict=True), labels=names, zero_division=0)
-    lines = ["class".ljust(20) + "precision    recall        F1  examples"]
-    for name, precision, recall, f1, count in zip(names, *scores, strict=True):
-        lines.append(f"{name:<20}{precision:9.4f} {recall:9.4f} {f1:9.4f} {count:9d}")
-    return lines

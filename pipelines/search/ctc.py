@@ -43,16 +43,12 @@ def best_path(logits: Any, steps: Any) -> dict[str, Any]:
 
 
 def gathered_symbols(number: Any, tokens: Any, count: Any, log_probs: Any) -> dict[str, Any]:
-    """Aggregate frames by symbol.
+    """Aggregate frames by symbol: ``first``, ``last``, ``probability`` [B, U] of ``best_path``, with tokens and count.
 
     Args:
         number: int32 [B, T], symbol index of each frame; U for none.
-        tokens: int32 [B, U], padded with 0.
-        count: int32 [B], symbols of each recording.
+        tokens, count: int32 [B, U], padded with 0, and int32 [B].
         log_probs: float32 [B, T], of each frame's symbol.
-
-    Returns:
-        ``tokens``, ``count``, and ``first``, ``last``, ``probability`` [B, U], see ``best_path``.
     """
     rows, longest = tf.unstack(tf.shape(tokens))
     segment = tf.reshape(number + tf.range(rows)[:, None] * (longest + 1), [-1])
@@ -96,10 +92,8 @@ def align(logits: Any, steps: Any, tokens: Any, count: Any) -> dict[str, Any]:
     """Most probable path for given symbols (Viterbi over the symbols with blanks between them).
 
     Args:
-        logits: float32 [B, T, V].
-        steps: int32 [B].
-        tokens: int32 [B, U], U >= 1, padded with 0; they must fit into the frames.
-        count: int32 [B].
+        logits, steps: float32 [B, T, V] and int32 [B].
+        tokens, count: int32 [B, U], U >= 1, padded with 0, and int32 [B]; they must fit into the frames.
 
     Returns:
         ``tokens``, ``count``, ``first``, ``last`` and ``probability``, see ``best_path``.

@@ -242,11 +242,6 @@ def rows(state: Any) -> Any:
     return ops.shape(keras.tree.flatten(state)[0])[0]
 
 
-def log_total(logits: Any) -> Any:
-    """Log-sum-exp of logits, [N, V] -> [N, 1]."""
-    return ops.logsumexp(logits, axis=-1, keepdims=True)
-
-
 def penalty(lengths: Any, alpha: float) -> Any:
     """((5 + length) / 6) ^ alpha, float32, for ``lengths`` [B, K]."""
     return ((5.0 + ops.cast(lengths, "float32")) / 6.0) ** alpha

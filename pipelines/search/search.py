@@ -110,7 +110,7 @@ def _single(step: Step, state: Any, rules: Rules, given: Any, choose: Callable[[
         logits = ops.cast(logits, "float32")
         allowed = loop.restricted(logits, path.tokens, t, rules)
         tokens = ops.cast(choose(allowed, t, given), "int32")[:, None]
-        gains = ops.take_along_axis(allowed, tokens, axis=-1) - loop.log_total(logits)
+        gains = ops.take_along_axis(allowed, tokens, axis=-1) - ops.logsumexp(logits, axis=-1, keepdims=True)
         sums = path.sums + ops.where(path.done, 0.0, gains)
         return loop.extended(path, t, ops.where(path.done, loop.PAD, tokens), sums, rules, given["limits"]), state
 
@@ -190,7 +190,7 @@ def _candidates(logits: Any, path: Path, t: Any, width: int, rules: Rules) -> tu
     count = min(width, logits.shape[-1])
     values, ids = loop.best(logits, path.tokens, t, rules, count)
     shape = (-1, width, count)
-    gains, ids = ops.reshape(values - loop.log_total(logits), shape), ops.reshape(ids, shape)
+    gains, ids = ops.reshape(values - ops.logsumexp(logits, axis=-1, keepdims=True), shape), ops.reshape(ids, shape)
     stay = ops.convert_to_tensor(np.where(np.arange(count) == 0, 0.0, loop.BLOCKED).astype("float32"))
     done = path.done[:, :, None]
     return ops.where(done, stay, gains), ops.where(done, loop.PAD, ids)
