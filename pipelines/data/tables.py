@@ -1,32 +1,30 @@
 """Raw examples from files: CSV, TSV and JSON lines (also .gz and .xz), one file a split or one with a split column."""
 
-import bz2
 import csv
-import gzip
 import hashlib
-import io
 import json
-import lzma
 import re
 import textwrap
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from pipelines.config import nearest
+from pipelines.data.cells import inside, keys_of, nested, unfit
+from pipelines.data.named_texts import NamedTexts
+from pipelines.data.reading import PACKED as PACKED
+from pipelines.data.reading import broken as broken
+from pipelines.data.reading import lines as lines
+from pipelines.data.reading import open_regular
+from pipelines.data.reading import open_text as open_text
+from pipelines.data.reading import readable as readable
 from pipelines.data.source import SPLIT_NAMES, Example, Joined, OnProblem, Problem, Reader, Source, alone
 
 TABLES = (".csv", ".tsv", ".jsonl")
-PACKED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 Columns = Mapping[str, tuple[str, ...]]
 """Field of the example -> the column names under which it is usually found, or the one the user gave."""
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})")
-_UTF_16 = ("\udcff\udcfe", "\udcfe\udcff")  # its two marks of byte order, as `open_text` escapes them
-_HALF = re.compile(r"[\ud800-\udfff]")
-_INVALID = re.compile(r"[\udc80-\udcff]")  # bytes that are no UTF-8, as `open_text` escapes them
 
 
 def stem(path: Path) -> str:
@@ -45,55 +43,12 @@ def kind(path: Path) -> str:
     return next((table for table in TABLES if name.endswith(table)), "")
 
 
-def open_text(path: Path) -> TextIO:
-    """Open a plain or compressed file as UTF-8 text; of invalid bytes, each stays as `broken` finds it."""
-    opener = PACKED.get(path.suffix.lower(), open)
-    raw = opener(path, "rb")
-    return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
-
-
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Name the file that is read within when it cannot be opened or unpacked.
-
-    Raises:
-        ValueError: in place of every error that reading a plain or compressed file has.
-    """
-    try:
-        yield
-    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
-        raise ValueError(f"{path}: cannot be read: {error}") from None
-
-
-def lines(path: Path) -> Iterator[str]:
-    """Stream the lines of a plain or compressed text file with their ends.
-
-    Raises:
-        ValueError: the file cannot be read, or is UTF-16.
-    """
-    with readable(path), open_text(path) as file:
-        first = next(file, "")
-        if first.startswith(_UTF_16):
-            raise ValueError(f"{path}: expected UTF-8, came UTF-16; save it as UTF-8")
-        yield from ((first,) if first else ())
-        yield from file
-
-
-def broken(text: str) -> str:
-    """Say why a text cannot be used, or nothing: its bytes were no UTF-8, or it could not be written as UTF-8."""
-    if text.isascii():
-        return ""
-    if _INVALID.search(text):
-        return "is not valid UTF-8"
-    return "holds half of a surrogate pair, which is no character" if _HALF.search(text) else ""
-
-
 def fingerprint(paths: list[Path]) -> str:
     """Return the SHA-256 over the names and contents of ``paths``."""
     total = hashlib.sha256()
     for path in sorted(paths):
         total.update(path.name.encode())
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()
 
@@ -131,7 +86,8 @@ def open_tables(spec: str, columns: Columns, optional: tuple[str, ...] = ()) -> 
         if len(readers) < len(files):
             raise ValueError(f"--data {spec}: two files hold the same split: {', '.join(p.name for p in files)}")
         readers = _whole(spec, readers)
-    return Source(spec, readers, fingerprint(files))
+    named = [text for file in files for text in named_texts(file, columns).files]
+    return Source(spec, readers, fingerprint([*files, *named]))
 
 
 def _whole(spec: str, readers: dict[str, Reader]) -> dict[str, Reader]:
@@ -175,13 +131,14 @@ def table_reader(
 
     def read(on_problem: OnProblem) -> Iterator[Example]:
         there: set[str] = set()
+        texts = named_texts(path, columns)
         for line, row in rows(path, on_problem):
             where = f"{path}:{line}"
             if split is not None and (own := _split(row)) != split:
                 if strays and not own:
                     on_problem(Problem(where, "the split is empty, or no text"))
                 continue
-            found = {name: column(tuple(row), candidates) for name, candidates in columns.items()}
+            found = {name: place(row, candidates) for name, candidates in columns.items()}
             lacking = next((name for name, own in found.items() if own is None and name not in optional), "")
             if lacking:
                 usual = columns[lacking]
@@ -190,11 +147,12 @@ def table_reader(
                 there.add(lacking)
                 on_problem(Problem(where, lacks(row, lacking, usual)))
                 continue
-            example = {name: row[own] for name, own in found.items() if own is not None}
+            example = {name: inside(row, own) for name, own in found.items() if own is not None}
+            reason = next(filter(None, (unfit(name, value) for name, value in example.items())), "")
             example["id"] = str(row.get("id") or f"{stem(path)}:{line}")
-            reason = next((broken(value) for value in example.values() if isinstance(value, str) and broken(value)), "")
+            reason = reason or unfit("id", example["id"]) or texts(example)
             if reason:
-                on_problem(Problem(where, f"the text {reason}"))
+                on_problem(Problem(where, reason))
                 continue
             example["where"] = where
             yield example
@@ -202,9 +160,20 @@ def table_reader(
     return read
 
 
+def named_texts(path: Path, columns: Columns) -> NamedTexts:
+    """Find the columns of a table whose cells name text files, see `NamedTexts`."""
+
+    def cells() -> Iterator[dict[str, Any]]:
+        for _, row in rows(path, lambda problem: None):
+            found = {name: place(row, candidates) for name, candidates in columns.items()}
+            yield {name: inside(row, own) for name, own in found.items() if own is not None}
+
+    return NamedTexts(path, cells, list(columns))
+
+
 def _anywhere(path: Path, candidates: tuple[str, ...]) -> bool:
     """Say whether some row of JSON lines has the column; other tables have the same columns in every row."""
-    return kind(path) == ".jsonl" and any(column(tuple(row), candidates) for _, row in rows(path, lambda problem: None))
+    return kind(path) == ".jsonl" and any(place(row, candidates) for _, row in rows(path, lambda problem: None))
 
 
 def rows(path: Path, on_problem: OnProblem) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -290,16 +259,34 @@ def column(there: tuple[str, ...], candidates: tuple[str, ...]) -> str | None:
     return next((folded[name.casefold()] for name in candidates if name.casefold() in folded), None)
 
 
+def place(row: Mapping[str, Any], candidates: tuple[str, ...]) -> str | None:
+    """Return where in a row the first of the ``candidates`` is, as `inside` takes it; None where none is.
+
+    What lies inside an object counts where it is named (``translation.en``), or where no column has the name.
+    """
+    own = column(tuple(row), candidates)
+    if own is not None and keys_of(row[own]) is None:
+        return own
+    names = nested(row)
+    for name in candidates:
+        if name in names and name != own:
+            return name
+        ends = [other for other in names if other.endswith(f".{name}")]
+        if len(ends) == 1:
+            return ends[0]
+    return own
+
+
 def lacks(row: Mapping[str, Any], name: str, candidates: tuple[str, ...]) -> str:
     """Say that no column of ``row`` is the field ``name``, and which columns there are."""
-    there = textwrap.shorten(", ".join(map(str, row)) or "none", 120, placeholder=" ...")
+    there = textwrap.shorten(", ".join(nested(row)) or "none", 120, placeholder=" ...")
     return f"no column for {name} (one of: {', '.join(candidates)}); there are: {there}"
 
 
 def hint(row: Mapping[str, Any], name: str, candidates: tuple[str, ...]) -> str:
     """Say what may have been meant, or by which option a column is named; nothing where the user has named it."""
     option = name if name in ("source", "target") else f"{name}-column"
-    close = nearest(candidates[0], [str(column) for column in row])
+    close = nearest(candidates[0], nested(row))
     first = "the first line must name the columns"
     return close or (f"; {first}, name yours with --{option}" if len(candidates) > 1 else "")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipelines.data import tables as files
+from pipelines.data.cells import unfit
 from pipelines.data.source import Example, OnProblem, Problem, Reader, alone
 from pipelines.data.tables import column, hint, lacks, need_header
 
@@ -122,6 +123,9 @@ def table_rows(reader: Reader, on_problem: OnProblem) -> Iterator[Row]:
             captions = listed(row["caption"])
         except ValueError as error:
             on_problem(Problem(row["where"], str(error)))
+            continue
+        if reason := next(filter(None, (unfit("caption", caption) for caption in captions)), ""):
+            on_problem(Problem(row["where"], reason))
             continue
         yield Row(str(row["image"]), tuple(str(c) for c in captions if c is not None) or ("",), row["where"])
 

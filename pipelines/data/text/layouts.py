@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
+from pipelines.data.reading import PACKED, broken, lines, whole_text
 from pipelines.data.source import ALL, SPLIT_NAMES, Example, OnProblem, Problem, Reader, Source, alone
-from pipelines.data.tables import PACKED, TABLES, fingerprint, kind, readable
+from pipelines.data.tables import TABLES, fingerprint, kind
 
 
 def open_parallel(spec: str, source: str, target: str) -> Source | None:
@@ -77,23 +78,23 @@ def pair_reader(split: str, source: Path, target: Path) -> Reader:
                 counts = {path.name: sum(1 for _ in _lines(path)) for path in (source, target)}
                 told = " and ".join(f"{name} {count}" for name, count in counts.items())
                 raise ValueError(f"{source.parent}: expected as many lines in one file as in the other, got {told}")
-            texts = []
-            for path, line in zip((source, target), pair, strict=True):
-                try:
-                    texts.append(line.rstrip(b"\r\n").decode("utf-8-sig" if number == 1 else "utf-8"))
-                except UnicodeDecodeError as error:
-                    on_problem(Problem(f"{path}:{number}", f"is not valid UTF-8: {error.reason}"))
-                    break
-            else:
-                where = f"{source}:{number}"
-                yield {"id": f"{split}:{number}", "where": where, "source": texts[0], "target": texts[1]}
+            texts = [line.rstrip("\r\n") for line in pair]
+            bad = next(((path, text) for path, text in zip((source, target), texts, strict=True) if broken(text)), None)
+            if bad:
+                on_problem(Problem(f"{bad[0]}:{number}", f"the text {broken(bad[1])}"))
+                continue
+            yield {
+                "id": f"{split}:{number}",
+                "where": f"{source}:{number}",
+                "source": texts[0],
+                "target": texts[1],
+            }
 
     return read
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    with readable(path), PACKED.get(path.suffix.lower(), open)(path, "rb") as file:
-        yield from file
+def _lines(path: Path) -> Iterator[str]:
+    return lines(path, newline="\n")
 
 
 CLASS_NAMES = {"neg": "negative", "pos": "positive"}
@@ -138,9 +139,9 @@ def _reader(classes: list[Path]) -> Reader:
             label = CLASS_NAMES.get(folder.name, folder.name)
             for file in sorted(folder.glob("*.txt")):
                 try:
-                    text = file.read_text("utf-8-sig")
-                except (OSError, UnicodeDecodeError) as error:
-                    on_problem(Problem(f"{file}:1", f"cannot be read as UTF-8 text: {error}"))
+                    text = whole_text(file)
+                except ValueError as error:
+                    on_problem(Problem(f"{file}:1", str(error).removeprefix(f"{file}: ")))
                     continue
                 yield {"id": f"{folder.name}/{file.stem}", "where": f"{file}:1", "text": text, "label": label}
 

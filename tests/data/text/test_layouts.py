@@ -44,7 +44,7 @@ def test_invalid_bytes_cost_their_pair_and_no_other(tmp_path):
     pairs = [(e["source"], e["target"]) for e in open_parallel(spec, "en", "de").read("train", problems.append)]
     assert pairs == [("a", "x"), ("c", "z")]
     assert [p.where.rsplit("/", 1)[1] for p in problems] == ["train.de:2", "train.en:3", "train.en:4"]
-    assert {p.reason for p in problems} == {"is not valid UTF-8: invalid start byte"}
+    assert {p.reason for p in problems} == {"the text is not valid UTF-8"}
 
 
 def test_uneven_files_are_refused_with_both_counts(tmp_path):

@@ -1,0 +1,110 @@
+"""Columns whose cells are the names of text files, as manifests of recordings have them: ``0.wav,0.txt``.
+
+A column counts as such when every one of its cells names a file that is there. Its files are read where they are
+texts, and the table is refused where they are not: a model must not learn to answer with names of files.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pipelines.data.cells import FILES
+from pipelines.data.reading import read_regular, text_of
+from pipelines.log import say
+
+NO_TEXT = (*FILES, "speaker", "offset", "split", "id")
+"""Fields of which the cells may well name files, and are taken as they are."""
+_LARGEST = 2**24
+_LONGEST_NAME = 4096
+
+Cells = Iterable[Mapping[str, Any]]
+"""The cells of each row by field."""
+
+
+class NamedTexts:
+    """Reads the text files that the cells of some fields name.
+
+    Attributes:
+        fields: those whose cells do.
+        files: all of them, in order.
+    """
+
+    def __init__(self, table: Path, cells: Callable[[], Cells], columns: Sequence[str]) -> None:
+        """Look at a table; a column is given up at its first cell that names no file.
+
+        Args:
+            table: its path; files are looked for in its folder, and in the folders within that.
+            cells: streams its rows anew each time.
+            columns: the fields that should hold texts or labels.
+
+        Raises:
+            ValueError: a column names files, and the first of them is no text.
+        """
+        self._table = table
+        self._folders: list[Path] | None = None
+        self.fields = self._naming(cells(), [name for name in columns if name not in NO_TEXT])
+        if self.fields:
+            self._need_texts(next(iter(cells())))
+        self.files = [path for row in (cells() if self.fields else ()) for path in self._paths(row)]
+
+    def _naming(self, cells: Cells, fields: list[str]) -> tuple[str, ...]:
+        seen = False
+        for row in cells:
+            fields = [name for name in fields if self._find(row.get(name))]
+            if not fields:
+                return ()
+            seen = True
+        return tuple(fields) if seen else ()
+
+    def _find(self, cell: Any) -> Path | None:
+        """The file that a cell names."""
+        if not isinstance(cell, str) or not cell.strip() or len(cell) > _LONGEST_NAME or "\n" in cell:
+            return None
+        name = os.path.expanduser(cell.strip())
+        if self._folders is None:
+            folder = self._table.parent
+            self._folders = [folder, *sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != ".")]
+        return next((folder / name for folder in self._folders if os.path.isfile(folder / name)), None)
+
+    def _paths(self, row: Mapping[str, Any]) -> list[Path]:
+        return [path for name in self.fields if (path := self._find(row.get(name)))]
+
+    def _need_texts(self, row: Mapping[str, Any]) -> None:
+        for name in self.fields:
+            try:
+                self._text(row[name])
+            except ValueError as error:
+                raise ValueError(
+                    f"{self._table}: every cell of the column for {name} names a file, such as {row[name]}, and that "
+                    f"is no text ({error}); name another column with --{_option(name)}"
+                ) from None
+            _say_once(f"{self._table}: every cell of the column for {name} names a file, such as {row[name]}; read")
+
+    def _text(self, cell: str) -> str:
+        path = self._find(cell)
+        if path is None:
+            raise ValueError(f"there is no file {cell}")
+        content = read_regular(path, _LARGEST)
+        if b"\0" in content and not content.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise ValueError("holds zero bytes")
+        return text_of(content).strip()
+
+    def __call__(self, example: dict[str, Any]) -> str:
+        """Put the texts of the files in the place of their names; returns why that cannot be done, or nothing."""
+        for name in self.fields:
+            try:
+                example[name] = self._text(example[name])
+            except ValueError as error:
+                return f"the {name} names the file {example[name]}, which cannot be read as text: {error}"
+        return ""
+
+
+def _option(field: str) -> str:
+    return field if field in ("source", "target") else f"{field}-column"
+
+
+@lru_cache(maxsize=1024)
+def _say_once(sentence: str) -> None:
+    say(sentence)
