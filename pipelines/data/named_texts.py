@@ -6,13 +6,12 @@ texts, and the table is refused where they are not: a model must not learn to an
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from pipelines.data.cells import FILES
+from pipelines.data.folders import say_once
 from pipelines.data.reading import read_regular, text_of
-from pipelines.log import say
 
 NO_TEXT = (*FILES, "speaker", "offset", "split", "id")
 """Fields of which the cells may well name files, and are taken as they are."""
@@ -80,7 +79,7 @@ class NamedTexts:
                     f"{self._table}: every cell of the column for {name} names a file, such as {row[name]}, and that "
                     f"is no text ({error}); name another column with --{_option(name)}"
                 ) from None
-            _say_once(f"{self._table}: every cell of the column for {name} names a file, such as {row[name]}; read")
+            say_once(f"{self._table}: every cell of the column for {name} names a file, such as {row[name]}; read")
 
     def _text(self, cell: str) -> str:
         path = self._find(cell)
@@ -103,8 +102,3 @@ class NamedTexts:
 
 def _option(field: str) -> str:
     return field if field in ("source", "target") else f"{field}-column"
-
-
-@lru_cache(maxsize=1024)
-def _say_once(sentence: str) -> None:
-    say(sentence)

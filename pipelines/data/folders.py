@@ -1,0 +1,69 @@
+"""Folders of files: which are taken, and saying which are passed over."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from pipelines.data.reading import open_regular
+from pipelines.log import say
+
+NAMED = 5
+"""Names that a sentence about many files holds."""
+
+
+def some(names: Iterable[str], most: int = NAMED) -> str:
+    """List names, no more than ``most`` of them, and how many there are besides."""
+    every = list(names)
+    more = f" and {len(every) - most} more" if len(every) > most else ""
+    return ", ".join(every[:most]) + more
+
+
+@lru_cache(maxsize=1024)
+def say_once(sentence: str) -> None:
+    """Say a sentence on standard error the first time: data is read several times, and found out about each time."""
+    say(sentence)
+
+
+def passed_over(place: str | Path, names: Sequence[str], expected: str) -> None:
+    """Say which files are not read, if there are any, and what would be."""
+    if names:
+        files = "1 file" if len(names) == 1 else f"{len(names)} files"
+        say_once(f"{place}: {files} passed over ({some(names)}); expected {expected}")
+
+
+def begins(path: Path, marks: tuple[bytes, ...]) -> bool:
+    """Say whether a regular file begins with one of some marks."""
+    try:
+        with open_regular(path) as file:
+            return file.read(16).startswith(marks)
+    except (OSError, ValueError):
+        return False
+
+
+def chosen(folder: Path, wanted: Callable[[Path], bool], what: str, endings: Sequence[str]) -> list[str]:
+    """Return the files in a folder that are wanted, sorted by name; name the others on standard error.
+
+    Files whose names begin with a dot are nobody's. What cannot be read is chosen by its name, so that whoever reads it
+    says why.
+
+    Args:
+        folder: the folder.
+        wanted: whether a file is.
+        what: such files are called, in the plural.
+        endings: some that they usually have.
+
+    Raises:
+        ValueError: the folder cannot be read, or no file is wanted.
+    """
+    try:
+        every = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    except OSError as error:
+        raise ValueError(f"{folder}: cannot be read: {error.strerror or error}") from None
+    files = [path for path in every if not path.is_dir()]
+    found = [path for path in files if wanted(path)]
+    expected = f"{', '.join(endings[:-1])} or {endings[-1]}"
+    if not found:
+        raise ValueError(f"{folder}: expected a folder with {what} ({expected}), found none among {len(files)} files")
+    kept = set(found)
+    passed_over(folder, [path.name + "/" * path.is_dir() for path in every if path not in kept], expected)
+    return [str(path) for path in found]
