@@ -31,16 +31,17 @@ def passed_over(place: str | Path, names: Sequence[str], expected: str) -> None:
         say_once(f"{place}: {files} passed over ({some(names)}); expected {expected}")
 
 
-def begins(path: Path, marks: tuple[bytes, ...]) -> bool:
-    """Say whether a regular file begins with one of some marks."""
+def begins(path: Path, marks: tuple[bytes, ...], boxes: Sequence[tuple[bytes, bytes]] = ()) -> bool:
+    """Say whether a regular file begins with one of some marks, or with a pair of them at the bytes 0 and 8."""
     try:
         with open_regular(path) as file:
-            return file.read(16).startswith(marks)
+            head = file.read(16)
     except (OSError, ValueError):
         return False
+    return head.startswith(marks) or any(head.startswith(one) and head[8:].startswith(two) for one, two in boxes)
 
 
-def chosen(folder: Path, wanted: Callable[[Path], bool], what: str, endings: Sequence[str]) -> list[str]:
+def chosen(folder: Path, wanted: Callable[[Path], bool], what: str, expected: str) -> list[str]:
     """Return the files in a folder that are wanted, sorted by name; name the others on standard error.
 
     Files whose names begin with a dot are nobody's. What cannot be read is chosen by its name, so that whoever reads it
@@ -50,7 +51,7 @@ def chosen(folder: Path, wanted: Callable[[Path], bool], what: str, endings: Seq
         folder: the folder.
         wanted: whether a file is.
         what: such files are called, in the plural.
-        endings: some that they usually have.
+        expected: their formats.
 
     Raises:
         ValueError: the folder cannot be read, or no file is wanted.
@@ -61,7 +62,6 @@ def chosen(folder: Path, wanted: Callable[[Path], bool], what: str, endings: Seq
         raise ValueError(f"{folder}: cannot be read: {error.strerror or error}") from None
     files = [path for path in every if not path.is_dir()]
     found = [path for path in files if wanted(path)]
-    expected = f"{', '.join(endings[:-1])} or {endings[-1]}"
     if not found:
         raise ValueError(f"{folder}: expected a folder with {what} ({expected}), found none among {len(files)} files")
     kept = set(found)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +68,12 @@ def test_a_file_that_cannot_be_read_is_no_picture_unless_its_name_says_so(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (here / "notes").write_text("secret")
-    opened = open
+    opened = os.open
 
-    def refuse(path: Any, *arguments: Any) -> Any:
+    def refuse(path: Any, *arguments: Any, **options: Any) -> Any:
         if Path(path).name == "notes":
             raise PermissionError(13, "Permission denied")
-        return opened(path, *arguments)
+        return opened(path, *arguments, **options)
 
-    monkeypatch.setattr("builtins.open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     assert [Path(found).name for found in pictures_in(here)] == ["~tmp.png"]

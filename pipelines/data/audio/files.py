@@ -48,7 +48,12 @@ def sounds_in(path: str | Path) -> list[str]:
     path = Path(os.path.expanduser(path))
     if not os.path.isdir(path):
         return [str(path)]
-    return chosen(path, lambda file: file.suffix.lower() in ENDINGS or begins(file, _MAGIC), "recordings", ENDINGS[:4])
+    return chosen(
+        path,
+        lambda file: file.suffix.lower() in ENDINGS or begins(file, _MAGIC),
+        "recordings",
+        "WAV, FLAC, OGG, MP3 or another format of libsndfile",
+    )
 
 
 def mono(sound: Array, own_rate: int, rate: int, name: str = "recording") -> Array:

@@ -133,7 +133,7 @@ def test_a_folder_stands_for_its_recordings(tmp_path: Path, capsys: pytest.Captu
     (tmp_path / ".hidden.wav").write_bytes(b"")
     names = [Path(found).name for found in sounds_in(tmp_path)]
     assert names == ["b.wav", "c.bin", "gone.wav", "pipe.wav", "zero.wav"]
-    assert f"{tmp_path}: 2 files passed over (more/, notes.txt); expected .wav" in capsys.readouterr().err
+    assert f"{tmp_path}: 2 files passed over (more/, notes.txt); expected WAV, FLAC" in capsys.readouterr().err
     assert sounds_in(tmp_path / "any") == [str(tmp_path / "any")]
     with pytest.raises(ValueError, match="expected a folder with recordings"):
         sounds_in(tmp_path / "more")
