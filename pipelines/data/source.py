@@ -148,6 +148,18 @@ def with_cuts(source: Source, group: Callable[[Example], str], share: float) -> 
     return replace(source, readers=readers, cuts=notes, whole=source.readers.get(ALL))
 
 
+def told(cuts: Mapping[str, str]) -> list[str]:
+    """Return the sentences of ``Source.cuts``; what is said of several splits alike is said once of them together."""
+    together: dict[str, list[str]] = {}
+    for name, sentence in cuts.items():
+        together.setdefault(sentence.removeprefix(f"{name} is "), []).append(name)
+    found = []
+    for rest, names in together.items():
+        every = f"{', '.join(names[:-1])} and {names[-1]} are " if len(names) > 1 else f"{names[0]} is "
+        found.append(rest if rest == cuts[names[0]] else every + rest)
+    return found
+
+
 def _between(reader: Reader, group: Callable[[Example], str], low: float, high: float) -> Reader:
     def read(on_problem: OnProblem) -> Iterator[Example]:
         def inside(problem: Problem) -> None:
