@@ -60,6 +60,7 @@ class Source:
         files: lists the files that examples name or are, such as recordings, of which ``fingerprint`` does not know the
             content.
         whole: of data without splits, that were cut: the reader of all of it, which answers to the split ``all``.
+        lacking: split name -> sentence that says why it cannot be read, for those of which a part is not there.
         finish: makes an example whole whose reader left out what is dear, such as drawing; it is asked for those alone
             that are kept.
     """
@@ -70,6 +71,7 @@ class Source:
     cuts: Mapping[str, str] = field(default_factory=dict)
     files: Callable[[], Iterable[Path]] = tuple
     whole: Reader | None = None
+    lacking: Mapping[str, str] = field(default_factory=dict)
     finish: Callable[[Example], Example] = as_it_is
 
     def read(self, split: str, on_problem: OnProblem = refuse) -> Iterator[Example]:
@@ -90,7 +92,9 @@ class Source:
         """
         names = self._named(split)
         if not names:
-            raise ValueError(f"{self.spec}: there is no split {split}; there are: {', '.join(self.readers) or 'none'}")
+            why = self._why(split)
+            there = ", ".join(self.readers) or "none"
+            raise ValueError(f"{self.spec}: there is no split {split}{why and f' ({why})'}; there are: {there}")
         return names[0]
 
     def has(self, split: str) -> bool:
@@ -101,8 +105,14 @@ class Source:
         """
         return bool(self._named(split))
 
+    def _why(self, split: str) -> str:
+        """Say why a split is lacking, or nothing."""
+        return next((self.lacking[n] for n in (split, *SPLIT_NAMES.get(split, ())) if n in self.lacking), "")
+
     def _named(self, split: str) -> list[str]:
         """Return the splits that ``split`` means, the first of which counts."""
+        if split in self.lacking:  # not another one that begins so
+            return []
         if split == ALL and self.whole:
             return [ALL]
         names = [name for name in (split, *SPLIT_NAMES.get(split, ())) if name in self.readers]

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.config import nearest
+from pipelines.data.advice import lacks_table, looks_like_data, table_lines
 from pipelines.data.cells import inside, keys_of, nested, unfit
+from pipelines.data.folders import passed_over
 from pipelines.data.named_texts import NamedTexts
 from pipelines.data.reading import PACKED as PACKED
 from pipelines.data.reading import broken as broken
@@ -64,21 +66,7 @@ def open_tables(spec: str, columns: Columns, optional: tuple[str, ...] = ()) -> 
     Raises:
         ValueError: no such path, no table in it, or a needed column is missing; names what is there.
     """
-    path = Path(spec).expanduser()
-    if not path.exists():
-        raise ValueError(f"--data {spec}: there is no such file or folder")
-    if path.is_dir():
-        files = sorted(p for p in path.iterdir() if p.is_file() and kind(p) and not p.name.startswith("."))
-        if not files:
-            seen = ", ".join(sorted(p.name for p in path.iterdir())[:6]) or "nothing"
-            raise ValueError(f"--data {spec}: expected a .csv, .tsv or .jsonl file in the folder, found {seen}")
-    else:
-        files = [path]
-        if not kind(path):
-            lines_of = "; JSON lines are called .jsonl" if path.suffix.lower() == ".json" else ""
-            raise ValueError(
-                f"--data {spec}: expected a .csv, .tsv or .jsonl file (also .gz or .xz), or a folder{lines_of}"
-            )
+    files = _files(spec, Path(spec).expanduser(), columns, optional)
     if len(files) == 1:
         readers = _one_file(files[0], columns, optional)
     else:
@@ -88,6 +76,26 @@ def open_tables(spec: str, columns: Columns, optional: tuple[str, ...] = ()) -> 
         readers = _whole(spec, readers)
     named = [text for file in files for text in named_texts(file, columns).files]
     return Source(spec, readers, fingerprint([*files, *named]))
+
+
+def _files(spec: str, path: Path, columns: Columns, optional: tuple[str, ...]) -> list[Path]:
+    """The table at a path, or those in a folder, whose other files are named where they look like data."""
+    if not path.exists():
+        raise ValueError(f"--data {spec}: there is no such file or folder")
+    if not path.is_dir():
+        if kind(path):
+            return [path]
+        json_lines = "; JSON lines are called .jsonl" if path.suffix.lower() == ".json" else ""
+        raise ValueError(
+            f"--data {spec}: expected a .csv, .tsv or .jsonl file (also .gz or .xz), such as one with "
+            f"{table_lines(columns, optional)}, or a folder{json_lines}"
+        )
+    every = sorted(p for p in path.iterdir() if not p.is_dir() and not p.name.startswith("."))
+    files = [p for p in every if kind(p)]
+    if not files:
+        raise ValueError(lacks_table(spec, path, columns, optional))
+    passed_over(path, [p.name for p in every if not kind(p) and looks_like_data(p)], ".csv, .tsv or .jsonl")
+    return files
 
 
 def _whole(spec: str, readers: dict[str, Reader]) -> dict[str, Reader]:
@@ -143,7 +151,8 @@ def table_reader(
             if lacking:
                 usual = columns[lacking]
                 if lacking not in there and not _anywhere(path, usual):
-                    raise ValueError(f"{where}: {lacks(row, lacking, usual)}{hint(row, lacking, usual)}")
+                    needed = f"; for example {table_lines(columns, optional, kind(path))}"
+                    raise ValueError(f"{where}: {lacks(row, lacking, usual)}{hint(row, lacking, usual)}{needed}")
                 there.add(lacking)
                 on_problem(Problem(where, lacks(row, lacking, usual)))
                 continue

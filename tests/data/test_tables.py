@@ -134,7 +134,7 @@ def test_missing_things_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no column for text .*there are: texts, label \(did you mean texts\?\)"):
         list(files.open_tables(str(tmp_path), COLUMNS).read("train"))
     (tmp_path / "train.csv").write_text("comment,label\na,1\n")
-    with pytest.raises(ValueError, match=r"there are: comment, label; .* name yours with --text-column$"):
+    with pytest.raises(ValueError, match=r"there are: comment, label; .* name yours with --text-column; for example"):
         list(files.open_tables(str(tmp_path), {"text": ("text", "review"), "label": ("label",)}).read("train"))
     for separator, name in {";": "semicolons", "\t": "tabs, which belong into a .tsv"}.items():
         (tmp_path / "train.csv").write_text(f"text{separator}label\na, b{separator}1\n")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipelines.data import tables as files
+from pipelines.data.advice import table_lines
 from pipelines.data.cells import unfit
 from pipelines.data.source import Example, OnProblem, Problem, Reader, alone
 from pipelines.data.tables import column, hint, lacks, need_header
@@ -86,7 +87,8 @@ def _chosen(path: Path, header: list[str], columns: files.Columns) -> dict[str, 
         found = column(tuple(header), names)
         if found is None:
             row = dict.fromkeys(header)
-            raise ValueError(f"{path}:1: {lacks(row, field, names)}{hint(row, field, names)}")
+            needed = f"; for example {table_lines(columns)}"
+            raise ValueError(f"{path}:1: {lacks(row, field, names)}{hint(row, field, names)}{needed}")
         chosen[field] = found
     return chosen
 
