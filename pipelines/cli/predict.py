@@ -1,19 +1,23 @@
 """Batch jobs: any number of inputs through a predictor in bounded memory, into a file that can be continued."""
 
 import contextlib
+import itertools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from tqdm import tqdm
 
 from pipelines.cli.predict_files import COLUMNS as COLUMNS
-from pipelines.cli.predict_files import HEADER, Prediction, Tally, behind
 from pipelines.cli.predict_files import Kind as Kind
+from pipelines.cli.predict_files import Prediction, Tally, behind, header
 from pipelines.cli.predict_files import line as line
 from pipelines.cli.predict_files import opened as opened
+from pipelines.cli.predict_inputs import Given
+from pipelines.cli.predict_inputs import inputs as inputs
 
 MOST = 512
 """Inputs that are answered together at most: enough to sort them by length into full batches."""
@@ -37,10 +41,10 @@ def run(predictor: Answering, inputs: Iterable[Any], out: BinaryIO, kind: Kind, 
 
     Args:
         predictor: the model.
-        inputs: raw inputs; read as they are needed.
+        inputs: raw inputs, or ``Given`` ones with what their rows hold besides; read as they are needed.
         out: where lines go; a file that ``opened`` continues is continued behind its last complete line.
         kind: ``lines`` of ANSWER, tab, score, tab, input (and, where it failed, tab, the reason); JSON lines; or CSV
-            with the ``COLUMNS``.
+            with the ``COLUMNS``, and behind them the other columns of the inputs.
         total: how many inputs there are, for the progress bar, one that stands for several counted once; None where
             nobody knows.
 
@@ -50,8 +54,9 @@ def run(predictor: Answering, inputs: Iterable[Any], out: BinaryIO, kind: Kind, 
     """
     tally, cuts = getattr(out, "tally", None) or Tally(), Cuts()
     quiet = not sys.stderr.isatty()
+    inputs, columns = _columns(inputs) if kind == "csv" else (inputs, ())
     if kind == "csv" and not getattr(out, "size", 0):
-        out.write(HEADER)
+        out.write(header(columns))
     with tqdm(total=total, initial=tally.answered, unit=" inputs", disable=quiet, dynamic_ncols=True) as bar:
 
         def more(count: int) -> None:
@@ -59,10 +64,10 @@ def run(predictor: Answering, inputs: Iterable[Any], out: BinaryIO, kind: Kind, 
 
         rest = behind(expanded(predictor.task, inputs, more), tally, kind)
         for part in chunks(rest):
-            for prediction in answer_all(predictor, part):
+            for prediction in answered(predictor, part):
                 numbered = prediction | {"id": str(tally.answered)}
                 tally.count("error" in prediction)
-                out.write(line(numbered, kind))
+                out.write(line(numbered, kind, columns))
                 cuts.see(tally.answered, prediction)
                 if "error" in prediction:
                     tqdm.write(f"input {tally.answered}: {prediction['error']}", file=sys.stderr)
@@ -71,6 +76,36 @@ def run(predictor: Answering, inputs: Iterable[Any], out: BinaryIO, kind: Kind, 
     cuts.close()
     if tally.failed:
         raise RuntimeError(tally.sentence())
+
+
+def _columns(inputs: Iterable[Any]) -> tuple[Iterable[Any], tuple[str, ...]]:
+    """Return the inputs again, and the names of the columns that the first good row of a table has beside."""
+    every, seen = iter(inputs), []
+    columns: tuple[str, ...] = ()
+    for one in itertools.islice(every, MOST):
+        seen.append(one)
+        columns = tuple(one.columns) if isinstance(one, Given) else ()
+        if columns or not isinstance(one, Given):
+            break
+    return itertools.chain(seen, every), columns
+
+
+def answered(predictor: Answering, part: list[Any]) -> Iterator[Prediction]:
+    """Answer inputs in order; what a row holds besides comes under ``columns``, and one that failed has no score."""
+    found = iter(answer_all(predictor, [_raw(one) for one in part if not getattr(one, "error", "")]))
+    for one in part:
+        reason = getattr(one, "error", "")
+        prediction = _failed(_raw(one), reason) if reason else next(found)
+        columns = {"columns": dict(one.columns)} if isinstance(one, Given) and one.columns else {}
+        yield prediction | columns | ({"score": None} if "error" in prediction else {})
+
+
+def _raw(given: Any) -> Any:
+    return given.raw if isinstance(given, Given) else given
+
+
+def _failed(given: Any, reason: str) -> Prediction:
+    return {"id": "0", "input": _shown(given), "answer": "", "score": 0.0, "error": reason}
 
 
 def answer_all(predictor: Answering, inputs: list[Any]) -> list[Prediction]:
@@ -86,7 +121,7 @@ def answer_all(predictor: Answering, inputs: list[Any]) -> list[Prediction]:
     except Exception as error:  # whatever one input causes must not take its neighbours along
         if len(inputs) == 1:
             reason = " ".join(str(error).split())[:500] or type(error).__name__
-            return [{"id": "0", "input": _shown(inputs[0]), "answer": "", "score": 0.0, "error": reason}]
+            return [_failed(inputs[0], reason)]
     half = len(inputs) // 2
     return answer_all(predictor, inputs[:half]) + answer_all(predictor, inputs[half:])
 
@@ -98,12 +133,15 @@ def expanded(task: Any, inputs: Iterable[Any], more: Callable[[int], None] = lam
     """
     for given in inputs:
         try:
-            examples = task.raw([given])
+            examples = [] if getattr(given, "error", "") else task.raw([_raw(given)])
         except ValueError:
+            examples = []
+        if not examples:
             yield given  # answering it will say why
-        else:
-            more(len(examples) - 1)
-            yield from (example[task.RAW] for example in examples)
+            continue
+        more(len(examples) - 1)
+        for example in examples:
+            yield replace(given, raw=example[task.RAW]) if isinstance(given, Given) else example[task.RAW]
 
 
 def chunks(inputs: Iterable[Any], most: int = MOST, padded: int = PADDED) -> Iterator[list[Any]]:
@@ -123,6 +161,7 @@ def chunks(inputs: Iterable[Any], most: int = MOST, padded: int = PADDED) -> Ite
 
 def _size(given: Any) -> int:
     """Bytes of an input: of the file where it is the path of one, else of itself."""
+    given = _raw(given)
     if isinstance(given, str | Path):
         with contextlib.suppress(OSError, ValueError):
             return os.stat(given).st_size

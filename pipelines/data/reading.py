@@ -83,7 +83,7 @@ def _as_half(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error("pipelines.half", _as_half)
 
 
-def decoded(raw: BinaryIO, head: bytes, newline: str = "", name: str = "") -> TextIO:
+def decoded(raw: BinaryIO, head: bytes, newline: str = "", name: str = "") -> io.TextIOWrapper:
     """Read a binary stream as text: UTF-8 with or without byte order mark, or UTF-16 with one.
 
     Args:

@@ -150,7 +150,7 @@ def table_reader(
             lacking = next((name for name, own in found.items() if own is None and name not in optional), "")
             if lacking:
                 usual = columns[lacking]
-                if lacking not in there and not _anywhere(path, usual):
+                if lacking not in there and not anywhere(path, usual):
                     needed = f"; for example {table_lines(columns, optional, kind(path))}"
                     raise ValueError(f"{where}: {lacks(row, lacking, usual)}{hint(row, lacking, usual)}{needed}")
                 there.add(lacking)
@@ -180,7 +180,7 @@ def named_texts(path: Path, columns: Columns) -> NamedTexts:
     return NamedTexts(path, cells, list(columns))
 
 
-def _anywhere(path: Path, candidates: tuple[str, ...]) -> bool:
+def anywhere(path: Path, candidates: tuple[str, ...]) -> bool:
     """Say whether some row of JSON lines has the column; other tables have the same columns in every row."""
     return kind(path) == ".jsonl" and any(place(row, candidates) for _, row in rows(path, lambda problem: None))
 

@@ -1,0 +1,177 @@
+"""The inputs of a batch job: arguments, lines of text, and rows of tables, each answered or refused by its place."""
+
+import contextlib
+import io
+import itertools
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pipelines.data import tables
+from pipelines.data.cells import inside, unfit
+from pipelines.data.reading import broken, decoded, lines, lines_of
+from pipelines.data.source import Problem
+
+FILES = ("audio", "image")
+"""Raw inputs that are the paths of files."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """One input of a file.
+
+    Attributes:
+        raw: the text, or the path.
+        columns: what else its row holds, which is kept beside the answer.
+        error: why it cannot be answered; empty when it can.
+    """
+
+    raw: Any
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    error: str = ""
+
+    def __str__(self) -> str:
+        """Return the raw input as a line shows it."""
+        return str(self.raw)
+
+
+def inputs(predictor: Any, typed: Sequence[str], file: str | None, column: str | None) -> Iterator[Any]:
+    """Stream the inputs of ``pipelines predict``: those of a file, then those that were typed.
+
+    Args:
+        predictor: the `Predictor` that answers them.
+        typed: as typed; ``-`` stands for the lines of standard input.
+        file: a file with a table, or one input a line.
+        column: the column of a table that holds the inputs (default: that of the training, or the usual names).
+
+    Raises:
+        ValueError: a text is the name of a file or folder; the file cannot be read, or has no such column.
+    """
+    raw = predictor.task.RAW
+    need_texts(typed, raw)
+    found = in_file(file, raw, (column,) if column else usual(predictor)) if file else iter(())
+    return itertools.chain(found, _typed(typed))
+
+
+def usual(predictor: Any) -> tuple[str, ...]:
+    """Return the names that the column of a predictor's inputs may have: that of its training first."""
+    task, raw = predictor.task, predictor.task.RAW
+    config = getattr(getattr(predictor, "loaded", None), "config", None)
+    own = [getattr(config, name, "") for name in (f"{raw}_column", raw)]
+    if raw == "audio":
+        from pipelines.data.audio.layouts import COLUMNS as known  # noqa: PLC0415  # texts need no libsndfile
+    elif raw == "image":
+        from pipelines.data.images.layouts import COLUMNS as known  # noqa: PLC0415
+    else:
+        known = getattr(task, "COLUMNS", {})
+    return tuple(dict.fromkeys(name for name in (*own, *known.get(raw, ()), raw) if isinstance(name, str) and name))
+
+
+def need_texts(typed: Sequence[str], raw: str) -> None:
+    """Refuse names of files where texts are answered.
+
+    Raises:
+        ValueError: a text is the name of a file or folder that is there; says how it is read.
+    """
+    for given in typed if raw not in FILES else ():
+        if given != "-" and os.path.exists(given):
+            kind = "a folder" if os.path.isdir(given) else "a file"
+            raise ValueError(
+                f"{given}: names {kind}, and this run answers texts; read it with --file {given}, or ask for this very "
+                f"text with: echo '{given}' | pipelines predict RUN -"
+            )
+
+
+def _typed(inputs: Sequence[str]) -> Iterator[Any]:
+    for given in inputs:
+        if given == "-":
+            yield from _standard_input()
+        else:
+            yield given
+
+
+def _standard_input() -> Iterator[Any]:
+    raw: BinaryIO = sys.stdin.buffer
+    head = raw.peek(2) if isinstance(raw, io.BufferedReader) else b""
+    text = decoded(raw, head[:2] if len(head) < 64 else head, "\n", "standard input")
+    try:
+        yield from _texts(lines_of(text, "standard input"), "standard input")
+    finally:
+        text.detach()  # or standard input would be closed with it
+
+
+def in_file(path: str, raw: str, columns: Sequence[str]) -> Iterator[Any]:
+    """Stream the inputs of a file: the rows of a table (CSV, TSV, JSON lines), or the lines of any other text.
+
+    Args:
+        path: the file, which may be compressed.
+        raw: the task's ``RAW``; names of recordings and pictures in a table are relative to its folder.
+        columns: names that the column of the inputs may have.
+
+    Raises:
+        ValueError: the file cannot be read, or no column has one of the names; names those that are there.
+    """
+    file = Path(path).expanduser()
+    if tables.kind(file):
+        return _rows(file, raw, tuple(columns))
+    return _texts(lines(file, newline="\n"), str(file))
+
+
+def _texts(found: Iterator[str], name: str) -> Iterator[Any]:
+    for number, line in enumerate(found, start=1):
+        text = line.rstrip("\r\n")
+        yield Given(text, error=f"{name}:{number}: {broken(text)}") if broken(text) else text
+
+
+def _rows(path: Path, raw: str, columns: tuple[str, ...]) -> Iterator[Given]:
+    problems: list[Problem] = []
+    first = True
+    texts = tables.named_texts(path, {raw: columns})
+    for line, row in tables.rows(path, problems.append):
+        yield from _failed(problems)
+        own = tables.place(row, columns)
+        if own is None and first and not tables.anywhere(path, columns):
+            raise ValueError(_lacking(path, row, raw, columns))
+        first = False
+        yield _row(path, line, row, raw, own, texts)
+    yield from _failed(problems)
+
+
+def _lacking(path: Path, row: Mapping[str, Any], raw: str, columns: tuple[str, ...]) -> str:
+    return (
+        f"--file {path}: {tables.lacks(row, raw, columns)}; name yours with --column, or call a file with one input a "
+        "line .txt"
+    )
+
+
+def _failed(problems: list[Problem]) -> Iterator[Given]:
+    """Give the rows that could not be parsed before the next one as inputs that fail."""
+    yield from (Given("", error=f"{problem.where}: {problem.reason}") for problem in problems)
+    problems.clear()
+
+
+def _row(path: Path, line: int, row: Mapping[str, Any], raw: str, own: str | None, texts: Any) -> Given:
+    others = {str(name): value for name, value in row.items() if name != own}
+    if own is None:
+        return Given("", others, f"{path}:{line}: has no column for {raw}")
+    example = {raw: inside(row, own)}
+    reason = (
+        unfit(raw, example[raw]) or ("" if isinstance(example[raw], str) else f"the {raw} is no text") or texts(example)
+    )
+    if reason:
+        return Given(example[raw], others, f"{path}:{line}: {reason}")
+    return Given(_beside(path.parent, example[raw]) if raw in FILES else example[raw], others)
+
+
+def _beside(folder: Path, name: str) -> str:
+    """Find the file that a table names: in its folder, or in a folder within that."""
+    written = os.path.expanduser(name.strip())
+    with contextlib.suppress(OSError):
+        places = [folder, *sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))]
+        for place in places:
+            if os.path.isfile(place / written):
+                return str(place / written)
+    return str(folder / written)
