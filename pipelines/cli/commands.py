@@ -98,9 +98,8 @@ def predict(arguments: argparse.Namespace) -> int:
 
     a = arguments
     _need_folder(a.run)
-    if a.file and not Path(a.file).expanduser().is_file():
-        folder = Path(a.file).expanduser().is_dir()
-        raise ValueError(f"--file {a.file}: " + ("is a folder, expected a file" if folder else "there is no such file"))
+    if a.file and not Path(a.file).expanduser().exists():
+        raise ValueError(f"--file {a.file}: there is no such file")
     if not a.input and not a.file:
         raise ValueError(f"{a.prog}: expected an input, - for standard input, or --file FILE")
     if a.resume and not a.out:
@@ -116,7 +115,7 @@ def predict(arguments: argparse.Namespace) -> int:
         from pipelines.predictor import Predictor  # noqa: PLC0415
 
         known = sys.stderr.isatty() and "-" not in a.input  # how much there is; counting it takes time
-        total = len(a.input) + (batch.lines_in(a.file) if a.file else 0) if known else None
+        total = len(a.input) + (batch.lines_in(a.file) if a.file and Path(a.file).is_file() else 0) if known else None
         predictor = Predictor(a.run, **a.decoding)
         batch.run(predictor, batch.inputs(predictor, a.input, a.file, a.column), out, kind, total)
     return 0

@@ -135,7 +135,7 @@ def _add_explain(command: Parser) -> None:
 def _add_predict(command: Parser) -> None:
     command.add_argument("run", help="run folder or exported SavedModel")
     command.add_argument("input", nargs="*", help="inputs; - reads lines from standard input")
-    command.add_argument("--file", help="file with one input a line, or a table: .csv, .tsv, .jsonl")
+    command.add_argument("--file", help="file with one input a line, a table (.csv, .tsv, .jsonl), or a folder")
     named = ("--column", "--text-column", "--audio-column", "--image-column", "--source")
     command.add_argument(*named, dest="column", metavar="NAME", help="column of the table (default: the training's)")
     command.add_argument("--json", action="store_true", help="JSON lines instead")

@@ -1,9 +1,9 @@
 """The inputs of a batch job: arguments, lines of text, and rows of tables, each answered or refused by its place."""
 
-import contextlib
 import io
 import itertools
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,8 @@ from typing import Any, BinaryIO
 
 from pipelines.data import tables
 from pipelines.data.cells import inside, unfit
-from pipelines.data.reading import broken, decoded, lines, lines_of
+from pipelines.data.folders import Around, chosen
+from pipelines.data.reading import broken, decoded, lines, lines_of, whole_text
 from pipelines.data.source import Problem
 
 FILES = ("audio", "image")
@@ -106,6 +107,8 @@ def _standard_input() -> Iterator[Any]:
 def in_file(path: str, raw: str, columns: Sequence[str]) -> Iterator[Any]:
     """Stream the inputs of a file: the rows of a table (CSV, TSV, JSON lines), or the lines of any other text.
 
+    A folder stands for its files, each of which is one input.
+
     Args:
         path: the file, which may be compressed.
         raw: the task's ``RAW``; names of recordings and pictures in a table are relative to its folder.
@@ -115,28 +118,43 @@ def in_file(path: str, raw: str, columns: Sequence[str]) -> Iterator[Any]:
         ValueError: the file cannot be read, or no column has one of the names; names those that are there.
     """
     file = Path(path).expanduser()
+    if file.is_dir():
+        return iter([str(file)]) if raw in FILES else _files(file)
     if tables.kind(file):
         return _rows(file, raw, tuple(columns))
     return _texts(lines(file, newline="\n"), str(file))
 
 
+def _files(folder: Path) -> Iterator[Given]:
+    for path in chosen(folder, lambda file: file.suffix.lower() == ".txt", "texts", "files called .txt"):
+        try:
+            yield Given(whole_text(Path(path)), {"file": Path(path).name})
+        except ValueError as error:
+            yield Given("", {"file": Path(path).name}, str(error))
+
+
 def _texts(found: Iterator[str], name: str) -> Iterator[Any]:
     for number, line in enumerate(found, start=1):
         text = line.rstrip("\r\n")
-        yield Given(text, error=f"{name}:{number}: {broken(text)}") if broken(text) else text
+        yield Given(_escaped(text), error=f"{name}:{number}: {broken(text)}") if broken(text) else text
+
+
+def _escaped(text: str) -> str:
+    r"""Show the bytes that are no text as ``\xff``."""
+    return re.sub("[\ud800-\udfff]", lambda half: f"\\x{ord(half[0]) & 0xFF:02x}", text)
 
 
 def _rows(path: Path, raw: str, columns: tuple[str, ...]) -> Iterator[Given]:
     problems: list[Problem] = []
     first = True
-    texts = tables.named_texts(path, {raw: columns})
+    texts, around = tables.named_texts(path, {raw: columns}), Around(path.parent)
     for line, row in tables.rows(path, problems.append):
         yield from _failed(problems)
         own = tables.place(row, columns)
         if own is None and first and not tables.anywhere(path, columns):
             raise ValueError(_lacking(path, row, raw, columns))
         first = False
-        yield _row(path, line, row, raw, own, texts)
+        yield _row(path, line, row, raw, own, texts, around)
     yield from _failed(problems)
 
 
@@ -153,7 +171,7 @@ def _failed(problems: list[Problem]) -> Iterator[Given]:
     problems.clear()
 
 
-def _row(path: Path, line: int, row: Mapping[str, Any], raw: str, own: str | None, texts: Any) -> Given:
+def _row(path: Path, line: int, row: Mapping[str, Any], raw: str, own: str | None, texts: Any, around: Around) -> Given:
     others = {str(name): value for name, value in row.items() if name != own}
     if own is None:
         return Given("", others, f"{path}:{line}: has no column for {raw}")
@@ -163,15 +181,9 @@ def _row(path: Path, line: int, row: Mapping[str, Any], raw: str, own: str | Non
     )
     if reason:
         return Given(example[raw], others, f"{path}:{line}: {reason}")
-    return Given(_beside(path.parent, example[raw]) if raw in FILES else example[raw], others)
+    return Given(_found(around, path.parent, example[raw]) if raw in FILES else example[raw], others)
 
 
-def _beside(folder: Path, name: str) -> str:
-    """Find the file that a table names: in its folder, or in a folder within that."""
-    written = os.path.expanduser(name.strip())
-    with contextlib.suppress(OSError):
-        places = [folder, *sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))]
-        for place in places:
-            if os.path.isfile(place / written):
-                return str(place / written)
-    return str(folder / written)
+def _found(around: Around, folder: Path, name: str) -> str:
+    """Return the path of the file that a table names; in the table's folder where there is none."""
+    return str(around(name) or folder / os.path.expanduser(name.strip()))

@@ -1,5 +1,8 @@
 """Folders of files: which are taken, and saying which are passed over."""
 
+import contextlib
+import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -7,6 +10,8 @@ from pathlib import Path
 from pipelines.data.reading import open_regular
 from pipelines.log import say
 
+_LONGEST_NAME = 4096
+_ENDING = re.compile(r"\.\w{1,8}$")
 NAMED = 5
 """Names that a sentence about many files holds."""
 
@@ -29,6 +34,35 @@ def passed_over(place: str | Path, names: Sequence[str], expected: str) -> None:
     if names:
         files = "1 file" if len(names) == 1 else f"{len(names)} files"
         say_once(f"{place}: {files} passed over ({some(names)}); expected {expected}")
+
+
+class Around:
+    """Finds files by the names that a table gives them: in its folder, then in the folders within that.
+
+    Those are listed once, when a name is first looked for that could be a file's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._within: list[str] | None = None
+
+    def __call__(self, name: str) -> Path | None:
+        """Return the path of a regular file, or None where there is none of that name."""
+        written = os.path.expanduser(name.strip())
+        if not written or len(written) > _LONGEST_NAME or "\n" in written:
+            return None
+        if os.path.isfile(own := os.path.join(self._folder, written)):
+            return Path(own)
+        if not _ENDING.search(written):
+            return None
+        found = (os.path.join(folder, written) for folder in self._folders())
+        return next((Path(path) for path in found if os.path.isfile(path)), None)
+
+    def _folders(self) -> list[str]:
+        if self._within is None:
+            with contextlib.suppress(OSError), os.scandir(self._folder) as entries:
+                self._within = sorted(e.path for e in entries if not e.name.startswith(".") and e.is_dir())
+        return self._within or []
 
 
 def begins(path: Path, marks: tuple[bytes, ...], boxes: Sequence[tuple[bytes, bytes]] = ()) -> bool:

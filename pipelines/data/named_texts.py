@@ -4,19 +4,17 @@ A column counts as such when every one of its cells names a file that is there. 
 texts, and the table is refused where they are not: a model must not learn to answer with names of files.
 """
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipelines.data.cells import FILES
-from pipelines.data.folders import say_once
+from pipelines.data.folders import Around, say_once
 from pipelines.data.reading import read_regular, text_of
 
 NO_TEXT = (*FILES, "speaker", "offset", "split", "id")
 """Fields of which the cells may well name files, and are taken as they are."""
 _LARGEST = 2**24
-_LONGEST_NAME = 4096
 
 Cells = Iterable[Mapping[str, Any]]
 """The cells of each row by field."""
@@ -42,7 +40,7 @@ class NamedTexts:
             ValueError: a column names files, and the first of them is no text.
         """
         self._table = table
-        self._folders: list[Path] | None = None
+        self._around = Around(table.parent)
         self.fields = self._naming(cells(), [name for name in columns if name not in NO_TEXT])
         if self.fields:
             self._need_texts(next(iter(cells())))
@@ -59,13 +57,7 @@ class NamedTexts:
 
     def _find(self, cell: Any) -> Path | None:
         """The file that a cell names."""
-        if not isinstance(cell, str) or not cell.strip() or len(cell) > _LONGEST_NAME or "\n" in cell:
-            return None
-        name = os.path.expanduser(cell.strip())
-        if self._folders is None:
-            folder = self._table.parent
-            self._folders = [folder, *sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != ".")]
-        return next((folder / name for folder in self._folders if os.path.isfile(folder / name)), None)
+        return self._around(cell) if isinstance(cell, str) else None
 
     def _paths(self, row: Mapping[str, Any]) -> list[Path]:
         return [path for name in self.fields if (path := self._find(row.get(name)))]

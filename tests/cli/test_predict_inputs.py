@@ -119,6 +119,20 @@ def test_lines_are_read_in_every_encoding_that_has_a_mark(encoding: str, tmp_pat
     assert list(in_file(path, "text", COLUMNS)) == ["größe, a", "", "很好\u2028b"]
 
 
+def test_a_folder_stands_for_its_texts(tmp_path: Path) -> None:
+    written(tmp_path / "b.txt", "größe\nzwei".encode("utf-16"))
+    written(tmp_path / "a.txt", b"\xe4")
+    (tmp_path / "c.txt").symlink_to("nowhere")
+    answers = job(in_file(str(tmp_path), "text", COLUMNS))
+    assert [(a["columns"]["file"], a["answer"]) for a in answers] == [
+        ("a.txt", ""),
+        ("b.txt", "iewz\neßörg"),
+        ("c.txt", ""),
+    ]
+    assert "a.txt:1: the text is not valid UTF-8" in answers[0]["error"]
+    assert list(in_file(str(tmp_path), "audio", ("path",))) == [str(tmp_path)]
+
+
 def test_a_line_that_is_no_text_fails_alone_and_nothing_is_replaced(tmp_path: Path) -> None:
     path = written(tmp_path / "a.txt", b"one\nfl\xf6te\nthree\n")
     answers = job(in_file(path, "text", COLUMNS))
@@ -169,5 +183,8 @@ def test_the_command_reads_a_table(small_run: Any, tmp_path: Path, capfd: Any) -
     assert list(table["input"]) == ["a good film", "a bad film"] and list(table["stars"]) == ["5", "1"]
     assert main(["predict", run, path]) == 2
     assert "read it with --file" in capfd.readouterr().err
-    assert main(["predict", run, "--file", str(tmp_path)]) == 2
-    assert "is a folder, expected a file" in capfd.readouterr().err
+    written(tmp_path / "one.txt", "a good\nfilm")
+    assert main(["predict", run, "--file", str(tmp_path), "--csv"]) == 0
+    out, errors = capfd.readouterr()
+    assert list(pd.read_csv(io.StringIO(out))["file"]) == ["one.txt"]
+    assert "1 file passed over (reviews.csv); expected files called .txt" in errors
