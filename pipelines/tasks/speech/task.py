@@ -4,7 +4,6 @@ samples -> log-mel -> convolutional subsampling -> recurrent stack -> CTC over c
 transcripts will do; nobody needs to say when a word was spoken.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import tensorflow as tf
 from pipelines.config import from_dict
 from pipelines.data.audio import augment as audio_augment
 from pipelines.data.audio.features import log_mel
+from pipelines.data.audio.files import sounds_in
 from pipelines.data.batching import Transform
 from pipelines.data.source import Example
 from pipelines.explain.explanation import Explanation
@@ -153,17 +153,18 @@ report = speech_scores.report
 def raw(inputs: list[Any]) -> list[Example]:
     """Wrap paths, the bytes of sound files, or arrays of samples at the configured rate; ids count from 0.
 
+    A folder stands for the recordings in it.
+
     Raises:
-        ValueError: an input is something else.
+        ValueError: an input is something else, or a folder without recordings.
     """
-    examples: list[Example] = []
+    sounds: list[Any] = []
     for number, given in enumerate(inputs):
         if not isinstance(given, str | Path | bytes) and not hasattr(given, "__array__"):
             kind = type(given).__name__
             raise ValueError(f"input {number + 1}: expected a path, bytes, or an array of samples, came {kind}")
-        audio = str(Path(os.path.expanduser(given))) if isinstance(given, str | Path) else given
-        examples.append({"id": str(number), "where": f"input {number + 1}", "audio": audio})
-    return examples
+        sounds += sounds_in(given) if isinstance(given, str | Path) else [given]
+    return [{"id": str(i), "where": f"input {i + 1}", "audio": sound} for i, sound in enumerate(sounds)]
 
 
 def serving_inputs(examples: list[Example], card: Mapping[str, Any]) -> dict[str, Any]:
