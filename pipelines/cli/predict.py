@@ -55,8 +55,8 @@ def run(predictor: Answering, inputs: Iterable[Any], out: BinaryIO, kind: Kind, 
     tally, cuts = getattr(out, "tally", None) or Tally(), Cuts()
     quiet = not sys.stderr.isatty()
     inputs, columns = _columns(inputs) if kind == "csv" else (inputs, ())
-    if kind == "csv" and not getattr(out, "size", 0):
-        out.write(header(columns))
+    if kind == "csv":
+        getattr(out, "begin", out.write)(header(columns))
     with tqdm(total=total, initial=tally.answered, unit=" inputs", disable=quiet, dynamic_ncols=True) as bar:
 
         def more(count: int) -> None:

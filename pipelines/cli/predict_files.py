@@ -99,11 +99,12 @@ def _cell(value: str) -> str:
 
 
 class Done(NamedTuple):
-    """What a file holds: its complete lines, their bytes, and a last line that was cut short."""
+    """What a file holds: its complete lines, their bytes, a last line that was cut short, and the header of CSV."""
 
     tally: Tally
     size: int
     rest: bytes
+    header: bytes
 
 
 class Continued:
@@ -116,7 +117,19 @@ class Continued:
 
     def __init__(self, file: BinaryIO, path: str, done: Done) -> None:
         self._file, self._path, self.flush = file, path, file.flush
-        self.tally, self.size, self._rest = done
+        self.tally, self.size, self._rest, self._header = done
+
+    def begin(self, header: bytes) -> None:
+        """Write the first line of a CSV file, or compare that which is there.
+
+        Raises:
+            ValueError: the file has other columns.
+        """
+        if not self.size:
+            self.write(header)
+        elif self._header != header:
+            there, here = (line.decode("utf-8", "backslashreplace").strip() for line in (self._header, header))
+            raise ValueError(f"--resume: {self._path}:1: has the columns {there!r:.200}, this job has {here!r:.200}")
 
     def write(self, content: bytes) -> None:
         """Write a line; the first one takes the place of one that was cut short.
@@ -169,7 +182,7 @@ def opened(path: str, resume: bool, kind: Kind) -> Iterator[Any]:
 
 
 def _done(file: BinaryIO, path: str, kind: Kind) -> Done:
-    tally, size, rest = Tally(), 0, b""
+    tally, size, rest, first = Tally(), 0, b"", b""
     file.seek(0)
     for number, content in enumerate(file, start=1):
         if not content.endswith(b"\n"):
@@ -177,13 +190,14 @@ def _done(file: BinaryIO, path: str, kind: Kind) -> Done:
             break
         size += len(content)
         if kind == "csv" and number == 1 and content.startswith(HEADER):
+            first = content
             continue
         try:
             failed, tally.last = _read(content, kind)
         except (ValueError, KeyError, TypeError, IndexError, csv.Error):
             raise ValueError(f"--resume: {path}:{number}: expected {EXPECTED[kind]}, as this job writes") from None
         tally.count(failed)
-    return Done(tally, size, rest)
+    return Done(tally, size, rest, first)
 
 
 def _read(content: bytes, kind: Kind) -> tuple[bool, str]:

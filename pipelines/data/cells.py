@@ -54,7 +54,8 @@ def keys_of(value: Any) -> list[str] | None:
 
 def parsed(text: str) -> dict[str, Any] | None:
     """Read the text of a dictionary, as JSON or as Python prints it; None where it is none."""
-    if len(text) > _LONGEST or not _LIKE_A_DICTIONARY.fullmatch(text):
+    # The ends first: of what has no closing brace, the pattern would look at every colon.
+    if len(text) > _LONGEST or text.lstrip()[:1] + text.rstrip()[-1:] != "{}" or not _LIKE_A_DICTIONARY.fullmatch(text):
         return None
     try:
         found = json.loads(text)

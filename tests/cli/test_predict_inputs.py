@@ -87,6 +87,14 @@ def test_a_job_over_a_table_is_continued_to_the_same_file(kind: Any, cut: int, t
     assert work("part") == whole
 
 
+def test_a_file_with_other_columns_is_not_continued(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "text,n\nx,1\n")
+    written(tmp_path / "out.csv", "input,answer,score,error\nx,x,0.5,\n")
+    with pytest.raises(ValueError, match=r"out\.csv:1: has the columns 'input,answer,score,error', this job has .*,n'"):
+        with batch.opened(str(tmp_path / "out.csv"), True, "csv") as out:
+            batch.run(Reverser(), in_file(path, "text", COLUMNS), out, "csv")
+
+
 def test_rows_that_cannot_be_used_fail_in_their_place(tmp_path: Path) -> None:
     content = '{"text": "a"}\nno JSON\n{"text": null}\n{"other": 1}\n{"text": {"en": "x"}}\n{"text": "b"}\n'
     answers = job(in_file(written(tmp_path / "a.jsonl", content), "text", COLUMNS))

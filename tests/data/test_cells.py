@@ -1,6 +1,7 @@
 """Cells that are no texts: dictionaries, lists of labels, names of files; and columns inside columns."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,13 @@ def test_a_printed_dictionary_can_be_named_and_is_never_a_sentence(printed: Any,
 def test_texts_in_braces_stay_texts() -> None:
     for text in ("{happy}", "{a: b}", "{}", "{'quoted'}", "{'a': 'b'} is a dictionary", "a {'b': 1}"):
         assert not unfit("text", text)
+
+
+def test_text_that_looks_like_a_dictionary_for_long_is_no_work() -> None:
+    for text in ("{'" + "':" * 30_000, "{'" + "':" * 30_000 + "}", "{" * 60_000 + "}"):
+        begin = time.process_time()
+        assert not unfit("text", text)
+        assert time.process_time() - begin < 2
 
 
 def test_names_that_are_not_there_are_told_with_what_is_inside(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def inspect(content: bytes, whole: bool = True, max_pixels: int = MAX_PIXELS) ->
                 return Finding(f"has {picture.width} x {picture.height} pixels, {_too_many(max_pixels)}")
             if picture.format != "PNG" and picture.mode in ("I", "F"):
                 return Finding("has 32 bits a pixel, which do not say how bright white is; save it as PNG or JPEG")
-            notes = _notes(picture)
+            notes = _notes(picture, count=whole)
             if whole:
                 picture.load()
             return Finding("", notes)
@@ -171,9 +171,10 @@ def _too_many(most: int) -> str:
     return f"more than {most:,} are refused; shrink it, for example: magick IN.jpg -resize {side}x{side} OUT.jpg"
 
 
-def _notes(picture: Image.Image) -> tuple[str, ...]:
+def _notes(picture: Image.Image, count: bool) -> tuple[str, ...]:
+    """What is unusual about a picture; its pages are counted only if asked for, which may take long."""
     notes = []
-    frames = getattr(picture, "n_frames", 1)
+    frames = getattr(picture, "n_frames", 1) if count else 1
     if frames > 1 and picture.format == "PNG":
         notes.append("is animated, only its still picture is seen")
     elif frames > 1 and picture.format != "MPO":
