@@ -26,6 +26,11 @@ def unfit(field: str, value: Any) -> str:
     """
     if isinstance(value, str) and broken(value):
         return f"the text {broken(value)}"
+    return wrong_kind(field, value)
+
+
+def wrong_kind(field: str, value: Any) -> str:
+    """Say why a cell holds data of another kind than its field does, or nothing; see `unfit`."""
     if field == "label" and _is_list(value):
         shown = f"{value}"
         return (

@@ -71,7 +71,8 @@ class NamedTexts:
                     f"{self._table}: every cell of the column for {name} names a file, such as {row[name]}, and that "
                     f"is no text ({error}); name another column with --{_option(name)}"
                 ) from None
-            say_once(f"{self._table}: every cell of the column for {name} names a file, such as {row[name]}; read")
+            said = f"every cell of the column for {name} names a file, such as {row[name]}; its text is read"
+            say_once(f"{self._table}: {said}")
 
     def _text(self, cell: str) -> str:
         path = self._find(cell)

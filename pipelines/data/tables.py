@@ -7,12 +7,13 @@ import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
 from pipelines.config import nearest
 from pipelines.data.advice import lacks_table, looks_like_data, table_lines
-from pipelines.data.cells import inside, keys_of, nested, unfit
+from pipelines.data.cells import inside, keys_of, nested, unfit, wrong_kind
 from pipelines.data.folders import passed_over
 from pipelines.data.named_texts import NamedTexts
 from pipelines.data.reading import PACKED as PACKED
@@ -133,13 +134,13 @@ def table_reader(
 ) -> Reader:
     """Return a function that streams the examples of one table, of one ``split`` where it has such a column.
 
-    With ``strays`` it reports the rows that are of no split. A row of JSON lines that lacks a column is reported, and
-    reading raises ValueError where no row has it.
+    With ``strays`` it reports the rows that are of no split. A row of JSON lines that lacks a column, or one whose cell
+    is of another kind, is reported, and reading raises ValueError where all rows are so.
     """
 
     def read(on_problem: OnProblem) -> Iterator[Example]:
         there: set[str] = set()
-        texts = named_texts(path, columns)
+        texts, judged = named_texts(path, columns), False
         for line, row in rows(path, on_problem):
             where = f"{path}:{line}"
             if split is not None and (own := _split(row)) != split:
@@ -157,7 +158,10 @@ def table_reader(
                 on_problem(Problem(where, lacks(row, lacking, usual)))
                 continue
             example = {name: inside(row, own) for name, own in found.items() if own is not None}
-            reason = next(filter(None, (unfit(name, value) for name, value in example.items())), "")
+            reason = next(filter(None, starmap(unfit, example.items())), "")
+            if reason and not judged:
+                _need_kind(path, columns, f"{where}: {reason}")
+                judged = True
             example["id"] = str(row.get("id") or f"{stem(path)}:{line}")
             reason = reason or unfit("id", example["id"]) or texts(example)
             if reason:
@@ -169,15 +173,22 @@ def table_reader(
     return read
 
 
+def _need_kind(path: Path, columns: Columns, sentence: str) -> None:
+    """Refuse a table none of whose rows holds what its columns should."""
+    if all(any(starmap(wrong_kind, cells.items())) for cells in _cells(path, columns)):
+        raise ValueError(f"{sentence}; no row has anything else")
+
+
+def _cells(path: Path, columns: Columns) -> Iterator[dict[str, Any]]:
+    """Stream the cells of each row by field."""
+    for _, row in rows(path, lambda problem: None):
+        found = {name: place(row, candidates) for name, candidates in columns.items()}
+        yield {name: inside(row, own) for name, own in found.items() if own is not None}
+
+
 def named_texts(path: Path, columns: Columns) -> NamedTexts:
     """Find the columns of a table whose cells name text files, see `NamedTexts`."""
-
-    def cells() -> Iterator[dict[str, Any]]:
-        for _, row in rows(path, lambda problem: None):
-            found = {name: place(row, candidates) for name, candidates in columns.items()}
-            yield {name: inside(row, own) for name, own in found.items() if own is not None}
-
-    return NamedTexts(path, cells, list(columns))
+    return NamedTexts(path, lambda: _cells(path, columns), list(columns))
 
 
 def anywhere(path: Path, candidates: tuple[str, ...]) -> bool:

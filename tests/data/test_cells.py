@@ -47,10 +47,13 @@ def test_a_printed_dictionary_can_be_named_and_is_never_a_sentence(printed: Any,
     (tmp_path / "train.csv").write_text(f'id,translation\n1,"{cell}"\n')
     examples, problems = read(files.open_tables(str(tmp_path), PAIR))
     assert (examples[0]["source"], examples[0]["target"]) == ('the "dog"', "der Hund") and not problems
+    reason = "the text is a dictionary with the keys en, de; name what is inside it, such as COLUMN.en"
+    with pytest.raises(ValueError, match=rf"train\.csv:2: {reason}; no row has anything else$"):
+        read(files.open_tables(str(tmp_path), {"text": ("translation",)}))
+    with open(tmp_path / "train.csv", "a") as file:
+        file.write("2,a text\n")
     examples, problems = read(files.open_tables(str(tmp_path), {"text": ("translation",)}))
-    assert not examples and problems == [
-        "the text is a dictionary with the keys en, de; name what is inside it, such as COLUMN.en"
-    ]
+    assert [e["text"] for e in examples] == ["a text"] and problems == [reason]
 
 
 def test_texts_in_braces_stay_texts() -> None:
@@ -73,8 +76,11 @@ def test_names_that_are_not_there_are_told_with_what_is_inside(tmp_path: Path) -
 
 @pytest.mark.parametrize("label", [[0, 3], [3], "[0, 3]", "['joy', 'anger']", '["joy"]', "[0 3]"])
 def test_lists_of_labels_are_refused_as_multi_label_data(label: Any, tmp_path: Path) -> None:
-    examples, problems = read(files.open_tables(jsonl(tmp_path, {"text": "a", "label": label}), LABELLED))
-    assert not examples and "this is multi-label data" in problems[0]
+    rows = [{"text": "a", "label": label}] * 3
+    with pytest.raises(ValueError, match=r"train\.jsonl:1: the label is a list .* this is multi-label data, and one"):
+        read(files.open_tables(jsonl(tmp_path, *rows), LABELLED))
+    examples, problems = read(files.open_tables(jsonl(tmp_path, *rows, {"text": "b", "label": 1}), LABELLED))
+    assert len(examples) == 1 and len(problems) == 3 and "this is multi-label data" in problems[0]
 
 
 def test_labels_in_brackets_stay_labels() -> None:
