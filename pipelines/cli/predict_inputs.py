@@ -1,4 +1,4 @@
-"""The inputs of a batch job: arguments, lines of text, and rows of tables, each answered or refused by its place."""
+"""Inputs of a batch job: command-line arguments, lines of text, and rows of tables."""
 
 import io
 import itertools
@@ -17,17 +17,17 @@ from pipelines.data.reading import broken, decoded, lines, lines_of, whole_text
 from pipelines.data.source import Problem
 
 FILES = ("audio", "image")
-"""Raw inputs that are the paths of files."""
+"""Raw inputs that are file paths."""
 
 
 @dataclass(frozen=True)
 class Given:
-    """One input of a file.
+    """One input read from a file.
 
     Attributes:
-        raw: the text, or the path.
-        columns: what else its row holds, which is kept beside the answer.
-        error: why it cannot be answered; empty when it can.
+        raw: the text or path.
+        columns: the other columns of its row, which are kept in the output.
+        error: why the input cannot be answered; empty if it can.
     """
 
     raw: Any
@@ -35,21 +35,21 @@ class Given:
     error: str = ""
 
     def __str__(self) -> str:
-        """Return the raw input as a line shows it."""
+        """Return the raw input as text."""
         return str(self.raw)
 
 
 def inputs(predictor: Any, typed: Sequence[str], file: str | None, column: str | None) -> Iterator[Any]:
-    """Stream the inputs of ``pipelines predict``: those of a file, then those that were typed.
+    """Stream the inputs of ``pipelines predict``: those from a file, then the command-line arguments.
 
     Args:
         predictor: the `Predictor` that answers them.
-        typed: as typed; ``-`` stands for the lines of standard input.
-        file: a file with a table, or one input a line.
-        column: the column of a table that holds the inputs (default: that of the training, or the usual names).
+        typed: command-line arguments; ``-`` stands for the lines of standard input.
+        file: a table, a text file with one input a line, or a folder.
+        column: column of the table with the inputs (default: the training's, or a usual name).
 
     Raises:
-        ValueError: a text is the name of a file or folder; the file cannot be read, or has no such column.
+        ValueError: a text is the name of a file or folder; the file is not readable or has no such column.
     """
     raw = predictor.task.RAW
     need_texts(typed, raw)
@@ -58,7 +58,7 @@ def inputs(predictor: Any, typed: Sequence[str], file: str | None, column: str |
 
 
 def usual(predictor: Any) -> tuple[str, ...]:
-    """Return the names that the column of a predictor's inputs may have: that of its training first."""
+    """Return possible names of the input column, the one of the training first."""
     task, raw = predictor.task, predictor.task.RAW
     config = getattr(getattr(predictor, "loaded", None), "config", None)
     own = [getattr(config, name, "") for name in (f"{raw}_column", raw)]
@@ -72,10 +72,10 @@ def usual(predictor: Any) -> tuple[str, ...]:
 
 
 def need_texts(typed: Sequence[str], raw: str) -> None:
-    """Refuse names of files where texts are answered.
+    """Check that no input of a text task is the name of an existing file.
 
     Raises:
-        ValueError: a text is the name of a file or folder that is there; says how it is read.
+        ValueError: an input names an existing file or folder; says how to read it.
     """
     for given in typed if raw not in FILES else ():
         if given != "-" and os.path.exists(given):
@@ -105,17 +105,17 @@ def _standard_input() -> Iterator[Any]:
 
 
 def in_file(path: str, raw: str, columns: Sequence[str]) -> Iterator[Any]:
-    """Stream the inputs of a file: the rows of a table (CSV, TSV, JSON lines), or the lines of any other text.
+    """Stream the inputs in a file: rows of a table (CSV, TSV, JSON lines), or lines of any other text file.
 
-    A folder stands for its files, each of which is one input.
+    Of a folder, each file is one input.
 
     Args:
-        path: the file, which may be compressed.
-        raw: the task's ``RAW``; names of recordings and pictures in a table are relative to its folder.
-        columns: names that the column of the inputs may have.
+        path: the file, plain or compressed.
+        raw: the task's ``RAW``; paths of recordings and pictures in a table are relative to its folder.
+        columns: possible names of the input column.
 
     Raises:
-        ValueError: the file cannot be read, or no column has one of the names; names those that are there.
+        ValueError: the file is not readable, or no column has one of the names; lists the columns.
     """
     file = Path(path).expanduser()
     if file.is_dir():
@@ -140,7 +140,7 @@ def _texts(found: Iterator[str], name: str) -> Iterator[Any]:
 
 
 def _escaped(text: str) -> str:
-    r"""Show the bytes that are no text as ``\xff``."""
+    r"""Show undecodable bytes as ``\xff``."""
     return re.sub("[\ud800-\udfff]", lambda half: f"\\x{ord(half[0]) & 0xFF:02x}", text)
 
 
@@ -166,7 +166,7 @@ def _lacking(path: Path, row: Mapping[str, Any], raw: str, columns: tuple[str, .
 
 
 def _failed(problems: list[Problem]) -> Iterator[Given]:
-    """Give the rows that could not be parsed before the next one as inputs that fail."""
+    """Yield unparsable rows as failed inputs, in their place."""
     yield from (Given("", error=f"{problem.where}: {problem.reason}") for problem in problems)
     problems.clear()
 
@@ -185,5 +185,5 @@ def _row(path: Path, line: int, row: Mapping[str, Any], raw: str, own: str | Non
 
 
 def _found(around: Around, folder: Path, name: str) -> str:
-    """Return the path of the file that a table names; in the table's folder where there is none."""
+    """Return the path of a file named in a table; in the table's folder if it does not exist."""
     return str(around(name) or folder / os.path.expanduser(name.strip()))

@@ -1,4 +1,4 @@
-"""What to write where data lacks something: example lines of a table, from the columns that a task reads."""
+"""Example lines for error messages about missing tables and columns."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -21,13 +21,13 @@ _DATA = (".json", ".parquet", ".arrow", ".feather", ".xlsx", ".xls", ".ods", ".t
 def table_lines(
     columns: Mapping[str, tuple[str, ...]], optional: Iterable[str] = (), kind: str = ".csv", file: str = ""
 ) -> str:
-    """Word the first lines of a table that holds what a task reads.
+    """Return the first lines of a valid table, for a message.
 
     Args:
-        columns: field -> names that its column may have, the first of which is shown.
+        columns: field -> possible names of its column; the first one is shown.
         optional: fields that need no column.
-        kind: of the table: ``.csv``, ``.tsv`` or ``.jsonl``.
-        file: the recording or picture that the line is about.
+        kind: type of the table: ``.csv``, ``.tsv`` or ``.jsonl``.
+        file: recording or picture to use in the example.
     """
     cells = {}
     for field, names in columns.items():
@@ -41,7 +41,7 @@ def table_lines(
 
 
 def lacks_table(spec: str, folder: Path, columns: Mapping[str, tuple[str, ...]], optional: Iterable[str]) -> str:
-    """Say that a folder holds no table, what it holds, and what to write."""
+    """Return the message for a folder without a table: what it contains, and an example table."""
     names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     file = next((name for name in names if Path(name).suffix.lower() in _MEDIA[_medium(columns)]), "")
     seen = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
@@ -64,6 +64,6 @@ def _medium(columns: Mapping[str, tuple[str, ...]]) -> str:
 
 
 def looks_like_data(path: Path) -> bool:
-    """Say whether a file that is no table may have been meant as one."""
+    """Return whether a file that is not a table may hold data."""
     papers = ("readme", "license", "licence", "citation", "requirements")
     return path.suffix.lower() in _DATA and not path.name.lower().startswith((".", *papers))

@@ -1,4 +1,4 @@
-"""Cells of tables: finding one inside another, and refusing what is printed data and no text."""
+"""Cells of tables: nested columns, and cells that hold printed data instead of text."""
 
 import ast
 import json
@@ -9,20 +9,20 @@ from typing import Any
 from pipelines.data.reading import broken
 
 FILES = ("audio", "image")
-"""Fields whose cells name a file."""
+"""Fields whose cells are file names."""
 LISTS = ("caption", "captions")
-"""Fields of which a cell may hold several."""
+"""Fields whose cells may hold a list."""
 _LONGEST = 2**16
 _LIKE_A_DICTIONARY = re.compile(r"\s*\{\s*(['\"]).*?\1\s*:.*\}\s*", re.DOTALL)
 _LIKE_A_LIST = re.compile(r"\s*\[[\s\d,.+-]*\]\s*|\s*\[\s*(['\"]).*\1\s*\]\s*", re.DOTALL)
 
 
 def unfit(field: str, value: Any) -> str:
-    """Say why a cell cannot be what it is taken for, or nothing.
+    """Return why a cell cannot be used for a field; an empty string if it can.
 
     Args:
-        field: of the example: ``text``, ``source``, ``label``, ``caption``, ...
-        value: as the table holds it.
+        field: field of the example: ``text``, ``source``, ``label``, ``caption``, ...
+        value: value of the cell.
     """
     if isinstance(value, str) and broken(value):
         return f"the text {broken(value)}"
@@ -30,7 +30,7 @@ def unfit(field: str, value: Any) -> str:
 
 
 def wrong_kind(field: str, value: Any) -> str:
-    """Say why a cell holds data of another kind than its field does, or nothing; see `unfit`."""
+    """Return why a cell holds the wrong kind of data (a dictionary, a list of labels); empty if it does not."""
     if field == "label" and _is_list(value):
         shown = f"{value}"
         return (
@@ -50,7 +50,7 @@ def _is_list(value: Any) -> bool:
 
 
 def keys_of(value: Any) -> list[str] | None:
-    """Return the keys of what is a dictionary, or the text of one in JSON or Python; None for anything else."""
+    """Return the keys of a dictionary, or of one printed as JSON or Python; None for any other value."""
     if isinstance(value, Mapping):
         return [str(key) for key in value]
     found = parsed(value) if isinstance(value, str) else None
@@ -58,7 +58,7 @@ def keys_of(value: Any) -> list[str] | None:
 
 
 def parsed(text: str) -> dict[str, Any] | None:
-    """Read the text of a dictionary, as JSON or as Python prints it; None where it is none."""
+    """Parse a dictionary printed as JSON or Python; None if the text is not one."""
     # The ends first: of what has no closing brace, the pattern would look at every colon.
     if len(text) > _LONGEST or text.lstrip()[:1] + text.rstrip()[-1:] != "{}" or not _LIKE_A_DICTIONARY.fullmatch(text):
         return None
@@ -73,12 +73,12 @@ def parsed(text: str) -> dict[str, Any] | None:
 
 
 def inside(row: Mapping[str, Any], name: str) -> Any:
-    """Return the cell of a column, or what lies inside one: ``translation.en`` is ``en`` of ``translation``.
+    """Return the value of a column or of a nested one: ``translation.en`` is ``en`` inside ``translation``.
 
-    A column of that very name comes first. A cell may be an object, or the text of one.
+    A column with exactly that name takes precedence. A cell may be an object or a printed one.
 
     Raises:
-        KeyError: there is no such column, or nothing of that name inside it.
+        KeyError: there is no such column or nested value.
     """
     if name in row:
         return row[name]
@@ -93,7 +93,7 @@ def inside(row: Mapping[str, Any], name: str) -> Any:
 
 
 def nested(row: Mapping[str, Any], prefix: str = "", depth: int = 3) -> list[str]:
-    """List the columns of a row, and the names of what lies inside its objects, as ``inside`` takes them."""
+    """List the columns of a row and the nested ones, by the names that ``inside`` takes."""
     found = []
     for name, value in row.items():
         found.append(f"{prefix}{name}")

@@ -1,4 +1,4 @@
-"""What validation counts in a split: lengths of each kind of text, words that train lacks, and what is there twice."""
+"""Counts of validation: text lengths for each field, unseen words, and digests for duplicates."""
 
 import re
 from array import array
@@ -30,12 +30,12 @@ class WordTable:
 
 
 Seen = dict[str, WordTable]
-"""The words of train, by field: those of two languages are not mixed."""
+"""Words of the training split by field, so that two languages are not mixed."""
 
 
 @dataclass
 class Lengths:
-    """How long the texts of one field are, and how many of their words train lacks."""
+    """Lengths of the texts of one field, and how many of their words the training split lacks."""
 
     words: Counter[int] = field(default_factory=Counter)
     characters: Counter[int] = field(default_factory=Counter)
@@ -43,7 +43,7 @@ class Lengths:
     unseen: int = 0
 
     def add(self, text: str, seen: WordTable, learn: bool) -> None:
-        """Count one text; its words are remembered, or looked for among those that were."""
+        """Count one text; with ``learn`` its words are added to ``seen``, else looked up there."""
         self.characters[len(text)] += 1
         self.words[len(text.split())] += 1
         words = _WORD.findall(text.casefold())
@@ -55,7 +55,7 @@ class Lengths:
             self.unseen += sum(word not in seen for word in words)
 
     def summary(self, unseen: bool) -> dict[str, Any]:
-        """Return percentiles and, where asked for, the share of unseen words."""
+        """Return the percentiles and, with ``unseen``, the share of unseen words."""
         return {
             "words": percentiles(self.words),
             "characters": percentiles(self.characters),
@@ -65,13 +65,13 @@ class Lengths:
 
 @dataclass
 class Split:
-    """What was counted in one split.
+    """Counts of one split.
 
     Attributes:
-        compared: what makes two examples the same, see `identity.kind_of`.
-        texts: a digest of the texts of each example that can be used.
-        files: a digest of what was decoded of each; empty where examples have no files.
-        refused: numbers of the examples that cannot be used.
+        compared: what is compared to find duplicates, see `identity.kind_of`.
+        texts: digest of the texts of each usable example.
+        files: digest of the decoded file of each; empty if examples have no files.
+        refused: numbers of the unusable examples.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Folders of files: which are taken, and saying which are passed over."""
+"""Select files in folders, and report the ones that are skipped."""
 
 import contextlib
 import os
@@ -13,11 +13,11 @@ from pipelines.log import say
 _LONGEST_NAME = 4096
 _ENDING = re.compile(r"\.\w{1,8}$")
 NAMED = 5
-"""Names that a sentence about many files holds."""
+"""Most names that a message lists."""
 
 
 def some(names: Iterable[str], most: int = NAMED) -> str:
-    """List names, no more than ``most`` of them, and how many there are besides."""
+    """List at most ``most`` names, and the number of the others."""
     every = list(names)
     more = f" and {len(every) - most} more" if len(every) > most else ""
     return ", ".join(every[:most]) + more
@@ -25,29 +25,26 @@ def some(names: Iterable[str], most: int = NAMED) -> str:
 
 @lru_cache(maxsize=1024)
 def say_once(sentence: str) -> None:
-    """Say a sentence on standard error the first time: data is read several times, and found out about each time."""
+    """Print a message on standard error once per process, because data is read several times."""
     say(sentence)
 
 
 def passed_over(place: str | Path, names: Sequence[str], expected: str) -> None:
-    """Say which files are not read, if there are any, and what would be."""
+    """Report skipped files, if any, and which files would be read."""
     if names:
         files = "1 file" if len(names) == 1 else f"{len(names)} files"
         say_once(f"{place}: {files} passed over ({some(names)}); expected {expected}")
 
 
 class Around:
-    """Finds files by the names that a table gives them: in its folder, then in the folders within that.
-
-    Those are listed once, when a name is first looked for that could be a file's.
-    """
+    """Finds files named in a table: in the folder of the table, then in its subfolders, which are listed once."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._within: list[str] | None = None
 
     def __call__(self, name: str) -> Path | None:
-        """Return the path of a regular file, or None where there is none of that name."""
+        """Return the path of the regular file with this name; None if there is none."""
         written = os.path.expanduser(name.strip())
         if not written or len(written) > _LONGEST_NAME or "\n" in written:
             return None
@@ -66,7 +63,7 @@ class Around:
 
 
 def begins(path: Path, marks: tuple[bytes, ...], boxes: Sequence[tuple[bytes, bytes]] = ()) -> bool:
-    """Say whether a regular file begins with one of some marks, or with a pair of them at the bytes 0 and 8."""
+    """Return whether a regular file begins with one of ``marks``, or with a pair of ``boxes`` at bytes 0 and 8."""
     try:
         with open_regular(path) as file:
             head = file.read(16)
@@ -76,19 +73,18 @@ def begins(path: Path, marks: tuple[bytes, ...], boxes: Sequence[tuple[bytes, by
 
 
 def chosen(folder: Path, wanted: Callable[[Path], bool], what: str, expected: str) -> list[str]:
-    """Return the files in a folder that are wanted, sorted by name; name the others on standard error.
+    """Return the wanted files of a folder, sorted by name; report the others on standard error.
 
-    Files whose names begin with a dot are nobody's. What cannot be read is chosen by its name, so that whoever reads it
-    says why.
+    Hidden files are ignored. Unreadable files with a matching name are returned: reading them reports the error.
 
     Args:
         folder: the folder.
-        wanted: whether a file is.
-        what: such files are called, in the plural.
-        expected: their formats.
+        wanted: returns whether a file is wanted.
+        what: what the files are called, in the plural.
+        expected: the expected formats.
 
     Raises:
-        ValueError: the folder cannot be read, or no file is wanted.
+        ValueError: the folder cannot be read, or it has no wanted file.
     """
     try:
         every = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]

@@ -1,4 +1,4 @@
-"""What makes two examples the same: equal sound, equal pixels, or equal text; names and files do not count."""
+"""Digests that tell duplicates: of decoded sound, of decoded pixels, or of text, independent of file names."""
 
 import hashlib
 import unicodedata
@@ -10,15 +10,15 @@ import numpy as np
 from pipelines.data.source import Example
 
 KINDS = {"audio": "sound", "image": "picture"}
-"""Fields that hold a file or its content, and what of it is compared."""
+"""Fields that hold a file or its content -> what is compared."""
 
 
 class Look(NamedTuple):
-    """What a look at an example's file found.
+    """Result of decoding an example's file.
 
     Attributes:
-        digest: 64 bits of what was decoded, or of its name where it cannot be; None where there is no file.
-        notes: what is unusual about it.
+        digest: 64-bit digest of the decoded content, or of the name if decoding fails; None if there is no file.
+        notes: what is unusual about the file.
     """
 
     digest: int | None
@@ -26,12 +26,12 @@ class Look(NamedTuple):
 
 
 def kind_of(example: Example) -> str:
-    """Return what of an example is compared: ``sound``, ``picture`` or ``text``."""
+    """Return what is compared for an example: ``sound``, ``picture`` or ``text``."""
     return next((kind for name, kind in KINDS.items() if name in example), "text")
 
 
 def look(example: Example) -> Look:
-    """Decode the file of an example; what is wrong with one that cannot be decoded is told by the task."""
+    """Decode the file of an example; the task itself reports files that cannot be decoded."""
     kind = kind_of(example)
     try:
         return _sound(example) if kind == "sound" else _picture(example) if kind == "picture" else Look(None)
@@ -63,7 +63,7 @@ def _sound(example: Example) -> Look:
 
 
 def digest_of(text: str) -> int:
-    """Return 64 bits of a text without regard to case, spacing and normal form."""
+    """Return a 64-bit digest of a text that ignores case, spacing and Unicode normal form."""
     plain = " ".join(unicodedata.normalize("NFC", text).casefold().split())
     return _short(hashlib.sha256(plain.encode("utf-8", "surrogatepass")).digest())
 

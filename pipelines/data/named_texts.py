@@ -1,7 +1,7 @@
-"""Columns whose cells are the names of text files, as manifests of recordings have them: ``0.wav,0.txt``.
+"""Columns that hold names of text files, as in manifests of recordings: ``0.wav,0.txt``.
 
-A column counts as such when every one of its cells names a file that is there. Its files are read where they are
-texts, and the table is refused where they are not: a model must not learn to answer with names of files.
+A column is treated so if every cell names an existing file. Text files are read; a table whose column names other files
+is refused, so that a model never learns file names.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from pipelines.data.folders import Around, say_once
 from pipelines.data.reading import read_regular, text_of
 
 NO_TEXT = (*FILES, "speaker", "offset", "split", "id")
-"""Fields of which the cells may well name files, and are taken as they are."""
+"""Fields whose cells are used as they are, even if they name files."""
 _LARGEST = 2**24
 
 Cells = Iterable[Mapping[str, Any]]
@@ -21,23 +21,23 @@ Cells = Iterable[Mapping[str, Any]]
 
 
 class NamedTexts:
-    """Reads the text files that the cells of some fields name.
+    """Reads the text files that a table names.
 
     Attributes:
-        fields: those whose cells do.
-        files: all of them, in order.
+        fields: fields whose cells all name files.
+        files: paths of these files, in the order of the table.
     """
 
     def __init__(self, table: Path, cells: Callable[[], Cells], columns: Sequence[str]) -> None:
-        """Look at a table; a column is given up at its first cell that names no file.
+        """Scan a table; a column is ruled out by the first cell that names no file.
 
         Args:
-            table: its path; files are looked for in its folder, and in the folders within that.
-            cells: streams its rows anew each time.
-            columns: the fields that should hold texts or labels.
+            table: path of the table; files are searched in its folder and the subfolders.
+            cells: returns a new iterator over the rows.
+            columns: fields that should hold texts or labels.
 
         Raises:
-            ValueError: a column names files, and the first of them is no text.
+            ValueError: a column names files, and the first one is not a text file.
         """
         self._table = table
         self._around = Around(table.parent)
@@ -84,7 +84,7 @@ class NamedTexts:
         return text_of(content).strip()
 
     def __call__(self, example: dict[str, Any]) -> str:
-        """Put the texts of the files in the place of their names; returns why that cannot be done, or nothing."""
+        """Replace file names by the texts of the files; returns why that failed, or an empty string."""
         for name in self.fields:
             try:
                 example[name] = self._text(example[name])

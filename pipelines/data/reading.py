@@ -1,7 +1,7 @@
-"""Open files that users name: regular files only, and text by one rule, UTF-8 or UTF-16 with its mark.
+"""Open user files: regular files only, and text as UTF-8, or as UTF-16 if it begins with a byte order mark.
 
-A pipe or a device may never end, and a file that is not readable is a fault of one example, so everything here raises a
-ValueError with one sentence. No byte is replaced: what cannot be decoded stays visible for `broken`.
+Pipes and devices are refused, because reading them may never end. All errors are a ValueError with one sentence. Bytes
+that cannot be decoded are kept as surrogates, which `broken` finds; they are never replaced.
 """
 
 import bz2
@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, TextIO, cast
 
 PACKED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 LONGEST_LINE = 2**26
-"""Characters of a line above which a file is no table and no list of sentences: an archive of zeros has one line."""
+"""Most characters of a line. It bounds the memory for a small archive that unpacks to one endless line."""
 _HEAD = 4096
 _HALF = re.compile(r"[\ud800-\udfff]")
 _INVALID = re.compile(r"[\udc80-\udcff]")  # bytes that are no UTF-8, as "surrogateescape" leaves them
@@ -34,10 +34,10 @@ _KINDS = {
 
 
 def open_regular(path: str | os.PathLike[str]) -> io.BufferedReader:
-    """Open a regular file for reading bytes; links are followed.
+    """Open a regular file in binary mode; links are followed.
 
     Raises:
-        ValueError: there is no such file, it is a folder, pipe, device or socket, or it must not be read.
+        ValueError: the file does not exist, is a folder, pipe, device or socket, or is not readable.
     """
     try:
         # A pipe that nobody writes would block here for ever.
@@ -76,7 +76,7 @@ def _reason(path: str | os.PathLike[str], error: OSError | ValueError) -> str:
 
 
 def _as_half(error: UnicodeError) -> tuple[str, int]:
-    """Let units that are no UTF-16 stay as half of a surrogate pair, which `broken` finds."""
+    """Decode invalid UTF-16 to a lone surrogate, which `broken` finds."""
     return "\udbff", cast(UnicodeDecodeError, error).end
 
 
@@ -89,12 +89,11 @@ def decoded(raw: BinaryIO, head: bytes, newline: str = "", name: str = "") -> io
     Args:
         raw: the stream, at its beginning.
         head: its first bytes.
-        newline: as of ``io.TextIOWrapper``: empty ends lines at every kind of line end and keeps it; a line feed ends
-            them there alone.
-        name: of the file, for the error.
+        newline: see ``io.TextIOWrapper``: an empty string splits at every kind of line end, a line feed only there.
+        name: name of the file, for errors.
 
     Raises:
-        ValueError: it looks like UTF-16 that lacks its mark.
+        ValueError: the stream looks like UTF-16 without a byte order mark.
     """
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return io.TextIOWrapper(raw, encoding="utf-16", errors="pipelines.half", newline=newline)
@@ -121,7 +120,7 @@ def open_text(path: Path, newline: str = "") -> TextIO:
 
 
 def open_bytes(path: Path) -> BinaryIO:
-    """Open the bytes of a plain file, or those that a compressed one unpacks to.
+    """Open a plain or compressed file in binary mode, unpacked.
 
     Raises:
         ValueError: as `open_regular`.
@@ -136,11 +135,7 @@ def open_bytes(path: Path) -> BinaryIO:
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Name the file that is read within when it cannot be opened or unpacked.
-
-    Raises:
-        ValueError: in place of every error that reading a plain or compressed file has.
-    """
+    """Turn every error of reading or unpacking a file within the context into a ValueError that names it."""
     try:
         yield
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
@@ -172,7 +167,7 @@ def lines_of(file: TextIO, name: str) -> Iterator[str]:
 
 
 def broken(text: str) -> str:
-    """Say why a text cannot be used, or nothing: its bytes were no UTF-8, or it could not be written as UTF-8."""
+    """Return why a text is invalid (undecodable bytes, lone surrogates); an empty string if it is valid."""
     if text.isascii():
         return ""
     if _INVALID.search(text):
@@ -181,10 +176,10 @@ def broken(text: str) -> str:
 
 
 def text_of(content: bytes) -> str:
-    """Return bytes as text, by the rule of `decoded`.
+    """Decode bytes as UTF-8, or as UTF-16 with a byte order mark.
 
     Raises:
-        ValueError: they are none; the sentence begins with a verb.
+        ValueError: they are neither.
     """
     try:
         return content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
@@ -193,10 +188,10 @@ def text_of(content: bytes) -> str:
 
 
 def whole_text(path: Path) -> str:
-    """Return all of a text file, see `decoded`.
+    """Return the content of a text file, see `decoded`.
 
     Raises:
-        ValueError: it cannot be read, or a line of it is no text; names file and line.
+        ValueError: the file is not readable, or a line is not valid; names file and line.
     """
     text = "".join(lines(path))
     for number, line in enumerate(text.split("\n") if broken(text) else (), start=1):

@@ -132,6 +132,16 @@ def test_a_column_of_files_that_are_no_texts_is_refused(field: str, tmp_path: Pa
         read(files.open_tables(str(tmp_path), {field: (field,)}))
 
 
+def test_captions_in_a_table_with_bars_are_guarded_too(tmp_path: Path) -> None:
+    (tmp_path / "0.jpg").write_bytes(b"\xff\xd8\xff\0")
+    (tmp_path / "0.txt").write_text("a dog runs")
+    (tmp_path / "results.csv").write_text("image|caption\n0.jpg|0.txt\n")
+    assert read(open_pictures(str(tmp_path)), "all")[0][0]["captions"] == ["a dog runs"]
+    (tmp_path / "results.csv").write_text("image|caption\n0.jpg|0.jpg\n")
+    with pytest.raises(ValueError, match=r"every cell of the column for caption names a file, such as 0\.jpg"):
+        open_pictures(str(tmp_path))
+
+
 def test_one_cell_that_names_no_file_makes_a_column_of_texts(tmp_path: Path) -> None:
     (tmp_path / "yes").write_text("file")
     (tmp_path / "train.csv").write_text("text,label\nyes,1\nno,0\n")

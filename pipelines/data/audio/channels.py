@@ -1,9 +1,9 @@
-"""Several channels into one: their mean, or the loudest where they cancel each other.
+"""Mix channels to mono: their mean, or the loudest channel if they cancel each other.
 
-Recordings whose channels are in opposite phase (a cable with turned poles, a telephone pair) are silence when they are
-averaged. Channels that have nothing to do with each other leave the sum of their powers over the square of their
-number; where less than half of that is left, they cancel, and the channel of the most power is heard instead. For two
-channels that is 6 dB below what one of them has. A constant offset is no sound, so power is variance.
+Channels in opposite phase (a cable with swapped poles) give silence when they are averaged. The mean of C uncorrelated
+channels has the power sum(P_c) / C^2. If the mean has less than half of that, the channels cancel, and the one with the
+most power is used. For two equal channels this is a loss of more than 6 dB. Power is the variance, so that a constant
+offset does not count.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import tensorflow as tf
 
 Array = np.ndarray[Any, Any]
 KEPT = 0.5
-"""Share of the power that unrelated channels would leave, below which channels cancel."""
+"""Share of the power of uncorrelated channels below which channels cancel."""
 CANCEL = "its channels cancel each other: the loudest is heard instead of their mean"
 
 
 class Powers:
-    """Adds up, block after block, what tells whether the channels of a recording cancel."""
+    """Sums for the power of each channel and of their mean, accumulated block by block."""
 
     def __init__(self, channels: int) -> None:
         self._count, self._first, self._second = 0, np.zeros(channels + 1), np.zeros(channels + 1)
@@ -34,7 +34,7 @@ class Powers:
             self._second += np.square(every).sum(axis=0)
 
     def loudest(self) -> int | None:
-        """Return the number of the channel to hear instead of the mean; None where the mean is right."""
+        """Return the index of the channel to use instead of the mean; None if the channels do not cancel."""
         if not self._count or len(self._first) < 3:
             return None
         with np.errstate(invalid="ignore", over="ignore"):

@@ -1,4 +1,4 @@
-"""Decoding of sound files by blocks: what a header claims is never allocated, and every error is one sentence."""
+"""Decode sound files block by block: memory never depends on a header, and every error is one sentence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipelines.data.reading import open_regular
 Array = np.ndarray[Any, Any]
 Source = str | os.PathLike[str] | bytes
 MOST = 2**29
-"""Samples of one recording, at its own rate or at the model's: 9 hours at 16 kHz, 2 GiB in memory."""
+"""Most samples of a recording, at its own rate or the model's: 9 hours at 16 kHz, 2 GiB in memory."""
 _MOST_MP3 = 2**30
 _UNKNOWN = 2**62
 """Samples that libsndfile names where a file does not say how many there are."""
@@ -29,7 +29,7 @@ EXPECTED = "expected WAV, FLAC, OGG, MP3 or another format of libsndfile; others
 
 
 class Decoded(NamedTuple):
-    """A recording as it is: one channel float32 [N], its rate in Hz, and what is unusual about it."""
+    """A decoded recording: mono float32 [N], its rate in Hz, and a note if something is unusual."""
 
     samples: Array
     rate: int
@@ -52,7 +52,7 @@ def decode(source: Source, name: str) -> Decoded:
 
 
 def _pass(source: Source, name: str, channel: int | None) -> tuple[Array, int, int | None]:
-    """Decode one channel, or the mean of all; then also the channel to hear instead where that cancels."""
+    """Decode one channel, or the mean of all and the channel to use instead if they cancel."""
     with _sized(source, name) as file, _told(name):
         promised, slack = file.frames, FRAME if file.format == "MP3" else 1
         if MOST < promised < _UNKNOWN:
@@ -73,19 +73,19 @@ def _pass(source: Source, name: str, channel: int | None) -> tuple[Array, int, i
 
 
 def _blocks(file: Any) -> Iterator[Array]:
-    """Stream float32 [N, C]; some formats, such as GSM 6.10 in WAV, cannot be read otherwise."""
+    """Stream float32 [N, C]; formats such as GSM 6.10 in WAV can only be read this way."""
     size = max(1, _BLOCK // file.channels)
     while len(block := file.read(size, dtype="float32", always_2d=True)):
         yield block
 
 
 class Fault(ValueError):
-    """A fault that names its file already."""
+    """An error that already names its file."""
 
 
 @contextmanager
 def _told(name: str) -> Iterator[None]:
-    """Turn whatever the library raises into one sentence."""
+    """Turn every error of the library into one sentence."""
     try:
         yield
     except Fault:

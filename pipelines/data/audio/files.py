@@ -79,7 +79,10 @@ def mono(sound: Array, own_rate: int, rate: int, name: str = "recording") -> Arr
         raise ValueError(f"{name}: sample {first} is not a finite number")
     if sound.ndim == 2:
         sound = mix(sound)
-    return sound if own_rate == rate else soxr.resample(sound, own_rate, rate).astype(np.float32)
+    try:
+        return sound if own_rate == rate else soxr.resample(sound, own_rate, rate).astype(np.float32)
+    except MemoryError:
+        raise ValueError(f"{name}: needs more memory than there is; cut it into parts") from None
 
 
 def _scaled(sound: Array, name: str) -> Array:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from pipelines.data import tables as files
 from pipelines.data.advice import table_lines
 from pipelines.data.cells import unfit
+from pipelines.data.named_texts import NamedTexts
 from pipelines.data.source import Example, OnProblem, Problem, Reader, alone
 from pipelines.data.tables import column, hint, lacks, need_header
 
@@ -58,7 +59,7 @@ def bar_reader(path: Path, columns: files.Columns) -> Reader:
     is not there.
     """
 
-    def read(on_problem: OnProblem) -> Iterator[Example]:
+    def examples(on_problem: OnProblem) -> Iterator[Example]:
         lines = enumerate(files.lines(path), start=1)
         header = _cells(next(lines, (1, ""))[1])
         chosen = _chosen(path, header, columns)
@@ -69,6 +70,14 @@ def bar_reader(path: Path, columns: files.Columns) -> Reader:
                 yield {field: row[name] for field, name in chosen.items()} | {"where": f"{path}:{number}"}
             elif line.strip():
                 on_problem(Problem(f"{path}:{number}", f"has {len(cells)} columns, the header has {len(header)}"))
+
+    def read(on_problem: OnProblem) -> Iterator[Example]:
+        texts = NamedTexts(path, lambda: examples(lambda problem: None), list(columns))
+        for example in examples(on_problem):
+            if reason := texts(example):
+                on_problem(Problem(example["where"], reason))
+            else:
+                yield example
 
     return read
 
