@@ -6,10 +6,10 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from pipelines.training.optimizer import make_optimizer
 
 from gates.lessons import adding_problem
 from models.recurrent import CELLS
-from pipelines.training.optimizer import make_optimizer
 from pipelines.training.step import Average, make_step
 
 CHANCE = 1 / 6

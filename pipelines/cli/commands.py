@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import importlib
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipelines.cli.arguments import described
@@ -99,7 +98,7 @@ def predict(arguments: argparse.Namespace) -> int:
 
     a = arguments
     _need_folder(a.run)
-    if a.file and not Path(a.file).is_file():
+    if a.file and not Path(a.file).expanduser().exists():
         raise ValueError(f"--file {a.file}: there is no such file")
     if not a.input and not a.file:
         raise ValueError(f"{a.prog}: expected an input, - for standard input, or --file FILE")
@@ -116,24 +115,10 @@ def predict(arguments: argparse.Namespace) -> int:
         from pipelines.predictor import Predictor  # noqa: PLC0415
 
         known = sys.stderr.isatty() and "-" not in a.input  # how much there is; counting it takes time
-        total = len(a.input) + (batch.lines_in(a.file) if a.file else 0) if known else None
-        batch.run(Predictor(a.run, **a.decoding), _inputs(a), out, kind, total)
+        total = len(a.input) + (batch.lines_in(a.file) if a.file and Path(a.file).is_file() else 0) if known else None
+        predictor = Predictor(a.run, **a.decoding)
+        batch.run(predictor, batch.inputs(predictor, a.input, a.file, a.column), out, kind, total)
     return 0
-
-
-def _inputs(arguments: argparse.Namespace) -> Iterator[str]:
-    def lines(file: Iterable[bytes]) -> Iterator[str]:
-        for number, line in enumerate(file):
-            yield line.rstrip(b"\r\n").decode("utf-8" if number else "utf-8-sig", "replace")
-
-    if arguments.file:
-        with open(arguments.file, "rb") as file:
-            yield from lines(file)
-    for argument in arguments.input:
-        if argument == "-":
-            yield from lines(sys.stdin.buffer)
-        else:
-            yield argument
 
 
 def explain(arguments: argparse.Namespace) -> int:

@@ -146,7 +146,9 @@ def _add_explain(command: Parser) -> None:
 def _add_predict(command: Parser) -> None:
     command.add_argument("run", help="run folder or exported SavedModel")
     command.add_argument("input", nargs="*", help="inputs; - reads lines from standard input")
-    command.add_argument("--file", help="file with one input a line")
+    command.add_argument("--file", help="file with one input a line, a table (.csv, .tsv, .jsonl), or a folder")
+    named = ("--column", "--text-column", "--audio-column", "--image-column", "--source")
+    command.add_argument(*named, dest="column", metavar="NAME", help="column of the table (default: the training's)")
     command.add_argument("--json", action="store_true", help="JSON lines instead")
     command.add_argument("--csv", action="store_true", help="CSV with a header instead; also for --out FILE.csv")
     command.add_argument("--out", metavar="FILE", help="write to a file instead; --resume continues it")

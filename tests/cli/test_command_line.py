@@ -210,10 +210,11 @@ def test_lines_come_from_files_and_standard_input(
     (tmp_path / "in.txt").write_bytes(lines)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines)))
     run = small_run("sentiment")
-    _, from_file, _ = call(capsys, "predict", run, "--file", tmp_path / "in.txt")
+    status, from_file, _ = call(capsys, "predict", run, "--file", tmp_path / "in.txt")
     _, from_stdin, _ = call(capsys, "predict", run, "-")
-    assert from_file == from_stdin
-    assert [line.split("\t")[2] for line in from_file.splitlines()] == ["first", "", "�ber �"]
+    assert status == 1 and from_file.replace(f"{tmp_path}/in.txt", "standard input") == from_stdin
+    assert [line.split("\t")[2] for line in from_file.splitlines()] == ["first", "", r"\xdcber \xff"]
+    assert from_file.splitlines()[2].startswith("\t\t") and from_file.endswith("in.txt:3: is not valid UTF-8\n")
 
 
 def test_evaluate_prints_a_table_and_compares_two_runs(

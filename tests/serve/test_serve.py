@@ -175,7 +175,7 @@ def test_an_instance_is_taken_as_it_is_or_refused_by_name() -> None:
         ("audio", "", "audio: the file is empty"),
         ("audio", base64.b64encode(sound(2.5)).decode(), "audio: too long: 2.5 s, at most 2 s are taken"),
         ("audio", base64.b64encode(sound(1, 5)).decode(), "audio: too large: 40000 samples over all channels, at most"),
-        ("image", base64.b64encode(picture("GIF")).decode(), "image: is a GIF picture, expected JPEG or PNG"),
+        ("image", base64.b64encode(picture("PPM")).decode(), "image: is a PPM picture, expected JPEG, PNG, WebP, GIF"),
         ("image", base64.b64encode(b"words").decode(), "image: is no picture"),
     ):
         with pytest.raises(ValueError, match="^" + raw + ": ") as error:
