@@ -1,7 +1,7 @@
-"""Attention over a padded sequence, and pooling of one into a single vector.
+"""Attention over a padded sequence, and pooling to a single vector.
 
-Every block takes the true lengths and returns `(context, weights)`. Weights are exactly zero on padding, sum
-to one over the real steps, and are all zero for a row of length 0, whose context is then zero too.
+Every layer takes the lengths and returns `(context, weights)`. Weights are exactly zero on padding and sum to one over
+the real steps; a row of length 0 has zero weights and a zero context.
 """
 
 from __future__ import annotations
@@ -11,26 +11,21 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from models.ops import mask_from_lengths
+from models.ops import mask_from_lengths, no_mask
 
 PoolingKind = Literal["attention", "max", "mean", "last"]
 MultiplicativeKind = Literal["general", "scaled_dot"]
 TIE = 1e-4
-"""Values nearer to the maximum than this have a part in it, less the farther they are: rounding differs between ways of
-computing the same state, and a maximum that belongs to one step alone would jump with it."""
+"""Soft tie-breaking tolerance of max pooling: a hard argmax would change with the rounding of equal states."""
 POOLING_KINDS = ("attention", "max", "mean", "last")
 MULTIPLICATIVE_KINDS = ("general", "scaled_dot")
 
 
 def masked_softmax(scores: Any, mask: Any) -> Any:
-    """Softmax over the last axis, restricted to the places where the mask is true.
+    """Softmax over the last axis of scores [..., T], restricted to true positions of a broadcastable bool mask.
 
-    Args:
-        scores: [..., T], any float dtype; computed in float32.
-        mask: bool, broadcastable to [..., T].
-
-    Returns:
-        float32 [..., T]; exactly 0 where the mask is false, also in a row without any true place.
+    Computed in float32. The result, float32 [..., T], is exactly 0 where the mask is false, also in rows without a true
+    position.
     """
     scores = ops.where(mask, ops.cast(scores, "float32"), -1e30)
     peak = ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True))
@@ -38,19 +33,21 @@ def masked_softmax(scores: Any, mask: Any) -> Any:
     return shares / ops.maximum(ops.sum(shares, axis=-1, keepdims=True), 1e-30)
 
 
-def _require(value: str, allowed: tuple[str, ...], what: str) -> None:
+def _require(value: str, allowed: tuple[str, ...], name: str) -> None:
     """Raise ValueError unless `value` is one of `allowed`."""
     if value not in allowed:
-        raise ValueError(f"{what} must be one of {', '.join(allowed)}, not {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
 
 
 @keras.saving.register_keras_serializable("recurrent_pipelines")
 class AdditiveAttention(keras.layers.Layer):
     """Bahdanau's attention, score = v . tanh(W q + U k + b).
 
-    Source: Bahdanau, Cho, Bengio 2015 (arXiv 1409.0473), appendix A.1.2. The projection U k does not depend
-    on the query: `project` computes it once, so that a search does not repeat it at every step.
+    Source: Bahdanau, Cho, Bengio 2015 (arXiv 1409.0473), appendix A.1.2. `project` computes U k once, because it does
+    not depend on the query of a decoding step.
     """
+
+    compute_mask = no_mask
 
     def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -59,25 +56,24 @@ class AdditiveAttention(keras.layers.Layer):
 
     def build(self, query_shape: Any, keys_shape: Any) -> None:
         """Create query_kernel [H, A], key_kernel [D, A], bias [A] and score [A, 1] (A: the layer's units)."""
-        shape = (query_shape[-1], self.units)
-        self.query_kernel = self.add_weight(shape=shape, name="query_kernel")
+        self.query_kernel = self.add_weight(shape=(query_shape[-1], self.units), name="query_kernel")
         self.key_kernel = self.add_weight(shape=(keys_shape[-1], self.units), name="key_kernel")
         self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
-        # A vector has no fan-out of its own; as a column of a kernel it gets Glorot's range.
+        # A column instead of a vector, for the fan-out of Glorot initialisation.
         self.score = self.add_weight(shape=(self.units, 1), name="score")
 
     def project(self, keys: Any) -> Any:
-        """The part of the score that no query changes: U k + b, [B, T, D] -> [B, T, A]; for a built layer."""
+        """The query-independent part of the score, U k + b: [B, T, D] -> [B, T, A]; for a built layer."""
         return ops.matmul(keys, self.key_kernel) + self.bias
 
     def call(self, query: Any, keys: Any, lengths: Any, projected: Any = None) -> tuple[Any, Any]:
-        """Attend with one query a row, or with a whole sequence of them.
+        """Attend with one query per row, or a sequence of queries.
 
         Args:
             query: [B, H] or [B, U, H].
-            keys: [B, T, D], both scored and summed.
+            keys: [B, T, D], also the values.
             lengths: int32 [B], real steps of the keys.
-            projected: what `project(keys)` gave, [B, T, A]; computed here when left out.
+            projected: `project(keys)`, [B, T, A]; computed when omitted.
 
         Returns:
             context [B, D] or [B, U, D]; weights float32 [B, T] or [B, U, T].
@@ -87,9 +83,6 @@ class AdditiveAttention(keras.layers.Layer):
         projected = self.project(keys) if projected is None else projected
         hidden = ops.tanh(ops.expand_dims(queries, 2) + ops.expand_dims(projected, 1))  # [B, U, T, A]
         return _attend(ops.matmul(hidden, self.score)[..., 0], keys, lengths, single)
-
-    def compute_mask(self, *args: Any, **kwargs: Any) -> None:
-        """No Keras mask leaves this layer: lengths do that work."""
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
@@ -103,6 +96,8 @@ class MultiplicativeAttention(keras.layers.Layer):
     Sources: Luong, Pham, Manning 2015 (D15-1166), equation 8 (general); Vaswani et al. 2017
     (arXiv 1706.03762), equation 1 (scaled dot, which needs query and keys of equal width).
     """
+
+    compute_mask = no_mask
 
     def __init__(self, kind: MultiplicativeKind = "general", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -121,31 +116,19 @@ class MultiplicativeAttention(keras.layers.Layer):
             )
 
     def project(self, keys: Any) -> Any:
-        """The part of the score that no query changes. Here the keys themselves: [B, T, D] -> [B, T, D]."""
+        """The query-independent part of the score: here the keys, [B, T, D] -> [B, T, D]."""
         return keys
 
     def call(self, query: Any, keys: Any, lengths: Any, projected: Any = None) -> tuple[Any, Any]:
-        """Attend with one query a row, or with a whole sequence of them.
+        """Attend as `AdditiveAttention.call`; ``projected`` is ignored.
 
-        Args:
-            query: [B, H] or [B, U, H].
-            keys: [B, T, D], both scored and summed.
-            lengths: int32 [B], real steps of the keys.
-            projected: accepted for the sake of `AdditiveAttention`'s signature; equal to the keys.
-
-        Returns:
-            context [B, D] or [B, U, D]; weights float32 [B, T] or [B, U, T].
+        Returns context [B, D] or [B, U, D], and weights float32 [B, T] or [B, U, T].
         """
         single = len(query.shape) == 2
         queries = ops.expand_dims(query, 1) if single else query
-        if self.kind == "general":
-            queries = ops.matmul(queries, self.kernel)
-        else:
-            queries = queries * query.shape[-1] ** -0.5
+        general = self.kind == "general"
+        queries = ops.matmul(queries, self.kernel) if general else queries * query.shape[-1] ** -0.5
         return _attend(ops.matmul(queries, ops.transpose(keys, (0, 2, 1))), keys, lengths, single)
-
-    def compute_mask(self, *args: Any, **kwargs: Any) -> None:
-        """No Keras mask leaves this layer: lengths do that work."""
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
@@ -153,7 +136,7 @@ class MultiplicativeAttention(keras.layers.Layer):
 
 
 def _attend(scores: Any, keys: Any, lengths: Any, single: bool) -> tuple[Any, Any]:
-    """Normalise scores [B, U, T] over the real steps and sum the keys [B, T, D]; drop U when `single`."""
+    """Normalise scores [B, U, T] over the real steps and average the keys [B, T, D]; drop U when `single`."""
     mask = mask_from_lengths(lengths, ops.shape(keys)[1])
     weights = masked_softmax(scores, mask[:, None, :])
     context = ops.matmul(ops.cast(weights, keys.dtype), keys)
@@ -162,22 +145,23 @@ def _attend(scores: Any, keys: Any, lengths: Any, single: bool) -> tuple[Any, An
 
 @keras.saving.register_keras_serializable("recurrent_pipelines")
 class Pooling(keras.layers.Layer):
-    """One vector out of a padded sequence, with the share that each step has in it.
+    """Pooling of a padded sequence to one vector, with the weight of each step.
 
     | kind      | context                              | weights                                           |
     |-----------|--------------------------------------|---------------------------------------------------|
     | attention | sum of w_t x_t                       | softmax of v . tanh(W x_t + b)                    |
-    | max       | maximum of each unit over the steps  | share of units whose maximum lies at that step    |
+    | max       | maximum of each unit over the steps  | share of units whose maximum is at that step      |
     | mean      | mean over the steps                  | 1 / length                                        |
     | last      | the last real step                   | one-hot                                           |
 
-    Source of `attention`: Yang et al. 2016 (N16-1174), equations 5 to 7. A unit that comes within TIE of its maximum
-    at several steps (`max`) is shared among these, in proportion to 1 - gap / TIE: the weights of a row sum to one and
-    depend continuously on the states.
+    Source of `attention`: Yang et al. 2016 (N16-1174), equations 5 to 7. For `max`, a unit within TIE of its maximum at
+    several steps is shared between them in proportion to 1 - gap / TIE, so weights depend continuously on the states.
     """
 
+    compute_mask = no_mask
+
     def __init__(self, kind: PoolingKind = "attention", units: int | None = None, **kwargs: Any) -> None:
-        """`units` is the width of the hidden layer of `attention`; the width of the input when left out."""
+        """`units` is the hidden width of `attention`; by default the width of the input."""
         super().__init__(**kwargs)
         _require(kind, POOLING_KINDS, "kind of pooling")
         self.kind = kind
@@ -194,14 +178,9 @@ class Pooling(keras.layers.Layer):
         self.score = self.add_weight(shape=(units, 1), name="score")
 
     def call(self, sequence: Any, lengths: Any) -> tuple[Any, Any]:
-        """Pool the real steps.
+        """Pool the real steps of sequence [B, T, H] with lengths int32 [B] (values above T count as T).
 
-        Args:
-            sequence: [B, T, H].
-            lengths: int32 [B]; values above T count as T.
-
-        Returns:
-            context [B, H] in the input's dtype; weights float32 [B, T].
+        Returns context [B, H] in the input's dtype, and weights float32 [B, T].
         """
         mask = mask_from_lengths(lengths, ops.shape(sequence)[1])
         if self.kind == "max":
@@ -213,13 +192,9 @@ class Pooling(keras.layers.Layer):
             weights = masked_softmax(ops.zeros_like(mask, dtype="float32"), mask)
         else:
             steps = ops.shape(sequence)[1]
-            last = ops.minimum(ops.cast(lengths, "int32"), steps) - 1
-            weights = ops.one_hot(last, steps, dtype="float32")
+            weights = ops.one_hot(ops.minimum(ops.cast(lengths, "int32"), steps) - 1, steps, dtype="float32")
         context = ops.matmul(weights[:, None, :], ops.cast(sequence, "float32"))[:, 0]
         return ops.cast(context, sequence.dtype), weights
-
-    def compute_mask(self, *args: Any, **kwargs: Any) -> None:
-        """No Keras mask leaves this layer: the time axis is gone."""
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""

@@ -1,4 +1,4 @@
-"""Convolutions: pixels to a grid of features, and subsampling of speech frames in time."""
+"""Convolutional encoders: image grids with coordinates, and subsampling of speech frames."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ from typing import Any
 import keras
 from keras import ops
 
-from models.ops import zero_padding
+from models.ops import no_mask, zero_padding
 
 
 @keras.saving.register_keras_serializable("recurrent_pipelines")
 class ConvolutionalGrid(keras.layers.Layer):
-    """Pixels -> a grid that knows where each cell is.
+    """Pixels -> a feature grid with coordinate channels.
 
-    The pixels are scaled to [-1, 1]. The first stage is a 4 x 4 convolution that halves rows and columns, the others
-    are 3 x 3 convolutions; ReLU follows each. Between two of the others, the largest value of each 2 x 2 cells is kept.
-    (If all stages skip every second cell instead, several times as many pictures are needed to tell shapes apart.) The
-    grid gets two more channels with the row and column of each cell, also in [-1, 1] (Liu et al. 2018, arXiv
-    1807.03247): attention alone cannot tell left from right. They come last, because next to the pixels they drown the
-    edges.
+    Pixels are scaled to [-1, 1]. The first stage is a 4 x 4 convolution with stride 2, the others are 3 x 3
+    convolutions with 2 x 2 max pooling between them; each is followed by ReLU. (With strided convolutions throughout,
+    several times as many images are needed.) The row and column of each cell, in [-1, 1], are appended as two channels
+    (Liu et al. 2018, arXiv 1807.03247), because attention alone cannot represent positions.
 
     Args:
         filters: channels of each stage.
@@ -31,15 +29,8 @@ class ConvolutionalGrid(keras.layers.Layer):
         self.stages = [self._stage(self.filters[0], 4, 2), *(self._stage(count, 3, 1) for count in self.filters[1:])]
 
     def _stage(self, filters: int, size: int, stride: int) -> Any:
-        return keras.layers.Conv2D(
-            filters,
-            size,
-            strides=stride,
-            padding="same",
-            activation="relu",
-            kernel_initializer="he_normal",
-            dtype=self.dtype_policy,
-        )
+        options = {"activation": "relu", "kernel_initializer": "he_normal", "dtype": self.dtype_policy}
+        return keras.layers.Conv2D(filters, size, strides=stride, padding="same", **options)
 
     def build(self, pixels_shape: Any) -> None:
         """Create the weights for pixels [B, Y, X, C]."""
@@ -49,7 +40,7 @@ class ConvolutionalGrid(keras.layers.Layer):
             shape = stage.compute_output_shape(shape)
 
     def call(self, pixels: Any) -> Any:
-        """Pixels 0 to 255, uint8 or float, [B, Y, X, C] -> grid [B, GY, GX, F + 2] with the F last filters."""
+        """Pixels 0 to 255, uint8 or float, [B, Y, X, C] -> grid [B, GY, GX, F + 2], F the last number of filters."""
         x = self.stages[0](ops.cast(pixels, self.compute_dtype) / 127.5 - 1.0)
         for number, stage in enumerate(self.stages[1:]):
             x = stage(ops.max_pool(x, 2) if number else x)
@@ -65,22 +56,23 @@ class ConvolutionalGrid(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("recurrent_pipelines")
 class ConvolutionalSubsampling(keras.layers.Layer):
-    """Speech frames -> fewer, wider frames: convolutions over time and frequency with exact lengths.
+    """Speech frames -> fewer, wider frames, by convolutions over time and frequency with exact lengths.
 
-    Each stage is a convolution with a square kernel, then ReLU, that shortens time by its stride and frequency
-    by 2; at the end the channels of all frequencies of a frame are projected together. The zero padding is
-    written out, (k - 1) / 2 on each side, because "same" in Keras depends on the padded length: a recording
-    would change with its batch. For the same reason padding is zeroed before every stage.
+    Each stage is a convolution with a square kernel and ReLU, with its stride in time and stride 2 in frequency; a
+    dense layer projects all channels of a frame. Zero padding, (k - 1) / 2 on each side, is explicit and padding is
+    zeroed before every stage, so results do not depend on the padded length, as they would with Keras's "same".
 
     Args:
-        units: D, the width of the output.
+        units: D, output width.
         filters: channels of each stage.
-        strides: shortening of time by each stage, one number a stage.
-        kernel_size: side of the kernels, odd.
+        strides: time stride of each stage.
+        kernel_size: width of the kernels, odd.
 
     Raises:
-        ValueError: filters and strides of different number, or an even kernel.
+        ValueError: filters and strides differ in number, or the kernel size is even.
     """
+
+    compute_mask = no_mask
 
     def __init__(
         self,
@@ -114,15 +106,7 @@ class ConvolutionalSubsampling(keras.layers.Layer):
         self.project.build((None, None, bands * channels))
 
     def call(self, frames: Any, lengths: Any) -> tuple[Any, Any]:
-        """Shorten.
-
-        Args:
-            frames: [B, T, F], e.g. log-mel energies.
-            lengths: int32 [B].
-
-        Returns:
-            frames [B, T', D], zero on padding; lengths int32 [B].
-        """
+        """Subsample frames [B, T, F] with lengths int32 [B]: frames [B, T', D], zero on padding, and new lengths."""
         side = (self.kernel_size - 1) // 2
         x = ops.expand_dims(frames, -1)
         for stage, stride in zip(self.stages, self.strides, strict=True):
@@ -131,15 +115,7 @@ class ConvolutionalSubsampling(keras.layers.Layer):
         x = ops.reshape(x, (ops.shape(x)[0], -1, x.shape[2] * x.shape[3]))
         return zero_padding(self.project(x), lengths), lengths
 
-    def compute_mask(self, *args: Any, **kwargs: Any) -> None:
-        """No Keras mask leaves this layer: lengths do that work."""
-
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
-        own = {
-            "units": self.units,
-            "filters": self.filters,
-            "strides": self.strides,
-            "kernel_size": self.kernel_size,
-        }
-        return {**super().get_config(), **own}
+        names = ("units", "filters", "strides", "kernel_size")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

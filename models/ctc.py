@@ -1,7 +1,7 @@
-"""Connectionist temporal classification with true lengths (Graves et al. 2006). The blank is class 0.
+"""Connectionist temporal classification with exact lengths (Graves et al. 2006). The blank is class 0.
 
-``keras.losses.CTC`` scores padding frames as speech and gives finite numbers for impossible labels; the functions
-here are told both lengths, and say ``inf`` where no alignment exists.
+``keras.losses.CTC`` scores padding frames and returns finite values for impossible labels; these functions take both
+lengths and return ``inf`` where no alignment exists.
 """
 
 from typing import Any
@@ -16,14 +16,9 @@ BLANK = 0
 
 
 def frames_needed(labels: Any, label_lengths: Any) -> Any:
-    """Count the frames that the shortest alignment takes: one a symbol, and a blank between equal neighbours.
+    """Count the frames of the shortest alignment of labels [B, U] with lengths [B], both integers: int32 [B].
 
-    Args:
-        labels: integers [B, U], right-padded.
-        label_lengths: integers [B].
-
-    Returns:
-        int32 [B].
+    That is one frame per symbol, and a blank between equal neighbours.
     """
     later = labels[:, 1:]
     inside = ops.arange(ops.shape(later)[1], dtype="int32")[None, :] + 1 < label_lengths[:, None]
@@ -32,15 +27,15 @@ def frames_needed(labels: Any, label_lengths: Any) -> Any:
 
 
 def ctc_loss(logits: Any, lengths: Any, labels: Any, label_lengths: Any) -> Any:
-    """Give minus the log probability of each label sequence, summed over its alignments (eq. 3 and 5 of the paper).
+    """Negative log-likelihood of each label sequence, summed over its alignments (eq. 3 and 5 of the paper).
 
-    Neither padding frames nor padding labels count. The gradient of a row whose label is impossible is zero.
+    Padding is ignored. The gradient of a row with an impossible label is zero.
 
     Args:
-        logits: [B, T, V], before any softmax; computed in single precision.
+        logits: [B, T, V], before any softmax; computed in float32.
         lengths: integers [B], real frames of each row, at most T.
-        labels: integers [B, U], symbols 1 to V - 1, right-padded with anything.
-        label_lengths: integers [B], real symbols of each row; 0 is an empty label, whose only alignment is blanks.
+        labels: integers [B, U], symbols 1 to V - 1, right-padded with any value.
+        label_lengths: integers [B], real symbols of each row; an empty label has one alignment, all blanks.
 
     Returns:
         float32 [B], in nats; inf where the label needs more frames than the row has.
@@ -67,24 +62,23 @@ def ctc_loss(logits: Any, lengths: Any, labels: Any, label_lengths: Any) -> Any:
 
 
 def _all_blank(logits: Any, lengths: Any) -> Any:
-    """Give minus the log probability that every real frame is blank, [B]."""
+    """Negative log-probability that every real frame is blank, [B]."""
     blank = ops.logsumexp(logits, axis=-1) - logits[:, :, BLANK]
     real = ops.arange(ops.shape(logits)[1], dtype="int32")[None, :] < lengths[:, None]
     return ops.sum(ops.where(real, blank, 0.0), axis=1)
 
 
 def beam_decode(logits: Any, lengths: Any, width: int = 16, paths: int = 1) -> tuple[Any, Any, Any]:
-    """Search label prefixes, summing over alignments (Hannun et al. 2014 without a language model).
+    """Prefix beam search, summed over alignments (Hannun et al. 2014 without a language model).
 
     Args:
         logits: [B, T, V].
         lengths: integers [B], real frames of each row.
-        width: prefixes kept at each frame.
-        paths: K, how many answers to return, at most ``width``.
+        width: beam width.
+        paths: K, number of answers, at most ``width``.
 
     Returns:
-        tokens int32 [B, K, U], best first, 0 after the last symbol; their number int32 [B, K]; and the log
-        probability found for each, float32 [B, K].
+        tokens int32 [B, K, U], best first, padded with 0; their number int32 [B, K]; log-probabilities float32 [B, K].
 
     Raises:
         ValueError: ``paths`` exceeds ``width``, or the backend is not TensorFlow.

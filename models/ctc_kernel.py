@@ -1,6 +1,6 @@
-"""CTC kernels: the loss as a compiled recursion over the whole batch, and prefix search.
+"""CTC kernels: a compiled forward-backward recursion over the batch, and prefix beam search.
 
-TensorFlow's own loss works on one row after another and took four times as long; its prefix search is used as it is.
+TensorFlow's own loss processes rows one by one and is four times as slow; its prefix search is reused.
 """
 
 from typing import Any
@@ -11,9 +11,9 @@ from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 Tensor = Any
 
 NEVER = -1e30
-"""Log probability of what cannot happen: finite, so that differences of two of them are numbers."""
+"""Log-probability of impossible events: finite, so that differences are finite."""
 WIDTHS = 16
-"""Labels are padded to a multiple of this, so that few widths are compiled."""
+"""Labels are padded to a multiple of this, which limits the number of compiled shapes."""
 
 
 def _blank_last(logits: Tensor) -> Tensor:
@@ -23,11 +23,10 @@ def _blank_last(logits: Tensor) -> Tensor:
 
 
 def check_labels(labels: Tensor, label_lengths: Tensor, classes: int) -> Tensor:
-    """Return ``labels``, int32 [B, U], once they are known to be symbols: ids 1 to V - 1 within their lengths [B].
+    """Return ``labels``, int32 [B, U], after checking that ids are 1 to V - 1 within their lengths [B].
 
     Raises:
-        InvalidArgumentError: when the graph runs, naming the first wrong row; compiled as a whole by XLA there is
-            no check.
+        InvalidArgumentError: when the graph runs, naming the first wrong row; not checked under XLA.
     """
     inside = tf.sequence_mask(label_lengths, tf.shape(labels)[1])
     wrong = inside & ((labels < 1) | (labels >= classes))
@@ -43,20 +42,17 @@ def check_labels(labels: Tensor, label_lengths: Tensor, classes: int) -> Tensor:
 
 
 def loss(logits: Tensor, lengths: Tensor, labels: Tensor, label_lengths: Tensor) -> Tensor:
-    """Give minus the log probability of each labelling, [B]; rows that are impossible are not for use.
+    """Negative log-probability of each label sequence, float32 [B]; undefined for impossible rows.
 
-    Args:
-        logits: float32 [B, T, V].
-        lengths: int32 [B].
-        labels: int32 [B, U].
-        label_lengths: int32 [B].
+    Arguments as for `models.ctc.ctc_loss`: logits float32 [B, T, V], lengths and label lengths int32 [B], labels int32
+    [B, U].
 
     Raises:
-        NotImplementedError: a second derivative is asked for.
+        NotImplementedError: a second derivative is requested.
     """
     labels = check_labels(labels, label_lengths, logits.shape[-1])
     labels = tf.where(tf.sequence_mask(label_lengths, tf.shape(labels)[1]), labels, 0)
-    # The function below compiles once a shape; batches of equal frames seldom have labels of equal width.
+    # Fewer compiled shapes: batches with equal numbers of frames rarely have labels of equal width.
     labels = tf.pad(labels, [[0, 0], [0, -tf.shape(labels)[1] % WIDTHS]])
     lengths = tf.maximum(lengths, 1)
 
@@ -70,7 +66,7 @@ def loss(logits: Tensor, lengths: Tensor, labels: Tensor, label_lengths: Tensor)
 
 @tf.custom_gradient
 def _only_once(logits: Tensor, gradient: Tensor) -> tuple[Tensor, Any]:
-    """Pass on the gradient by ``logits``, which cannot be differentiated again."""
+    """Return the gradient; it cannot be differentiated again."""
 
     def refuse(upstream: Tensor) -> tuple[Tensor, Tensor]:
         raise NotImplementedError("the CTC loss has no second derivative")
@@ -80,12 +76,11 @@ def _only_once(logits: Tensor, gradient: Tensor) -> tuple[Tensor, Any]:
 
 @tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
 def _forward_backward(logits: Tensor, lengths: Tensor, labels: Tensor, label_lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum over all alignments, and over those through each state: the loss [B] and its gradient [B, T, V].
+    """The loss [B], summed over all alignments, and its gradient [B, T, V].
 
-    Graves et al. 2006, section 4.1, in the log domain. The states S = 2 U + 1 are the label's symbols with blanks
-    before, between and behind. One loop carries alpha forwards and beta backwards, two chains that do not wait for
-    each other. Each frame's most probable state is taken out beforehand and put back at the end: sums near zero round
-    less.
+    Graves et al. 2006, section 4.1, in the log domain. The states S = 2 U + 1 are the symbols with blanks before,
+    between and after. One loop computes alpha forwards and beta backwards, which are independent. Each frame's maximum
+    is subtracted first and added at the end, because sums near zero have smaller rounding errors.
     """
     classes, frames = tf.shape(logits)[2], tf.shape(logits)[1]
     states = _interleaved(labels)
@@ -106,21 +101,21 @@ def _forward_backward(logits: Tensor, lengths: Tensor, labels: Tensor, label_len
 
 
 def _interleaved(labels: Tensor) -> Tensor:
-    """Put blanks before, between and behind: int32 [B, U] -> [B, 2 U + 1]."""
+    """Insert blanks before, between and after: int32 [B, U] -> [B, 2 U + 1]."""
     pairs = tf.stack([tf.zeros_like(labels), labels], axis=2)
     return tf.pad(tf.reshape(pairs, [tf.shape(labels)[0], -1]), [[0, 0], [0, 1]])
 
 
 def _skips(states: Tensor) -> Tensor:
-    """Log weight of reaching a state from two before, float32 [B, S]: 0 between unlike symbols, else NEVER."""
+    """Log weight of the transition from two states before, float32 [B, S]: 0 between different symbols, else NEVER."""
     before = tf.pad(states, [[0, 0], [2, 0]])[:, :-2]
     return tf.where((states != 0) & (states != before), 0.0, NEVER)
 
 
 def _recursions(emitted: Tensor, ends: Tensor, skips: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Log probability of reaching each state, its frame included, and of ending from it: both [T, B, S].
+    """Log-probabilities of reaching each state, including its frame, and of ending from it: both [T, B, S].
 
-    ``emitted`` is [T, B, S]; ``ends`` [B, S] is 0 at the states in which an alignment may end, else NEVER.
+    ``emitted`` is [T, B, S]; ``ends`` [B, S] is 0 at final states, else NEVER.
     """
     last = tf.shape(emitted)[0] - 1
     leaving = tf.pad(skips, [[0, 0], [0, 2]], constant_values=NEVER)[:, 2:]
@@ -152,7 +147,7 @@ def _log_sum(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
 
 
 def beam(logits: Tensor, lengths: Tensor, width: int, paths: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Search prefixes with a beam of ``width`` and give the ``paths`` best: tokens [B, K, U], counts, log p [B, K]."""
+    """Prefix beam search: the ``paths`` best tokens [B, K, U], their counts [B, K] and log-probabilities [B, K]."""
     sparse, scores = tf.nn.ctc_beam_search_decoder(_blank_last(logits), tf.maximum(lengths, 1), width, paths)
     batch = tf.shape(logits)[0]
     longest = tf.reduce_max(tf.stack([s.dense_shape[1] for s in sparse]))

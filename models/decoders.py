@@ -1,8 +1,7 @@
-"""The attention decoder of translation and captioning: a whole target in one pass, or one step for a search.
+"""The attention decoder of translation and captioning: full targets in one pass, or single steps of a search.
 
-Attention comes after the recurrent layer (Luong, Pham, Manning 2015, D15-1166, section 3) and is not fed back
-into it. The recurrent layer therefore does not wait for the attention of the step before: teacher forcing runs
-it over the whole target in one fast pass, and attends with all steps in one batched product.
+Attention follows the recurrent layer (Luong, Pham, Manning 2015, D15-1166, section 3) without feedback into it, so
+teacher forcing runs the recurrent layer over the full target in one pass and attends in one batched product.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from keras import ops
 
 from models.attention import AdditiveAttention, MultiplicativeAttention, Pooling
 from models.encoders import token_embedding
+from models.ops import no_mask
 from models.recurrent import RecurrentStack, kernels
 
 AttentionKind = Literal["additive", "general", "scaled_dot"]
@@ -21,14 +21,13 @@ ATTENTION_KINDS = ("additive", "general", "scaled_dot")
 
 
 class Memory(NamedTuple):
-    """What an encoder hands to a decoder.
+    """Encoder outputs.
 
     Attributes:
-        states: [B, S, D], states of an encoder or cells of a picture grid.
+        states: [B, S, D], states of an encoder or cells of an image grid.
         lengths: int32 [B], real steps of the states.
-        summary: [B, G], such as an encoder's last states; None takes the mean of the real states (Xu et al. 2015,
-            section 3.1.2).
-        words: [B, S, E], the embedded words behind the states, for a ``lexical`` decoder.
+        summary: [B, G], such as final states; None uses the mean of the real states (Xu et al. 2015, section 3.1.2).
+        words: [B, S, E], embedded source words, for a ``lexical`` decoder.
     """
 
     states: Any
@@ -38,12 +37,12 @@ class Memory(NamedTuple):
 
 
 class Keys(NamedTuple):
-    """A memory ready to be attended to; it does not change from step to step.
+    """Precomputed attention inputs, constant over the steps.
 
     Attributes:
         keys: [B, S, D], with ``lexical`` [B, S, D + E].
         lengths: int32 [B], real steps of the keys.
-        projected: [B, S, A], the part of the score that no query changes.
+        projected: [B, S, A], the query-independent part of the score.
     """
 
     keys: Any
@@ -53,7 +52,7 @@ class Keys(NamedTuple):
 
 @keras.saving.register_keras_serializable("recurrent_pipelines")
 class AttentionDecoder(keras.layers.Layer):
-    """Tokens so far and a memory -> logits of the next token and the attention that led to them.
+    """Previous tokens and a memory -> logits of the next token and attention weights.
 
     For every step: e = embedding(token), h = recurrent(e), (c, a) = attention(h, keys),
     r = tanh(W [h; c]) (Luong, equation 5), logits = r E^T + b (tied) or r O + b.
@@ -63,25 +62,23 @@ class AttentionDecoder(keras.layers.Layer):
         embedding_size: E, also the width of the readout r.
         units: H of every recurrent layer, and the width A of additive attention.
         cell: "lstm", "gru" or "simple".
-        layers: recurrent layers below the attention.
+        layers: number of recurrent layers below the attention.
         attention: "additive", "general" or "scaled_dot".
-        tied: the embedding is also the output matrix (Press and Wolf 2017, E17-2025).
-        context_gate: c is multiplied by sigmoid(w . h + b), one number a step (Xu et al. 2015,
-            arXiv 1502.03044, section 4.2.1, beta), so that words that need no picture can ignore it.
-        context_recurrence: another recurrent layer reads [h; c] before the readout, so that a step knows what
-            the steps before attended to, while both layers still run over the whole target at once (Wu et al.
-            2016, arXiv 1609.08144, section 3.2, feed the bottom layer's context to the layers above it).
-        lexical: the embedded words f of the memory that were attended to, l = tanh(sum of a f), add l + tanh(W l) to
-            r: a rare word asks less of the states around it, and one that stays the same can be copied (Nguyen and
-            Chiang 2018, N18-1031, equations 6 and 7; here with r's output matrix instead of another one).
-        dropout: probability of dropping a unit of e, of what enters upper layers, and of r.
-        seed: of initial weights of the recurrent layers and of dropout; None draws one from Keras.
-        embedding: an Embedding layer [V, E] to share; an own one when None. Not part of the configuration.
+        tied: share the embedding with the output matrix (Press and Wolf 2017, E17-2025).
+        context_gate: multiply c by sigmoid(w . h + b), one scalar per step (beta in section 4.2.1 of Xu et al. 2015,
+            arXiv 1502.03044), so that words unrelated to the image can ignore it.
+        context_recurrence: add a recurrent layer over [h; c] before the readout, so that a step depends on previous
+            contexts (Wu et al. 2016, arXiv 1609.08144, section 3.2).
+        lexical: lexical model of Nguyen and Chiang (2018, N18-1031, equations 6 and 7): l = tanh(sum of a f) over the
+            embedded source words f; l + tanh(W l) is added to r, with the output matrix of r.
+        dropout: dropout rate of e, of the inputs of upper layers, and of r.
+        seed, embedding: as in `TextEncoder`.
 
     Raises:
-        ValueError: an unknown kind of attention or cell, a number out of range, or words without ``lexical`` or the
-            other way round.
+        ValueError: an unknown attention or cell, a number out of range, or words that do not match ``lexical``.
     """
+
+    compute_mask = no_mask
 
     def __init__(
         self,
@@ -112,11 +109,10 @@ class AttentionDecoder(keras.layers.Layer):
         self.stack = RecurrentStack(cell, units, layers, dropout=dropout, seed=seed, dtype=policy)
         upper_seed = None if seed is None else seed + 100
         self.upper = RecurrentStack(cell, units, 1, seed=upper_seed, dtype=policy) if context_recurrence else None
-        self.attention = (
-            AdditiveAttention(units, dtype=policy)
-            if attention == "additive"
-            else MultiplicativeAttention(attention, dtype=policy)
-        )
+        if attention == "additive":
+            self.attention: Any = AdditiveAttention(units, dtype=policy)
+        else:
+            self.attention = MultiplicativeAttention(attention, dtype=policy)
         self.gate = keras.layers.Dense(1, "sigmoid", dtype=policy) if context_gate else None
         self.readout = keras.layers.Dense(embedding_size, "tanh", dtype=policy)
         self.lexicon = keras.layers.Dense(embedding_size, "tanh", use_bias=False, dtype=policy) if lexical else None
@@ -135,7 +131,7 @@ class AttentionDecoder(keras.layers.Layer):
         summary_shape: Any = None,
         words_shape: Any = None,
     ) -> None:
-        """Create the weights for states [B, S, D] and, where they are given, a summary [B, G] and words [B, S, E]."""
+        """Create the weights for states [B, S, D] and, if given, a summary [B, G] and words [B, S, E]."""
         self._need_words(None if words_shape is None else words_shape[-1])
         steps, width = tuple(tokens_shape), states_shape[-1]
         if not self.embedding.built:
@@ -144,34 +140,27 @@ class AttentionDecoder(keras.layers.Layer):
         hidden, both = (*steps, self.units), (*steps, self.units + width)
         keys = width + (self.embedding_size if self.lexicon else 0)
         self.attention.build(hidden, (*states_shape[:-1], keys))
-        if self.gate:
-            self.gate.build(hidden)
-        if self.upper:
-            self.upper.build(both)
-        self.readout.build(both)
-        if self.lexicon:
-            self.lexicon.build((*steps, self.embedding_size))
-        if self.output_kernel:
-            self.output_kernel.build((*steps, self.embedding_size))
+        shapes = ((self.gate, hidden), (self.upper, both), (self.readout, both))
+        embedded = (*steps, self.embedding_size)
+        for layer, shape in (*shapes, (self.lexicon, embedded), (self.output_kernel, embedded)):
+            if layer:
+                layer.build(shape)
         self.bias = self.add_weight(shape=(self.vocabulary_size,), initializer="zeros", name="bias")
         self.bridge.build((steps[0], keys if summary_shape is None else summary_shape[-1]))
 
     def _need_words(self, width: int | None) -> None:
-        """Refuse words [B, S, width] (None: none) that do not fit the lexical model."""
+        """Reject words [B, S, width] (None: no words) that do not match ``lexical``."""
         expected = self.embedding_size if self.lexicon else None
         if width != expected:
-            wanted = f"words [B, S, {expected}]" if expected else "no words"
-            came = f"words [B, S, {width}]" if width is not None else "none"
+            pairs = ((expected, "no words"), (width, "none"))
+            wanted, came = (f"words [B, S, {n}]" if n is not None else none for n, none in pairs)
             raise ValueError(f"lexical {self.lexicon is not None}: expected {wanted} in the memory, came {came}")
 
     def start(self, memory: Memory) -> tuple[dict[str, Any], Keys]:
-        """Make the state before the first step, and the keys. Needs a built decoder.
-
-        Returns:
-            The state, a structure of tensors [B, H], and the keys.
+        """Return the initial state, a structure of tensors [B, H], and the keys. Needs a built decoder.
 
         Raises:
-            ValueError: the memory has words and the decoder no lexical model, or the other way round.
+            ValueError: the words of the memory do not match ``lexical``.
         """
         states, lengths, summary, words = memory
         self._need_words(None if words is None else words.shape[-1])
@@ -193,9 +182,9 @@ class AttentionDecoder(keras.layers.Layer):
         words: Any = None,
         training: bool | None = None,
     ) -> tuple[Any, Any]:
-        """Teacher forcing: the whole target in one pass.
+        """Teacher forcing: the full target in one pass.
 
-        An example may have R targets, next to each other: then tokens have B R rows, and the memory is shared.
+        R targets of an example, adjacent in the batch, may share a memory; tokens then have B R rows.
 
         Args:
             tokens: int32 [N, U], N = B or B R, the start token followed by the target without its end token.
@@ -213,10 +202,7 @@ class AttentionDecoder(keras.layers.Layer):
         return self.project(readout), weights
 
     def read(self, tokens: Any, lengths: Any, memory: Memory, training: bool | None = None) -> tuple[Any, Any]:
-        """What `call` does up to the readout [N, U, E], so that `project` and a loss can be compiled as one.
-
-        Needs a built decoder; arguments and attention weights are those of `call`.
-        """
+        """`call` of a built decoder up to the readout [N, U, E]; `project` and a loss can then be compiled together."""
         state, keys = self.start(memory)
         targets = ops.shape(tokens)[0] // ops.shape(keys.keys)[0]
         state = keras.tree.map_structure(lambda x: ops.repeat(x, targets, axis=0), state)
@@ -231,18 +217,17 @@ class AttentionDecoder(keras.layers.Layer):
         return ops.matmul(readout, ops.transpose(table)) + ops.cast(self.bias, readout.dtype)
 
     def attend(self, tokens: Any, lengths: Any, memory: Memory) -> Any:
-        """The attention of `call` without its logits, float32 [B, U, S]: how a finished answer came about."""
+        """The attention weights of `call`, float32 [B, U, S], without its logits."""
         state, keys = self.start(memory)
-        with kernels.portable(kernels.is_unmasked()):  # compiling it for every shape would take longer than it does
+        with kernels.portable(kernels.is_unmasked()):  # compiling for every shape would take longer than one pass
             return self._sequence(tokens, lengths, state, keys, training=False)[3]
 
     def step(self, tokens: Any, state: dict[str, Any], keys: Keys) -> tuple[Any, dict[str, Any]]:
-        """One step of a search, without dropout.
+        """One decoding step, without dropout.
 
         Args:
-            tokens: int32 [N], the tokens of the step before. N is B, or B K with the K beams of an example
-                next to each other: the keys are shared by the beams of its example.
-            state: as `start` makes it and this method returns it, each tensor [N, H].
+            tokens: int32 [N], previous tokens; N = B, or B K with adjacent beams that share their example's keys.
+            state: from `start` or the previous step, tensors [N, H].
             keys: of B examples.
 
         Returns:
@@ -276,14 +261,14 @@ class AttentionDecoder(keras.layers.Layer):
         return hidden, context, words, weights
 
     def _parted(self, context: Any) -> tuple[Any, Any]:
-        """Context [..., D + E] -> [..., D] and the words attended to [..., E], where keys end with words."""
+        """Split context [..., D + E] into [..., D] and attended words [..., E], if ``lexical``."""
         if not self.lexicon:
             return context, None
         width = context.shape[-1] - self.embedding_size
         return context[..., :width], context[..., width:]
 
     def _gated(self, hidden: Any, context: Any) -> Any:
-        """Weigh the context by the gate, where there is one."""
+        """Apply the context gate, if any."""
         return self.gate(hidden) * context if self.gate else context
 
     def _readout(self, hidden: Any, context: Any, words: Any, training: bool | None) -> Any:
@@ -294,23 +279,9 @@ class AttentionDecoder(keras.layers.Layer):
             readout = readout + words + self.lexicon(words)
         return self.drop(readout, training=training)
 
-    def compute_mask(self, *args: Any, **kwargs: Any) -> None:
-        """No Keras mask leaves this layer: lengths do that work."""
-
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor, without a shared embedding."""
-        own = {
-            "vocabulary_size": self.vocabulary_size,
-            "embedding_size": self.embedding_size,
-            "units": self.units,
-            "cell": self.cell,
-            "layers": self.depth,
-            "attention": self.kind,
-            "tied": self.tied,
-            "context_gate": self.gate is not None,
-            "context_recurrence": self.upper is not None,
-            "lexical": self.lexicon is not None,
-            "dropout": self.dropout,
-            "seed": self.seed,
-        }
-        return {**super().get_config(), **own}
+        names = ("vocabulary_size", "embedding_size", "units", "cell", "tied", "dropout", "seed")
+        parts = {"context_gate": self.gate, "context_recurrence": self.upper, "lexical": self.lexicon}
+        own = {name: getattr(self, name) for name in names} | {name: part is not None for name, part in parts.items()}
+        return {**super().get_config(), **own, "layers": self.depth, "attention": self.kind}

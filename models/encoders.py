@@ -1,4 +1,4 @@
-"""Encoders: text or a grid of picture features becomes states to attend to."""
+"""Encoders of token sequences and image feature grids."""
 
 from __future__ import annotations
 
@@ -7,21 +7,15 @@ from typing import Any
 import keras
 from keras import ops
 
-from models.ops import zero_padding
+from models.ops import no_mask, zero_padding
 from models.recurrent import RecurrentStack
 
 
 def token_embedding(vocabulary_size: int, size: int, seed: int | None = None, **kwargs: Any) -> Any:
-    """An Embedding layer [V, E] whose rows have norm 1 in the mean.
+    """An Embedding layer [V, E] whose rows have mean norm 1; ``kwargs`` are further arguments of the layer.
 
-    Keras's own range of 0.05 starts a translation on a plateau that training hardly leaves: with tied output the
-    logits, and the differences between words that attention needs, are a hundred times too small.
-
-    Args:
-        vocabulary_size: V.
-        size: E.
-        seed: of the initial values; None draws one from Keras.
-        **kwargs: name, dtype and so on, for the layer.
+    With Keras's default range of 0.05, training of a tied translation model stalls: logits, and the differences between
+    words that attention needs, are a hundred times too small. Without a ``seed``, Keras's global seed is used.
     """
     start = keras.initializers.RandomNormal(stddev=size**-0.5, seed=seed)
     return keras.layers.Embedding(vocabulary_size, size, embeddings_initializer=start, **kwargs)
@@ -36,13 +30,15 @@ class TextEncoder(keras.layers.Layer):
         embedding_size: E.
         units: H, the width of each layer and direction.
         cell: "lstm", "gru" or "simple".
-        layers: recurrent layers.
+        layers: number of recurrent layers.
         bidirectional: read in both directions.
-        dropout: probability of dropping a unit of the embedding, between layers, and of the outputs.
+        dropout: dropout rate of embeddings, between layers, and of the outputs.
         residual: add each layer's input to its output where widths agree.
-        seed: of initial weights of the recurrent layers and of dropout; None draws one from Keras.
-        embedding: an Embedding layer [V, E] to share; an own one when None. Not part of the configuration.
+        seed: of initial recurrent weights and dropout; None uses Keras's global seed.
+        embedding: a shared Embedding layer [V, E], not part of the configuration; None creates one.
     """
+
+    compute_mask = no_mask
 
     def __init__(
         self,
@@ -64,16 +60,13 @@ class TextEncoder(keras.layers.Layer):
         self.vocabulary_size, self.embedding_size = vocabulary_size, embedding_size
         self.dropout, self.seed = dropout, seed
         self.embedding = embedding or token_embedding(vocabulary_size, embedding_size, seed, dtype=policy)
-        self.stack = RecurrentStack(
-            cell,
-            units,
-            layers,
-            bidirectional=bidirectional,
-            dropout=dropout,
-            residual=residual,
-            seed=seed,
-            dtype=policy,
-        )
+        options: dict[str, Any] = {
+            "bidirectional": bidirectional,
+            "dropout": dropout,
+            "residual": residual,
+            "seed": seed,
+        }
+        self.stack = RecurrentStack(cell, units, layers, dtype=policy, **options)
         self.drop = keras.layers.Dropout(dropout, seed=seed, dtype=policy)
 
     def build(self, tokens_shape: Any, lengths_shape: Any) -> None:
@@ -83,7 +76,7 @@ class TextEncoder(keras.layers.Layer):
         self.stack.build((*tokens_shape, self.embedding_size))
 
     def call(self, tokens: Any, lengths: Any, training: bool | None = None) -> tuple[Any, Any, Any]:
-        """Read whole sentences.
+        """Encode token sequences.
 
         Args:
             tokens: int32 [B, S], right-padded with 0.
@@ -91,9 +84,8 @@ class TextEncoder(keras.layers.Layer):
             training: apply dropout.
 
         Returns:
-            states [B, S, D] of the top layer, zero on padding, D = 2H with both directions and H with one; the summary
-            [B, 2H or H], what each direction of the top layer ended with; and the embedded words [B, S, E], zero on
-            padding, for a decoder's ``lexical`` model.
+            states [B, S, D] of the top layer, zero on padding, D = 2H if bidirectional, else H; the summary [B, D], the
+            final states of the top layer; and the embedded tokens [B, S, E], zero on padding, for a lexical model.
         """
         embedded = self.drop(self.embedding(tokens), training=training)
         outputs, last = self.stack(embedded, lengths, training=training)
@@ -102,33 +94,20 @@ class TextEncoder(keras.layers.Layer):
         states = self.drop(outputs, training=training)
         return states, ops.concatenate(ends, axis=-1), zero_padding(embedded, lengths)
 
-    def compute_mask(self, *args: Any, **kwargs: Any) -> None:
-        """No Keras mask leaves this layer: lengths do that work."""
-
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor, without a shared embedding."""
-        own = {
-            "vocabulary_size": self.vocabulary_size,
-            "embedding_size": self.embedding_size,
-            "units": self.stack.units,
-            "cell": self.stack.cell,
-            "layers": self.stack.depth,
-            "bidirectional": self.stack.bidirectional,
-            "dropout": self.dropout,
-            "residual": self.stack.residual,
-            "seed": self.seed,
-        }
-        return {**super().get_config(), **own}
+        own = {name: getattr(self, name) for name in ("vocabulary_size", "embedding_size", "dropout", "seed")}
+        stack = {name: getattr(self.stack, name) for name in ("units", "cell", "bidirectional", "residual")}
+        return {**super().get_config(), **own, **stack, "layers": self.stack.depth}
 
 
 @keras.saving.register_keras_serializable("recurrent_pipelines")
 class GridEncoder(keras.layers.Layer):
-    """A picture's feature grid -> normalised, projected cells to attend to, row by row.
+    """Image feature grid -> normalised, projected cells in row order.
 
     Args:
         units: D, the width of a projected cell.
-        dropout: probability of dropping a unit of a projected cell.
-        seed: of dropout; None draws one from Keras.
+        dropout, seed: dropout of the projected cells; without a seed, Keras's global seed is used.
     """
 
     def __init__(self, units: int, *, dropout: float = 0.0, seed: int | None = None, **kwargs: Any) -> None:
@@ -144,14 +123,10 @@ class GridEncoder(keras.layers.Layer):
         self.project.build(grid_shape)
 
     def call(self, grid: Any, training: bool | None = None) -> tuple[Any, Any]:
-        """Project every cell.
+        """Project every cell of grid [B, Y, X, C], rows from the top, or flattened [B, R, C]; ``training`` applies
+        dropout.
 
-        Args:
-            grid: [B, Y, X, C], rows Y from the top and columns X from the left, or flat already, [B, R, C].
-            training: apply dropout.
-
-        Returns:
-            keys [B, R, D] with R = Y X in row order; lengths int32 [B], all R.
+        Returns keys [B, R, D] with R = Y X in row order, and lengths int32 [B], all R.
         """
         cells = ops.reshape(grid, (ops.shape(grid)[0], -1, grid.shape[-1]))
         keys = self.drop(self.project(self.norm(cells)), training=training)

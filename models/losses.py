@@ -8,14 +8,16 @@ import numpy as np
 from keras import ops
 
 PAD = 0
+ORDERS = 4
+CODES = 1_048_573  # a prime number of hash codes of n-grams, large enough to make collisions rare
+SIGMA = 6.0
 
 
 def token_cross_entropy(targets: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
     """Cross-entropy of every token, zero where the target is PAD.
 
-    With label smoothing e the target distribution is (1 - e) on the true token and e / V on each of all V
-    tokens (Szegedy et al. 2016, arXiv 1512.00567, section 7). Written as the plain cross-entropy plus
-    e (logit of the target - mean logit), it needs no matrix of log-probabilities.
+    Label smoothing e (Szegedy et al. 2016, arXiv 1512.00567, section 7) is computed as the plain cross-entropy plus
+    e (logit of the target - mean logit), without a matrix of log-probabilities.
 
     Args:
         targets: int32 [B, U].
@@ -45,29 +47,21 @@ def sequence_loss(targets: Any, logits: Any, label_smoothing: float = 0.0) -> An
 
 
 def unattended_penalty(attention: Any, targets: Any) -> Any:
-    """Mean over the cells of (1 - sum over an answer's tokens of their attention)^2, float32 [B].
+    """Doubly stochastic attention penalty: mean over cells of (1 - sum over tokens of attention)^2, float32 [B].
 
-    Doubly stochastic attention: Xu et al. 2015 (arXiv 1502.03044), equation 14, with a mean for the sum over cells, so
-    that its weight means the same on every grid.
-
-    Args:
-        attention: float32 [B, U, S], each token's weights over S cells.
-        targets: int32 [B, U]; PAD attends to nothing.
+    Xu et al. 2015 (arXiv 1502.03044), equation 14, with a mean over cells, so its weight does not depend on the grid.
+    ``attention`` float32 [B, U, S] are weights over S cells, ``targets`` int32 [B, U]; PAD is ignored.
     """
     real = ops.cast(ops.cast(targets, "int32") != PAD, attention.dtype)[:, :, None]
     return ops.mean((1.0 - ops.sum(attention * real, axis=1)) ** 2, axis=1)
 
 
 def word_detection_loss(cells: Any, captions: Any) -> Any:
-    """Cross-entropy of which words the captions of a picture have, told from single cells of its grid, float32 [B].
+    """Multi-label cross-entropy of caption words predicted from the grid cells of an image, float32 [B], in nats.
 
-    Every word is looked for in every cell, and is as likely in the picture as in the cell where it is likeliest:
-    learning from bags of instances, as Fang et al. 2015 (arXiv 1411.4952, section 3) detect words, with the maximum for
-    their noisy-or. In nats a picture.
-
-    Args:
-        cells: logits [B, S, V] of each word in each cell.
-        captions: int32 [B, ...], the tokens of all captions of a picture; PAD is no word.
+    Multiple instance learning as in Fang et al. 2015 (arXiv 1411.4952, section 3), with the maximum over cells instead
+    of their noisy-or. ``cells`` are logits [B, S, V], ``captions`` int32 [B, ...] all tokens of an image; PAD is
+    ignored.
     """
     found = ops.cast(ops.max(cells, axis=1), "float32")  # [B, V]
     tokens = ops.reshape(captions, (ops.shape(found)[0], -1))
@@ -76,30 +70,21 @@ def word_detection_loss(cells: Any, captions: Any) -> Any:
     return ops.sum(ops.softplus(found) - words * found, axis=-1)
 
 
-PAD = 0
-ORDERS = 4
-CODES = 1_048_573  # a prime: n-grams are told apart by so many numbers, few of which fall together
-SIGMA = 6.0
-
-
 def sentence_bleu(answers: Any, references: Any) -> Any:
-    """BLEU-4 of every answer against all references of its example, on tokens.
+    """BLEU-4 of every answer against all references of its example, on tokens (Papineni et al. 2002, P02-1040).
 
-    Precisions of more than one token are smoothed by one, (matches + 1) / (n-grams + 1) (Lin and Och 2004,
-    C04-1072, section 4), since a short answer without a common run of four would otherwise be worth nothing. An
-    n-gram counts at most as often as in the reference that holds it most often, and an answer shorter than the
-    references in the mean is punished (Papineni et al. 2002, P02-1040, take the nearest one: among several there is
-    nearly always a short one, and answers would learn to be as short). An answer without a token is worth 0.
+    Precisions of n-grams with n > 1 use add-one smoothing (Lin and Och 2004, C04-1072, section 4). The brevity penalty
+    uses the mean reference length instead of the nearest, because among several references one is nearly always short
+    and answers would learn to be short too. An empty answer scores 0.
 
     Args:
         answers: int32 [B, K, U], right-padded with 0.
-        references: int32 [B, R, W], right-padded with 0; a reference without a token is none.
+        references: int32 [B, R, W], right-padded with 0; empty references are ignored.
 
     Returns:
         float32 [B, K], in [0, 1].
     """
-    room = [[0, 0], [0, 0], [0, ORDERS - 1]]  # so that the shortest rows have places for runs of every order
-    answers, references = (ops.pad(ops.cast(x, "int32"), room) for x in (answers, references))
+    answers, references = (_padded(x) for x in (answers, references))
     length = ops.sum(ops.cast(answers != PAD, "float32"), axis=-1)  # [B, K]
     total = ops.zeros_like(length)
     crossed = _runs(_equal(answers[:, :, None], references[:, None]))
@@ -113,7 +98,7 @@ def sentence_bleu(answers: Any, references: Any) -> Any:
 
 
 class Frequencies(NamedTuple):
-    """In how many documents of a corpus an n-gram occurs.
+    """Document frequencies of n-grams.
 
     Attributes:
         counts: float32 [4, CODES], by n and `codes`.
@@ -125,7 +110,7 @@ class Frequencies(NamedTuple):
 
 
 def codes(tokens: Any, order: int) -> Any:
-    """Number the n-grams of tokens int [..., W], n = order: int64 [..., W - n + 1], below CODES."""
+    """Hash the n-grams of tokens int [..., W], n = order: int64 [..., W - n + 1], below CODES."""
     tokens = ops.cast(tokens, "int64")
     count = tokens.shape[-1] - order + 1 if tokens.shape[-1] is not None else ops.shape(tokens)[-1] - order + 1
     code = tokens[..., :count] * 0
@@ -135,7 +120,7 @@ def codes(tokens: Any, order: int) -> Any:
 
 
 def document_frequencies(references: np.ndarray) -> Frequencies:
-    """Count in how many examples each n-gram occurs in any of the references, int32 [N, R, W], padded with 0."""
+    """Count the examples in which each n-gram occurs in any reference, int32 [N, R, W], padded with 0."""
     counts = np.zeros((ORDERS, CODES), np.float32)
     rows = np.arange(len(references), dtype=np.int64)[:, None, None] * CODES
     for order in range(1, ORDERS + 1):
@@ -150,20 +135,11 @@ def document_frequencies(references: np.ndarray) -> Frequencies:
 def cider_d(answers: Any, references: Any, frequencies: Frequencies) -> Any:
     """CIDEr-D of every answer, a tenth of the published scale (Vedantam et al. 2015, arXiv 1411.5726, section 6).
 
-    For each n from 1 to 4, answer and reference are vectors of n-gram counts weighted by the logarithm of their rarity;
-    the score is their cosine with counts clipped to the reference's, damped by the difference of the lengths, and
-    averaged over n and over the references.
-
-    Args:
-        answers: int32 [B, K, U], right-padded with 0.
-        references: int32 [B, R, W], right-padded with 0; a reference without a token is none.
-        frequencies: of the corpus that says what is rare.
-
-    Returns:
-        float32 [B, K], in [0, 1].
+    The clipped cosine of tf-idf weighted n-gram vectors, with a length penalty, averaged over n = 1 to 4 and
+    references. Answers int32 [B, K, U] and references int32 [B, R, W] as in `sentence_bleu`; ``frequencies`` are those
+    of the corpus. Returns float32 [B, K], in [0, 1].
     """
-    room = [[0, 0], [0, 0], [0, ORDERS - 1]]
-    answers, references = (ops.pad(ops.cast(x, "int32"), room) for x in (answers, references))
+    answers, references = (_padded(x) for x in (answers, references))
     lengths = [ops.sum(ops.cast(x != PAD, "float32"), axis=-1) for x in (answers, references)]
     apart = lengths[0][:, :, None] - lengths[1][:, None, :]
     tables = _equal(answers[:, :, None], references[:, None]), _equal(answers, answers), _equal(references, references)
@@ -180,25 +156,30 @@ def cider_d(answers: Any, references: Any, frequencies: Frequencies) -> Any:
     return ops.sum(damped, axis=-1) / ops.maximum(ops.sum(there, axis=-1), 1.0)
 
 
+def _padded(tokens: Any) -> Any:
+    """Pad tokens [B, K, U] by 3, so that the shortest rows have n-grams of every order."""
+    return ops.pad(ops.cast(tokens, "int32"), [[0, 0], [0, 0], [0, ORDERS - 1]])
+
+
 def _rarity(tokens: Any, order: int, frequencies: Frequencies) -> Any:
-    """Square of log(documents / document frequency) of every n-gram of tokens [..., W], 0 on padding."""
+    """Squared log(documents / document frequency) of every n-gram of tokens [..., W], 0 on padding."""
     found = ops.take(frequencies.counts[order - 1], codes(tokens, order))
     weight = np.log(max(frequencies.documents, 1)) - ops.log(ops.maximum(found, 1.0))
     return ops.where(tokens[..., order - 1 :] != PAD, weight**2, 0.0)
 
 
 def _count(table: Any, axis: int) -> Any:
-    """How many equal n-grams there are along an axis, float32."""
+    """Number of equal n-grams along an axis, float32."""
     return ops.sum(ops.cast(table, "float32"), axis=axis)
 
 
 def _equal(one: Any, other: Any) -> Any:
-    """Which tokens of [..., U] equal which of [..., W]: bool [..., U, W]; padding equals nothing."""
+    """Equality of tokens [..., U] and [..., W]: bool [..., U, W]; padding equals nothing."""
     return ops.logical_and(one[..., :, None] == other[..., None, :], other[..., None, :] != PAD)
 
 
 def _runs(equal: Any) -> list[Any]:
-    """Which n-grams are equal, for n from 1 to 4: bool [..., U - n + 1, W - n + 1] each."""
+    """Equality of n-grams, for n from 1 to 4: bool [..., U - n + 1, W - n + 1] each."""
     found = [equal]
     for order in range(1, ORDERS):
         found.append(ops.logical_and(found[-1][..., :-1, :-1], equal[..., order:, order:]))
@@ -208,12 +189,9 @@ def _runs(equal: Any) -> list[Any]:
 def _matches(runs: Any, selves: Any, real: Any) -> tuple[Any, Any]:
     """Clipped matches and number of n-grams, float32 [B, K] each.
 
-    An n-gram matches unless so many equal ones come before it that the references have no more.
-
-    Args:
-        runs: bool [B, K, R, U', W'], n-grams of the answer that equal n-grams of a reference.
-        selves: bool [B, K, U', U'], n-grams of the answer that equal each other.
-        real: bool [B, K, U'], n-grams that end before the padding.
+    An n-gram matches if fewer equal ones precede it than its maximum count in a reference. ``runs`` bool [B, K, R, U',
+    W'] and ``selves`` bool [B, K, U', U'] are equalities with reference and own n-grams; ``real`` bool [B, K, U']
+    excludes padding.
     """
     steps = ops.arange(ops.shape(selves)[-1])
     earlier = ops.logical_and(selves, steps[None, :] < steps[:, None])
@@ -224,7 +202,7 @@ def _matches(runs: Any, selves: Any, real: Any) -> tuple[Any, Any]:
 
 
 def _brevity(length: Any, references: Any) -> Any:
-    """Logarithm of the brevity penalty, float32 [B, K], for answers of length float32 [B, K]."""
+    """Logarithm of the brevity penalty, float32 [B, K], for answer lengths float32 [B, K]."""
     lengths = ops.sum(ops.cast(references != PAD, "float32"), axis=-1)  # [B, R]
     mean = ops.sum(lengths, axis=-1, keepdims=True) / ops.maximum(
         ops.sum(ops.cast(lengths > 0, "float32"), axis=-1, keepdims=True), 1.0

@@ -15,6 +15,7 @@ from pipelines.cli.arguments import read_settings
 from pipelines.cli.parser import build_parser
 from pipelines.config import ALIASES, from_dict, settings_of_stage
 from tests import adding
+from tests.architecture import ROOMS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md"),
@@ -157,6 +158,15 @@ def test_files_and_modules_exist(page: Path) -> None:
         defined = found == len(parts) or file.is_file() or re.search(rf"\b{parts[found]}\b", init.read_text("utf-8"))
         missing += [] if defined or "brackets" in name else [name]
     assert not missing, missing
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_contributing_names_the_room_and_its_imports(room: str) -> None:
+    rows = [row.split("|") for row in ROW.findall((ROOT / "CONTRIBUTING.md").read_text("utf-8")) if row.count("|") == 4]
+    imported = {other.strip(".").rpartition(".")[2] for other in ROOMS[room]}
+    last = room.strip(".").rpartition(".")[2]
+    found = [row for row in rows if last in re.findall(r"\w+", row[1])]
+    assert any(imported <= set(re.findall(r"\w+", row[3])) for row in found), f"{room} imports {imported}: {found}"
 
 
 def test_the_readme_has_quick_fences() -> None:

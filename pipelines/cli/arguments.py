@@ -1,4 +1,4 @@
-"""Command-line arguments that depend on a task: its settings are options."""
+"""Command-line options for the settings of a task."""
 
 import argparse
 import dataclasses
@@ -7,29 +7,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
-from pipelines.config import (
-    ALIASES,
-    TrainingConfig,
-    from_dict,
-    nearest,
-    need_files,
-    option,
-    renamed,
-    settings_of_stage,
-)
+from pipelines.config import ALIASES, TrainingConfig, from_dict, nearest, need_files, option, renamed, settings_of_stage
 from pipelines.tasks import load_settings
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse whose errors are one sentence: raised as ``ValueError``, printed by ``main`` with exit status 2."""
+    """An argparse parser that raises ``ValueError`` in one sentence; ``main`` prints it with exit status 2."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise instead of printing the usage and leaving."""
+        """Raise ValueError instead of exiting."""
         raise ValueError(f"{message} (see: {self.prog} --help)")
 
 
 class TaskHelp(argparse.Action):
-    """``--help`` of a command that takes a task: after the usage come presets and settings of the task."""
+    """``--help`` of a task command: the usage, then presets and settings of the task."""
 
     def __init__(self, option_strings: list[str], dest: str, **kwargs: Any) -> None:
         super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help="show this help")
@@ -37,7 +28,7 @@ class TaskHelp(argparse.Action):
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
     ) -> None:
-        """Print and leave; an unknown task raises ValueError."""
+        """Print and exit; an unknown task raises ValueError."""
         task = getattr(namespace, "task", None)
         settings = f"\n{task}:\n{described(task)}\n" if task else ""
         parser.print_help()
@@ -46,7 +37,7 @@ class TaskHelp(argparse.Action):
 
 
 def described(task: str) -> str:
-    """Lay out the data formats, presets and settings of a task, one a line."""
+    """Format the data formats, presets and settings of a task, one per line."""
     settings = load_settings(task)
     lines = [f"  data: {settings.FORMATS}"]
     for name, preset in settings.PRESETS.items():
@@ -61,10 +52,10 @@ def described(task: str) -> str:
 
 
 def read_settings(task: str, rest: list[str], prog: str) -> dict[str, str]:
-    """Read ``--FIELD VALUE`` pairs of a task's settings from what the parser left over.
+    """Parse ``--FIELD VALUE`` pairs of a task's settings.
 
     Raises:
-        ValueError: an option that is no setting of the task (with the nearest name), or one without a value.
+        ValueError: an option is not a setting of the task (with the nearest name), or has no value.
     """
     parser = Parser(prog=f"{prog} {task}", allow_abbrev=False, add_help=False)
     names = [field.name for field in dataclasses.fields(load_settings(task).Config)]
@@ -76,7 +67,7 @@ def read_settings(task: str, rest: list[str], prog: str) -> dict[str, str]:
 
 
 def add_settings(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
-    """Let ``--NAME VALUE`` be an option for each of ``names``, without a default and without a line in the help."""
+    """Add an option ``--NAME VALUE`` for each of ``names``, without a default and hidden in the help."""
     names = list(names)
     earlier = {new: old for old, new in ALIASES.items() if old not in names}
     for name in names:
@@ -85,21 +76,15 @@ def add_settings(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
 
 
 def decoding_names(run: str) -> list[str]:
-    """Name the settings of a run that may differ at each decoding; of what is no run there are none."""
+    """Return the decoding settings of a run; none if it is not a run."""
     return settings_of_stage(_recorded(run)[0], "decoding")
 
 
 def read_decoding(run: str, given: dict[str, str], prog: str) -> dict[str, str]:
-    """Check settings of a run that may differ at each decoding, such as ``--beam-width 1``.
-
-    Args:
-        run: the run folder.
-        given: the settings by name, as they were typed.
-        prog: the command, for errors.
+    """Check decoding settings of a run, such as ``--beam-width 1``, ``given`` as strings; ``prog`` is used in errors.
 
     Raises:
-        ValueError: one of ``given`` is no setting of the run's task, has a wrong value or contradicts the run's own
-            settings, or is a file that is not there.
+        ValueError: not a setting of the run's task, a wrong value, a conflict with the run's own, or a missing file.
     """
     names = decoding_names(run)
     for name in given:
@@ -113,7 +98,7 @@ def read_decoding(run: str, given: dict[str, str], prog: str) -> dict[str, str]:
 
 
 def _recorded(run: str) -> tuple[type[TrainingConfig], dict[str, Any]]:
-    """Return the configuration class of a run's task and its own settings; what is no run is left to who opens it."""
+    """Return the configuration class of a run's task and its settings; opening the run reports what is not a run."""
     try:
         record = json.loads((Path(run).expanduser() / "config.json").read_text("utf-8"))
         return load_settings(record["task"]).Config, dict(record["config"])
@@ -122,6 +107,6 @@ def _recorded(run: str) -> tuple[type[TrainingConfig], dict[str, Any]]:
 
 
 def unknown_argument(prog: str, argument: str, names: Iterable[str]) -> ValueError:
-    """Return the error of an argument that nothing takes, with the option of ``names`` that is nearest to it."""
+    """Return the error for an unknown argument, with the nearest option of ``names``."""
     hint = nearest(argument.partition("=")[0], [option(name) for name in names])
     return ValueError(f"{prog}: unknown argument {argument}{hint}")

@@ -1,4 +1,4 @@
-"""The commands: each imports what it needs and calls one function."""
+"""The commands; each imports the modules it needs and calls one function."""
 
 import argparse
 import contextlib
@@ -12,8 +12,7 @@ from pipelines.data.catalogue import located
 from pipelines.data.tfds_folder import PREFIX, need_prepared
 from pipelines.export import formats, warmup
 from pipelines.log import import_tensorflow
-from pipelines.runs import files as demo_folder
-from pipelines.runs import files as staging
+from pipelines.runs import files
 from pipelines.runs.folder import CONFIG, need_same, need_trainable, open_run
 from pipelines.tasks import TASKS, load_settings
 
@@ -30,7 +29,7 @@ def demo(arguments: argparse.Namespace) -> int:
     unknown = [name for name in arguments.task if name not in TASKS]
     if unknown:
         raise ValueError(f"--task {unknown[0]}: expected one of {', '.join(TASKS)}{nearest(unknown[0], list(TASKS))}")
-    demo_folder.claim(Path(arguments.out))
+    files.claim(Path(arguments.out))
     import_tensorflow()
     from pipelines.cli.demo import run_demo  # noqa: PLC0415
 
@@ -93,7 +92,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
 
 def predict(arguments: argparse.Namespace) -> int:
-    """Write one answer an input, in order, to standard output or to a file that can be continued."""
+    """Write one answer per input, in order, to standard output or a resumable file."""
     from pipelines.cli import predict as batch  # noqa: PLC0415
 
     a = arguments
@@ -122,7 +121,7 @@ def predict(arguments: argparse.Namespace) -> int:
 
 
 def explain(arguments: argparse.Namespace) -> int:
-    """Explain one answer, or several on a sheet."""
+    """Explain one answer, or a contact sheet of several."""
     a = arguments
     _need_run(a.run)
     if bool(a.input) == (a.sheet is not None):
@@ -131,7 +130,7 @@ def explain(arguments: argparse.Namespace) -> int:
         raise ValueError(f"{a.prog}: expected one input, came {len(a.input)}: {', '.join(a.input)}")
     if a.sheet is not None and a.sheet < 1:
         raise ValueError(f"--sheet: expected a positive number of examples, came {a.sheet}")
-    staging.need_file(a.out)
+    files.need_file(a.out)
     _need_data(a.data)
     import_tensorflow()
     from pipelines.cli import explain as explanation  # noqa: PLC0415
@@ -148,7 +147,7 @@ def export(arguments: argparse.Namespace) -> int:
     if a.warmup:
         if a.format != "saved_model":
             raise ValueError(f"--warmup: is for --format saved_model, came --format {a.format}")
-        warmup.need_messages()
+        formats.need("tf-serving", f"--warmup {warmup.INSTALL}")
     if a.format == "run" and not a.out:
         raise ValueError("--format run: expected --out, the folder of the copy")
     _need_run(a.run)
@@ -160,11 +159,11 @@ def export(arguments: argparse.Namespace) -> int:
         print(slim(a.run, a.out))
         return 0
     if a.out:
-        staging.need_replaceable(Path(a.out).expanduser(), *formats.OLDER[a.format])
+        files.need_replaceable(Path(a.out).expanduser(), *formats.OLDER[a.format])
     if a.format in formats.NEEDS:
         formats.check(a.run, a.format, a.decoding)
         import_tensorflow()
-        print(importlib.import_module(f"pipelines.delivery.export_{a.format}").export(a.run, a.out))
+        print(importlib.import_module(f"pipelines.export.{a.format}").export(a.run, a.out))
         return 0
     import_tensorflow()
     from pipelines.export.saved_model import prove  # noqa: PLC0415
@@ -188,14 +187,14 @@ def web(arguments: argparse.Namespace) -> int:
 
 
 def data(arguments: argparse.Namespace) -> int:
-    """Print the catalogue of data sets, or fetch one."""
+    """Print the catalogue of data sets, or download one."""
     from pipelines.data.catalogue import run as catalogue  # noqa: PLC0415
 
     return catalogue(arguments.name, arguments.out)
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Examine the installation, also one in which tensorflow cannot be imported."""
+    """Check the installation, even if tensorflow cannot be imported."""
     from pipelines.cli.doctor import run as examine  # noqa: PLC0415
 
     return examine(arguments.json)
@@ -212,7 +211,7 @@ def _need_run(path: str) -> None:
 
 
 def _need_data(spec: str | None) -> None:
-    """Refuse data that is not on this machine; None and ``synthetic`` pass."""
+    """Reject data that does not exist; None and ``synthetic`` pass."""
     if spec == "":
         raise ValueError("--data: expected synthetic, tfds:NAME, a file or a folder, came nothing")
     if spec and spec != "synthetic":

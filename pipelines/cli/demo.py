@@ -22,7 +22,7 @@ SHOWN = 4
 
 @dataclass(frozen=True)
 class Result:
-    """One line of the closing table; ``failures`` are sentences, none when all is well."""
+    """One row of the summary table, with the failures as sentences."""
 
     task: str
     parameters: int
@@ -36,18 +36,13 @@ class Result:
 
 
 def run_demo(tasks: list[str], out: Path) -> int:
-    """Run every task in ``tasks`` and print a table.
+    """Run every task in ``tasks``, with run and export in ``out/TASK`` and ``out/TASK/export``, and print a table.
 
-    Args:
-        tasks: names of tasks.
-        out: folder; each task's run is ``out/TASK``, made anew, its export ``out/TASK/export``.
-
-    Returns:
-        Exit status: 1 when a metric misses its threshold, leads the baseline by less than its margin, or an export
-        and its run disagree.
+    Returns exit status 1 if a metric misses its threshold or its margin over the baseline, or an export differs from
+    its run; else 0.
 
     Raises:
-        ValueError: ``out`` holds something else than an earlier demonstration.
+        ValueError: ``out`` is not an earlier demonstration.
     """
     claim(out)
     results = [_one(name, clear(out, name)) for name in tasks]
@@ -65,14 +60,15 @@ def _one(name: str, folder: Path) -> Result:
     keras.backend.clear_session()
     train(name, run=folder, preset="small")
     record, failures = _judged(task, folder)
-    method, reference = _baseline(task)
+    source = task.builtin_source()
+    method, reference = task.baseline(list(source.read("train")), list(source.read("test")))
     failures = _verdict(task, record, method, reference) + failures
     seconds, value = time.monotonic() - begin, record["metrics"][task.metric]["value"]
     return Result(name, record["parameters"], seconds, task.metric, value, method, reference, folder, tuple(failures))
 
 
 def _judged(task: type[Task], folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """Export a run, and evaluate it while the fresh process answers: its scores, and why the export is refused."""
+    """Export a run, and evaluate it meanwhile: return its scores, and export failures."""
     records = []
 
     def score() -> None:
@@ -89,12 +85,6 @@ def _judged(task: type[Task], folder: Path) -> tuple[dict[str, Any], list[str]]:
     return records[0], failures
 
 
-def _baseline(task: type[Task]) -> tuple[str, float]:
-    source = task.builtin_source()
-    method, value = task.baseline(list(source.read("train")), list(source.read("test")))
-    return str(method), float(value)
-
-
 def _verdict(task: type[Task], record: dict[str, Any], method: str, reference: float) -> list[str]:
     value, sign = record["metrics"][task.metric]["value"], 1 if task.higher_is_better else -1
     failures = []
@@ -106,7 +96,7 @@ def _verdict(task: type[Task], record: dict[str, Any], method: str, reference: f
 
 
 def _answers(task: type[Task], proven: Proven) -> str:
-    """Lay out what the export answered in its fresh process: a few test examples with input, answer and reference."""
+    """Format the export's answers in its fresh process to a few test examples, with input and reference."""
     lines = (proven.folder.parent / "predictions.jsonl").read_text("utf-8").splitlines()
     predictions = {one["id"]: one for one in map(json.loads, lines)}
     shown = ["answers of the export in a fresh process:"]
@@ -120,8 +110,7 @@ def _answers(task: type[Task], proven: Proven) -> str:
 
 
 def _closing(results: list[Result]) -> str:
-    head = f"\n{'task':<12} {'parameters':>10} {'seconds':>8}  {'metric':<14} {'value':>8}  without recurrence"
-    lines = [head]
+    lines = [f"\n{'task':<12} {'parameters':>10} {'seconds':>8}  {'metric':<14} {'value':>8}  without recurrence"]
     for r in results:
         lines.append(
             f"{r.task:<12} {r.parameters:>10,} {r.seconds:>8.1f}  {r.metric:<14} {r.value:>8.4f}  "

@@ -1,4 +1,4 @@
-"""The command ``pipelines doctor``: versions, conflicts, devices, numerical checks, sound formats, disk space."""
+"""The command ``pipelines doctor``: versions, conflicts, devices, arithmetic, audio formats, disk space."""
 
 import json
 import os
@@ -24,7 +24,7 @@ LEAST_DISK, LEAST_MEMORY = 2.0, 4.0
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at; ``advice`` is one line, empty when all is well."""
+    """Result of one check; ``advice`` is one line, empty if nothing is wrong."""
 
     state: Literal["ok", "note", "broken"]
     subject: str
@@ -33,7 +33,7 @@ class Finding:
 
 
 def run(as_json: bool = False) -> int:
-    """Print every finding; exit status 1 when something is broken."""
+    """Print every finding; exit status 1 if something is broken."""
     found = examine()
     if as_json:
         print(json.dumps([asdict(finding) for finding in found], ensure_ascii=False))
@@ -46,20 +46,19 @@ def run(as_json: bool = False) -> int:
 
 
 def examine() -> list[Finding]:
-    """Run every check; one that fails unexpectedly is itself a finding."""
+    """Run every check; an unexpected exception is itself a finding."""
     found: list[Finding] = []
     for check in (python, packages, wheels, extras, shadows, devices, arithmetic, sound, room):
         try:
             found += check()
-        except Exception as error:  # a broken installation raises anything: the point is to report it
-            found.append(
-                Finding("broken", check.__name__, f"{type(error).__name__}: {error}", "reinstall: make install")
-            )
+        except Exception as error:  # a broken installation may raise anything
+            detail = f"{type(error).__name__}: {error}"
+            found.append(Finding("broken", check.__name__, detail, "reinstall: make install"))
     return found
 
 
 def python() -> list[Finding]:
-    """Check the interpreter."""
+    """Check the Python version."""
     version = ".".join(map(str, sys.version_info[:3]))
     if (3, 11) <= sys.version_info[:2] <= (3, 13):
         return [Finding("ok", "Python", version)]
@@ -67,17 +66,15 @@ def python() -> list[Finding]:
 
 
 def packages() -> list[Finding]:
-    """Compare every required package with its bounds."""
+    """Compare required packages with their version bounds."""
     found = []
     for requirement in _requirements():
-        have = _version(requirement.name)
-        fix = f"pip install '{requirement}'"
-        if have is None:
-            found.append(Finding("broken", requirement.name, "is not installed", fix))
-        elif not requirement.specifier.contains(have, prereleases=True):
-            found.append(Finding("broken", requirement.name, f"{have}, expected {requirement.specifier}", fix))
-        else:
+        have, specifier = _version(requirement.name), requirement.specifier
+        if have is not None and specifier.contains(have, prereleases=True):
             found.append(Finding("ok", requirement.name, have))
+        else:
+            detail = "is not installed" if have is None else f"{have}, expected {specifier}"
+            found.append(Finding("broken", requirement.name, detail, f"pip install '{requirement}'"))
     return found
 
 
@@ -98,7 +95,7 @@ def _requirements() -> list[Requirement]:
 
 
 def wheels() -> list[Finding]:
-    """Find several TensorFlow distributions in one folder: they overwrite each other's files."""
+    """Find conflicting TensorFlow distributions, which overwrite each other's files."""
     there = [name for name in TENSORFLOWS if _version(name)]
     if len(there) < 2:
         return []
@@ -107,7 +104,7 @@ def wheels() -> list[Finding]:
 
 
 def extras() -> list[Finding]:
-    """Report optional packages that are missing, and audio packages of the past that are there."""
+    """Report missing optional packages, and the obsolete pysoundfile."""
     found = []
     if _version("pysoundfile"):
         fix = "pip uninstall -y pysoundfile, then pip install --force-reinstall soundfile"
@@ -119,7 +116,7 @@ def extras() -> list[Finding]:
 
 
 def shadows() -> list[Finding]:
-    """Find names in the working directory that Python may take for this project's packages."""
+    """Find names in the working directory that shadow this project's packages."""
     found = []
     for name in ("models", "pipelines"):
         taken = [path for path in (Path.cwd() / name, Path.cwd() / f"{name}.py") if path.exists()]
@@ -130,12 +127,11 @@ def shadows() -> list[Finding]:
 
 
 def devices() -> list[Finding]:
-    """List what TensorFlow computes on."""
+    """List TensorFlow's devices."""
     import_tensorflow()
     import tensorflow as tf  # noqa: PLC0415
 
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
+    if gpus := tf.config.list_physical_devices("GPU"):
         names = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
         return [Finding("ok", "devices", f"{len(gpus)} GPU: {', '.join(names)}")]
     cores = f"{os.cpu_count()} CPU cores"
@@ -146,7 +142,7 @@ def devices() -> list[Finding]:
 
 
 def arithmetic() -> list[Finding]:
-    """Say which path recurrent layers take, and compare outputs and gradients with plain operations."""
+    """Name the kernels of the recurrent layers, and compare outputs and gradients with plain operations."""
     import tensorflow as tf  # noqa: PLC0415
 
     from models.recurrent import kernels  # noqa: PLC0415
@@ -164,7 +160,7 @@ def arithmetic() -> list[Finding]:
 
 
 def _path_gap(cell: str) -> float:
-    """The largest difference of outputs and weight gradients between the chosen path and plain operations."""
+    """Largest difference of outputs and weight gradients between the selected kernels and plain operations."""
     import numpy as np  # noqa: PLC0415
     import tensorflow as tf  # noqa: PLC0415
 
@@ -191,29 +187,28 @@ def _path_gap(cell: str) -> float:
 
 
 def sound() -> list[Finding]:
-    """Write and read back a second of sound in every format that recordings usually come in."""
+    """Write and read a second of audio in every common format."""
     import numpy as np  # noqa: PLC0415
     import soundfile  # noqa: PLC0415
 
     wave = np.sin(np.arange(16000) * 0.1).astype(np.float32)
-    failed = {}
+    failed, kinds = [], ("wav", "flac", "ogg", "mp3")
     with tempfile.TemporaryDirectory() as folder:
-        for kind in ("wav", "flac", "ogg", "mp3"):
+        for kind in kinds:
             try:
                 soundfile.write(f"{folder}/x.{kind}", wave, 16000)
                 soundfile.read(f"{folder}/x.{kind}")
-            except Exception as error:  # libsndfile raises several types
-                failed[kind] = str(error)
-    detail = f"libsndfile {soundfile.__libsndfile_version__} reads " + ", ".join(
-        kind for kind in ("wav", "flac", "ogg", "mp3") if kind not in failed
-    )
+            except Exception:  # libsndfile raises several types
+                failed.append(kind)
+    readable = ", ".join(kind for kind in kinds if kind not in failed)
+    detail = f"libsndfile {soundfile.__libsndfile_version__} reads {readable}"
     if not failed:
         return [Finding("ok", "sound", detail)]
     return [Finding("broken", "sound", f"{detail}; not {', '.join(failed)}", "pip install --upgrade soundfile")]
 
 
 def room() -> list[Finding]:
-    """Look at free disk space here and for temporary files, and at free memory."""
+    """Check free disk space, here and for temporary files, and free memory."""
     found = []
     for name, path in (("disk", Path.cwd()), ("temporary files", Path(tempfile.gettempdir()))):
         free = shutil.disk_usage(path).free / 1e9
@@ -227,12 +222,9 @@ def room() -> list[Finding]:
 
 
 def _free_memory() -> float | None:
-    """Memory that new programs can have, in gigabytes; None where the system does not tell."""
-    try:
-        text = Path("/proc/meminfo").read_text()
-    except OSError:
-        return None
-    match = re.search(r"MemAvailable:\s+(\d+) kB", text)
+    """Available memory in gigabytes; None if unknown."""
+    file = Path("/proc/meminfo")
+    match = re.search(r"MemAvailable:\s+(\d+) kB", file.read_text()) if file.is_file() else None
     return int(match.group(1)) / 1e6 if match else None
 
 

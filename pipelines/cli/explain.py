@@ -1,4 +1,4 @@
-"""The command ``pipelines explain``: a picture and a table for one answer or several."""
+"""The command ``pipelines explain``: a figure and a table for one answer or a contact sheet."""
 
 import json
 from pathlib import Path
@@ -15,15 +15,10 @@ from pipelines.training.decode import prepared
 
 
 def explain(run: str | Path, raw: Any, **decoding: Any) -> Explanation:
-    """Answer one raw input with a trained run and say where the answer comes from.
-
-    Args:
-        run: the run folder.
-        raw: the input.
-        **decoding: settings of the decoding that replace the run's own.
+    """Answer one raw input with a trained run and explain the answer.
 
     Raises:
-        ValueError: no usable run, what it needs to answer is not there, or its task has no explanation.
+        ValueError: the run or its resources cannot be used, or its task has no explanation.
         RuntimeError: the explanation failed its own check.
     """
     loaded = prepared(load_run(run, **decoding))
@@ -31,7 +26,7 @@ def explain(run: str | Path, raw: Any, **decoding: Any) -> Explanation:
 
 
 def run(folder: str | Path, raw: str, out: str | Path, as_json: bool = False, **decoding: Any) -> int:
-    """Write the picture to ``out`` and print the numbers: a table, or one JSON object.
+    """Write the figure to ``out`` and print the numbers: a table, or one JSON object.
 
     Raises:
         ValueError: the run cannot be used, or the folder of ``out`` does not exist.
@@ -42,7 +37,8 @@ def run(folder: str | Path, raw: str, out: str | Path, as_json: bool = False, **
     save(explanation.picture, target)
     if explanation.numbers.get("cut"):
         say(f"the input is {SENTENCE}")
-    print(json.dumps(explanation.numbers, ensure_ascii=False) if as_json else explanation.table())
+    numbers = explanation.numbers
+    print(json.dumps(numbers, ensure_ascii=False) if as_json else table(numbers["rows"]))
     return 0
 
 
@@ -55,19 +51,19 @@ def run_sheet(
     split: str = "test",
     **decoding: Any,
 ) -> int:
-    """Explain examples of a split on one sheet: write it to ``out`` and print a table, or a JSON array, of them.
+    """Write a contact sheet of examples to ``out`` and print a table, or a JSON array, of them.
 
     Args:
         folder: the run folder.
-        count: how many examples, spread over the split in the same way every time.
-        out: the picture to write.
+        count: number of examples, spread evenly and reproducibly over the split.
+        out: the figure to write.
         as_json: print JSON.
-        data: a data specification; the run's own when left out.
-        split: which split.
-        **decoding: as for ``explain``.
+        data: a data specification; the run's own when omitted.
+        split: the split.
+        **decoding: decoding settings that override the run's own.
 
     Raises:
-        ValueError: the run, its data or ``out`` cannot be used, or its task has no sheet.
+        ValueError: the run, its data or ``out`` cannot be used, or its task has no contact sheet.
         RuntimeError: ``out`` cannot be written.
     """
     target = need_file(out)

@@ -1,4 +1,4 @@
-"""The command ``pipelines lm``: an n-gram model from a text file, or from the training transcripts of a run."""
+"""The command ``pipelines lm``: an n-gram model from a text file or the training transcripts of a run."""
 
 import argparse
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from pipelines.tasks import load_settings, load_task
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Describe the arguments of ``pipelines lm``."""
+    """Add the arguments of ``pipelines lm``."""
     command.add_argument("text", help="text file, also .gz; or a speech run, whose training transcripts are taken")
     command.add_argument("--order", type=int, default=3, help="longest n-gram (default: 3)")
     command.add_argument("--characters", action="store_true", help="of characters instead of words")
@@ -21,7 +21,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry out ``pipelines lm``: build a model and print its path."""
+    """Run ``pipelines lm``: build a model and print its path."""
     wanted = arguments.text, arguments.out, arguments.order, arguments.characters
     if Path(arguments.text).expanduser().is_dir():
         import_tensorflow()
@@ -32,10 +32,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def sentences(run: str | Path) -> Iterator[str]:
-    """Stream the texts of a run's training split as it learned them.
+    """Yield the preprocessed texts of a run's training split.
 
     Raises:
-        ValueError: no run, one of a task without sentences, or its data is not there any more.
+        ValueError: not a run, a task without sentences, or missing data.
     """
     folder, record = open_run(run)
     task = load_task(record["task"])
@@ -49,7 +49,7 @@ def build(run: str | Path, out: str | Path, order: int = 3, spelled: bool = Fals
     """Estimate a model of words (or characters) and write it as an ARPA file.
 
     Raises:
-        ValueError: see ``sentences``, or there is nothing to learn from.
+        ValueError: see ``sentences``, or there is no text.
         RuntimeError: the file cannot be written.
     """
     cut = ngram.characters if spelled else ngram.words

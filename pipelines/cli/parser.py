@@ -1,4 +1,4 @@
-"""The parser of the command line."""
+"""The command-line parser."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -20,19 +20,19 @@ from pipelines.tasks import TASKS, load_settings
 
 FORMATS = ("saved_model", "onnx", "litert", "run")
 OF_A_TASK = ("train", "validate")
-"""Commands whose options are the settings of a task too."""
+"""Commands with the settings of a task as options."""
 OF_A_RUN = ("evaluate", "explain", "predict", "export")
-"""Commands whose options are the decoding settings of a run too."""
+"""Commands with the decoding settings of a run as options."""
 DECODES = (
     "Settings of the run that only decoding reads are options too, such as --beam-width, --length-penalty, "
     "--sampling-temperature, --encoder-weights, and for speech --lm; pipelines tasks lists them."
 )
 MANY = {"predict": "input", "explain": "input", "serve": "source", "web": "runs"}
-"""Commands that take any number of something, and its name."""
+"""Positional arguments that accept any number of values, by command."""
 
 
 def run(arguments: list[str]) -> int:
-    """Parse and carry out one command line.
+    """Parse and run one command line.
 
     Raises:
         ValueError: the request is wrong.
@@ -53,7 +53,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _decoding_options(arguments: list[str]) -> list[str]:
-    """Name the decoding settings that a command line may hold: those of the run that it names, else of every task."""
+    """Return the decoding settings that are valid options: those of the named run, otherwise those of every task."""
     if not arguments or arguments[0] not in OF_A_RUN:
         return []
     runs = [word for word in arguments[1:] if (Path(word).expanduser() / "config.json").is_file()]
@@ -62,7 +62,7 @@ def _decoding_options(arguments: list[str]) -> list[str]:
 
 
 def _take(known: argparse.Namespace, rest: list[str], decoding: list[str]) -> None:
-    """Take what argparse leaves over because it stands behind an option, and the settings of decoding."""
+    """Add positional arguments after options, which argparse does not parse, and the decoding settings."""
     names = [name for name in vars(known) if name not in ("command", "function", "prog", "run", *MANY.values())]
     if known.command in OF_A_RUN:
         names += decoding_names(known.run)
@@ -79,7 +79,7 @@ def _take(known: argparse.Namespace, rest: list[str], decoding: list[str]) -> No
 
 
 def build_parser(decoding: Sequence[str] = ()) -> Parser:
-    """Describe every command; ``decoding`` names the settings that commands on a run take as options."""
+    """Build the parser of all commands; ``decoding`` names the decoding settings of the commands on a run."""
     parser = Parser(prog="pipelines", description="Recurrent task pipelines for Keras 3.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"pipelines {VERSION}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -89,62 +89,59 @@ def build_parser(decoding: Sequence[str] = ()) -> Parser:
         command = subparsers.add_parser(name, help=summary, description=summary, allow_abbrev=False, add_help=not own)
         if own:
             command.add_argument("-h", "--help", action=TaskHelp)
+            command.add_argument("task", help=f"one of: {', '.join(TASKS)}")
+            command.add_argument("--data", default="synthetic", help="synthetic (default), tfds:NAME, or a path")
+            command.add_argument("--config", metavar="FILE", help="JSON file of settings")
+        if name in OF_A_RUN:
+            command.add_argument("run", help="run folder" + " or exported SavedModel" * (name == "predict"))
+            command.epilog = DECODES
         add_settings(command, decoding if name in OF_A_RUN else ())
         command.set_defaults(function=function, prog=f"pipelines {name}")
         return command
 
     add("tasks", commands.tasks, "list tasks, their presets and settings")
-    command = add("demo", commands.demo, "all tasks on built-in data: train, evaluate, export, answer")
+    command = add("demo", commands.demo, "run all tasks on built-in data: train, evaluate, export, predict")
     command.add_argument("--out", default="demo", help="folder for the runs (default: demo)")
     command.add_argument("--task", action="append", default=[], help="only this task; may be repeated")
     _add_train(add("train", commands.train, "train a task, or resume a run"))
-    _add_validate(add("validate", commands.validate, "counts, lengths, duplicates, unusable examples by file and line"))
+    _add_validate(add("validate", commands.validate, "report counts, lengths, duplicates and unusable examples"))
     command = add("evaluate", commands.evaluate, "decode and score a split")
-    command.add_argument("run", help="run folder")
     command.add_argument("--data", help="data to evaluate on (default: the run's own)")
     command.add_argument("--split", default="", help="split (default: test; all of other data that has no splits)")
     command.add_argument("--out", help="folder for metrics.json and predictions.jsonl (default: the run)")
     command.add_argument("--against", metavar="RUN2", help="second run, compared by paired bootstrap")
-    command.epilog = DECODES
-    _add_predict(add("predict", commands.predict, "raw inputs in, answers out: ANSWER, tab, score, tab, input"))
-    _add_explain(add("explain", commands.explain, "say where an answer comes from: a picture and the numbers in it"))
-    _add_export(add("export", commands.export, "write a model for servers or devices, compared with the run"))
-    _add_web(add("web", commands.web, "a page in the browser: a tab a run, to ask and to see where answers come from"))
-    serve.add_arguments(add("serve", serve.run, "answer over HTTP: an endpoint for each run or export"))
-    language_model.add_arguments(
-        add("lm", language_model.run, "estimate an n-gram language model for speech, one sentence a line")
+    _add_predict(add("predict", commands.predict, "answer raw inputs; prints ANSWER, tab, score, tab, input"))
+    _add_explain(add("explain", commands.explain, "explain an answer by a figure and its numbers"))
+    _add_export(add("export", commands.export, "export a model for servers or devices, verified against the run"))
+    _add_web(add("web", commands.web, "serve a web page with a tab for each run"))
+    serve.add_arguments(add("serve", serve.run, "serve runs or exports over HTTP"))
+    language_model.add_arguments(add("lm", language_model.run, "estimate an n-gram language model for speech"))
+    command = add("data", commands.data, "list the named data sets, or download one")
+    command.add_argument("name", nargs="?", default="", help="name of a data set, or tfds:NAME; without it: the list")
+    command.add_argument("--out", default="data", help="folder to download to (default: data)")
+    command = add(
+        "doctor", commands.doctor, "check versions, conflicts, devices, arithmetic, audio formats and disk space"
     )
-    command = add("data", commands.data, "where to get the named data sets; fetch one")
-    command.add_argument("name", nargs="?", default="", help="a set of the list, or tfds:NAME; nothing prints the list")
-    command.add_argument("--out", default="data", help="folder to fetch into (default: data)")
-    command = add("doctor", commands.doctor, "versions, conflicts, devices, arithmetic, sound formats, room to work")
     command.add_argument("--json", action="store_true", help="one JSON array instead of lines")
     return parser
 
 
 def _add_validate(command: Parser) -> None:
-    command.add_argument("task", help=f"one of: {', '.join(TASKS)}")
-    command.add_argument("--data", default="synthetic", help="synthetic (default), tfds:NAME, or a path")
-    command.add_argument("--config", metavar="FILE", help="JSON file of settings")
     command.add_argument("--json", action="store_true", help="JSON lines: unusable examples, then the report")
     command.epilog = "Settings of the task that say how data is read are options too, e.g. --text-column words."
 
 
 def _add_explain(command: Parser) -> None:
-    command.add_argument("run", help="run folder")
     command.add_argument("input", nargs="*", help="one input")
     command.add_argument("--out", required=True, metavar="FILE.png", help="picture to write")
-    command.add_argument(
-        "--sheet", type=int, nargs="?", const=12, metavar="N", help="instead of an input: N examples on a sheet (12)"
-    )
-    command.add_argument("--data", help="where the sheet's examples come from (default: the run's own data)")
-    command.add_argument("--split", default="test", help="split of the sheet's examples (default: test)")
+    sheet = "instead of an input: a contact sheet of N examples (12)"
+    command.add_argument("--sheet", type=int, nargs="?", const=12, metavar="N", help=sheet)
+    command.add_argument("--data", help="data of the contact sheet (default: the run's own)")
+    command.add_argument("--split", default="test", help="split of the contact sheet (default: test)")
     command.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    command.epilog = DECODES
 
 
 def _add_predict(command: Parser) -> None:
-    command.add_argument("run", help="run folder or exported SavedModel")
     command.add_argument("input", nargs="*", help="inputs; - reads lines from standard input")
     command.add_argument("--file", help="file with one input a line, a table (.csv, .tsv, .jsonl), or a folder")
     named = ("--column", "--text-column", "--audio-column", "--image-column", "--source")
@@ -153,7 +150,6 @@ def _add_predict(command: Parser) -> None:
     command.add_argument("--csv", action="store_true", help="CSV with a header instead; also for --out FILE.csv")
     command.add_argument("--out", metavar="FILE", help="write to a file instead; --resume continues it")
     command.add_argument("--resume", action="store_true", help="continue --out after its last complete line")
-    command.epilog = DECODES
 
 
 def _add_web(command: Parser) -> None:
@@ -165,29 +161,15 @@ def _add_web(command: Parser) -> None:
 
 
 def _add_export(command: Parser) -> None:
-    command.add_argument("run", help="run folder")
-    formats = (
-        "saved_model (default); onnx or litert: the network alone, numbers in and numbers out; or run: a copy with "
-        "float16 weights and without training state"
-    )
+    formats = "saved_model (default); onnx or litert: only the numeric network; run: a compact copy in float16"
     command.add_argument("--format", default="saved_model", choices=FORMATS, help=formats)
     command.add_argument("--out", help="folder to write (default: RUN/export, RUN/onnx, RUN/litert)")
     command.add_argument("--warmup", action="store_true", help="add requests for TensorFlow Serving: warm-up, examples")
-    command.epilog = DECODES
 
 
 def _add_train(command: Parser) -> None:
-    command.add_argument("task", help=f"one of: {', '.join(TASKS)}")
-    command.add_argument(
-        "--preset",
-        default="default",
-        help="named settings, e.g. base, for real data (default: default, plain ones)",
-    )
-    command.add_argument("--data", default="synthetic", help="synthetic (default), tfds:NAME, or a path")
+    command.add_argument("--preset", default="default", help="named settings, e.g. base for real data")
     command.add_argument("--run", help="run folder; an existing run is resumed (default: runs/TASK-TIME)")
-    command.add_argument("--config", metavar="FILE", help="JSON file of settings")
     command.add_argument("--init", metavar="RUN", help="begin with the settings, vocabulary and weights of this run")
     command.add_argument("--limit", type=int, default=0, help="at most this many examples of each split")
-    command.epilog = (
-        "Every setting of the task is an option too, e.g. --epochs 3; pipelines train TASK --help lists them."
-    )
+    command.epilog = "Settings of the task are options too, e.g. --epochs 3; pipelines train TASK --help lists them."

@@ -1,6 +1,6 @@
 """Integrated gradients over the steps of a sequence, and states and gates of recurrent layers.
 
-Nothing here knows a task: a function of an embedded sequence goes in, NumPy arrays come out.
+Independent of tasks: takes a function of an embedded sequence, returns NumPy arrays.
 """
 
 from collections.abc import Callable
@@ -18,13 +18,13 @@ _POINTS = 32  # of the quadrature in one segment of the path, evaluated as one b
 
 @dataclass(frozen=True)
 class Attribution:
-    """How much each step of a sequence moved an output from its value at the baseline.
+    """Contribution of each step of a sequence to the change of an output from a baseline.
 
     Attributes:
         values: float64 [T]; positive where the step raised the output.
         start: the output at the baseline.
         end: the output at the input.
-        points: points of the path at which the gradient was taken.
+        points: number of gradient evaluations along the path.
     """
 
     values: Array
@@ -34,12 +34,12 @@ class Attribution:
 
     @property
     def gap(self) -> float:
-        """What completeness leaves open: |sum of values - (end - start)| as a share of |end - start|."""
+        """The completeness error |sum of values - (end - start)|, relative to |end - start|."""
         change = self.end - self.start
         return float(abs(self.values.sum() - change) / max(abs(change), 1e-12))
 
     def complete(self, tolerance: float) -> bool:
-        """Say whether the gap is within ``tolerance``, or too small in itself to matter (1e-4)."""
+        """Return whether the completeness error is within ``tolerance``, or below 1e-4 in absolute terms."""
         change = self.end - self.start
         return bool(abs(self.values.sum() - change) <= max(tolerance * abs(change), 1e-4))
 
@@ -53,15 +53,15 @@ def integrated_gradients(
 ) -> Attribution:
     """Attribute ``function(inputs) - function(baseline)`` to the steps of the input.
 
-    Integrated gradients (Sundararajan et al. 2017, equation 1), summed over the features of a step. The integral is
-    a Gauss-Legendre rule in every one of 1, 2, 4, ... segments of the path, until completeness holds.
+    Integrated gradients (Sundararajan et al. 2017, equation 1), summed over the features of a step. The integral uses a
+    Gauss-Legendre rule in each of 1, 2, 4, ... segments of the path, until completeness holds.
 
     Args:
-        function: differentiable, float32 [N, T, D] -> [N], each row by itself.
+        function: differentiable, float32 [N, T, D] -> [N], independently for each row.
         inputs: float32 [T, D].
-        baseline: float32 [T, D] from which the path starts; zeros when left out.
-        tolerance: share of the change of output that the sum may miss.
-        most_segments: where to stop refining; the result then tells its ``gap``.
+        baseline: float32 [T, D], the start of the path; zeros when omitted.
+        tolerance: allowed relative completeness error.
+        most_segments: maximum number of segments; see ``gap`` for the remaining error.
     """
     inputs = np.asarray(inputs, np.float32)
     baseline = np.zeros_like(inputs) if baseline is None else np.asarray(baseline, np.float32)
@@ -85,7 +85,7 @@ def integrated_gradients(
 
 
 def _mean_gradient(function: Callable[[Any], Any], shape: tuple[int, ...]) -> Callable[..., Any]:
-    """Compile (points [N, T, D], shares [N]) -> (gradients weighted by shares, summed to [T, D]; outputs [N])."""
+    """Compile (points [N, T, D], shares [N]) -> (sum of weighted gradients [T, D], outputs [N])."""
 
     @tf.function(input_signature=[tf.TensorSpec([_POINTS, *shape]), tf.TensorSpec([_POINTS])], autograph=False)
     def gradient(points: Any, shares: Any) -> Any:
@@ -98,15 +98,15 @@ def _mean_gradient(function: Callable[[Any], Any], shape: tuple[int, ...]) -> Ca
 
 
 def recurrent_maps(stack: Any, inputs: Array) -> dict[str, Array]:
-    """Record what the top layer of a ``RecurrentStack`` did at every step of one sequence.
+    """Record states and gates of the top layer of a ``RecurrentStack`` for one sequence.
 
     Args:
         stack: built, without residual connections and layer normalisation.
-        inputs: float32 [T, D], what the lowest layer reads.
+        inputs: float32 [T, D], the input of the first layer.
 
     Returns:
         float32 [T, H] each: ``states``, and the gates of its cell (LSTM: ``input``, ``forget``, ``output``; GRU:
-        ``update``, ``reset``). With both directions each name begins with ``forward `` or ``backward ``.
+        ``update``, ``reset``). For bidirectional layers, names begin with ``forward `` or ``backward ``.
 
     Raises:
         ValueError: the stack has residual connections or layer normalisation.
@@ -129,14 +129,10 @@ def recurrent_maps(stack: Any, inputs: Array) -> dict[str, Array]:
 
 
 def busiest(maps: dict[str, Array], count: int) -> dict[str, Array]:
-    """Keep the units whose states move most over the steps, in the order in which they are farthest from zero.
+    """Select the ``count`` units whose states vary most, ordered by the step of their largest absolute state.
 
-    Args:
-        maps: what ``recurrent_maps`` returned; maps of something else are left out.
-        count: units of each direction, at most H.
-
-    Returns:
-        The same maps, float32 [T, count], with the same units in all maps of one direction.
+    ``maps`` is the result of ``recurrent_maps``; other maps are dropped. Returns float32 [T, count] each, with the same
+    units in all maps of one direction.
     """
     chosen: dict[str, Array] = {}
     for name, states in maps.items():
@@ -150,7 +146,7 @@ def busiest(maps: dict[str, Array], count: int) -> dict[str, Array]:
 
 
 def _cell_maps(cell: Any, inputs: Array, states: Array) -> dict[str, Array]:
-    """Gates of one direction from what it read [T, D] and what it gave [T, H]: no loop, the states are known."""
+    """Gates of one direction from its inputs [T, D] and states [T, H], without a loop."""
     kernel, recurrent = (weight.numpy() for weight in (cell.kernel, cell.recurrent_kernel))
     before = np.vstack([np.zeros_like(states[:1]), states[:-1]])
     bias = cell.bias.numpy() if cell.use_bias else np.zeros(kernel.shape[1], np.float32)

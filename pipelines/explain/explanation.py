@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Explanation:
-    """One answer and where it comes from.
+    """One answer and its explanation.
 
     Attributes:
-        answer: what ``predict`` answers.
+        answer: the answer of ``predict``.
         score: its score.
-        numbers: JSON types; ``rows`` is a table (list of equal dicts) with one row a piece, frame or word.
+        numbers: JSON types; ``rows`` is a table (list of equal dicts) with one row per token, frame or word.
         arrays: the full maps by name, for notebooks.
-        picture: all of it as a figure.
+        picture: the figure.
     """
 
     answer: str
@@ -29,21 +29,17 @@ class Explanation:
     arrays: dict[str, np.ndarray]
     picture: Figure
 
-    def table(self) -> str:
-        """Lay out ``rows`` as tab-separated lines with a header."""
-        return table(self.numbers["rows"])
-
 
 @dataclass(frozen=True)
 class Sheet:
-    """Several examples explained together: a figure, and a table with one row an example."""
+    """A contact sheet: a figure of several examples, and a table with one row per example."""
 
     picture: Figure
     rows: list[dict[str, Any]]
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Lay out equal dicts as tab-separated lines with a header."""
+    """Format equal dicts as tab-separated lines with a header."""
     lines = ["\t".join(rows[0])] if rows else []
     lines += ["\t".join(f"{v:.5f}" if isinstance(v, float) else str(v) for v in row.values()) for row in rows]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Figures, drawn without a display; ``save`` writes them as PNG."""
+"""Figures rendered without a display; ``save`` writes them as PNG."""
 
 import io
 import warnings
@@ -12,25 +12,25 @@ from matplotlib.figure import Figure
 
 RISES, FALLS, SHARE = "#b2182b", "#2166ac", "#7570b3"
 SHOWN = 80
-"""Steps that fit side by side with readable names; a longer sequence is shown where most of its weight lies."""
+"""Maximum number of labelled steps; of a longer sequence the part with the largest weights is shown."""
 
 
 class Picture(Figure):
-    """A matplotlib figure that a notebook shows by itself, without pyplot and its global state."""
+    """A matplotlib figure that notebooks display without pyplot's global state."""
 
     def _repr_png_(self) -> bytes:
         return png(self)
 
 
 def canvas(width: float, height: float) -> Picture:
-    """Return an empty figure of this size in inches."""
+    """Return an empty figure of the given size in inches."""
     figure = Picture(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def png(figure: Figure) -> bytes:
-    """Draw a figure as PNG; characters that the font lacks become boxes without a warning for each."""
+    """Render a figure as PNG, without warnings about missing glyphs."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
@@ -39,7 +39,7 @@ def png(figure: Figure) -> bytes:
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write a figure as PNG, whatever the file's name; a file that was there is replaced whole or not at all.
+    """Write a figure as PNG, whatever the file's extension; an existing file is replaced atomically.
 
     Raises:
         RuntimeError: the file cannot be written.
@@ -55,13 +55,13 @@ def save(figure: Figure, path: str | Path) -> None:
 
 
 def learning_curves(history: list[dict[str, float]], metric: str, path: Path) -> None:
-    """Draw training loss and the validation metric over epochs side by side.
+    """Plot training loss and the validation metric over epochs side by side.
 
     Args:
-        history: one row an epoch with ``epoch``, ``loss`` and ``validation_METRIC``; from the first one on that is
-            ``rewarded`` both are of another kind, which a line between says.
-        metric: which validation metric chose the best epoch.
-        path: file to write, PNG whatever its name.
+        history: one row per epoch with ``epoch``, ``loss`` and ``validation_METRIC``; a line marks the first epoch that
+            is ``rewarded``.
+        metric: the monitored validation metric.
+        path: PNG file to write.
     """
     epochs = [row["epoch"] for row in history]
     turn = next((row["epoch"] for row in history if row.get("rewarded")), None)
@@ -72,13 +72,13 @@ def learning_curves(history: list[dict[str, float]], metric: str, path: Path) ->
         panel.set(title=name.replace("_", " "), xlabel="epoch")
         panel.grid(alpha=0.3)
         if turn is not None:
-            panel.axvline(turn - 0.5, color="gray", linestyle="--", label="from here on answers rewarded")
+            panel.axvline(turn - 0.5, color="gray", linestyle="--", label="start of the reward phase")
             panel.legend(fontsize="small")
     figure.savefig(path, format="png", dpi=120)
 
 
 def window(weights: np.ndarray, width: int = SHOWN) -> slice:
-    """Return the ``width`` neighbouring steps of float [T] that hold the most absolute weight."""
+    """Return the ``width`` consecutive steps of float [T] with the largest total absolute weight."""
     total = np.concatenate([[0.0], np.abs(weights).cumsum()])
     if len(weights) <= width:
         return slice(0, len(weights))
@@ -93,14 +93,14 @@ def token_panels(
     maps: Mapping[str, np.ndarray],
     title: str = "",
 ) -> Picture:
-    """Draw, above each other over the same pieces: attributions, shares of the pooling, and maps of states and gates.
+    """Plot attributions, pooling weights, and maps of states and gates above each other over the same tokens.
 
     Args:
         pieces: names of the T steps.
         attributions: float [T], signed.
         weights: float [T], non-negative.
-        maps: name -> float [T, H]; states in [-1, 1] as they are, gates in [0, 1].
-        title: one line above everything.
+        maps: name -> float [T, H]; states in [-1, 1], gates in [0, 1].
+        title: title of the figure.
     """
     part = window(attributions)
     shown = len(pieces[part])
@@ -130,7 +130,7 @@ def _draw_maps(figure: Figure, panels: Sequence[Any], maps: Mapping[str, np.ndar
 
 
 def alignment(columns: Sequence[str], rows: Sequence[str], weights: np.ndarray, title: str = "") -> Picture:
-    """Draw attention weights float [rows, columns]: which source step each produced token looked at."""
+    """Plot attention weights float [rows, columns] of produced tokens (rows) over source steps (columns)."""
     figure = canvas(max(5.0, 2.5 + 0.25 * len(columns)), max(3.0, 1.2 + 0.25 * len(rows)))
     panel: Any = figure.subplots()
     image = panel.imshow(weights, aspect="auto", interpolation="nearest", cmap="viridis", vmin=0, vmax=1)
@@ -143,13 +143,13 @@ def alignment(columns: Sequence[str], rows: Sequence[str], weights: np.ndarray, 
 
 
 def picture_attention(picture: np.ndarray, words: Sequence[str], weights: np.ndarray, columns: int = 5) -> Picture:
-    """Draw a picture once for each word, with the word's attention over it.
+    """Show an image once for each word, overlaid with the word's attention.
 
     Args:
         picture: float [Y, X, 3] in [0, 1], or uint8.
         words: the U words of the caption.
-        weights: float [U, GY, GX] over the grid of picture features, rows from the top.
-        columns: pictures side by side.
+        weights: float [U, GY, GX] over the feature grid, rows from the top.
+        columns: images side by side.
     """
     rows = -(-(len(words) + 1) // columns)
     figure = canvas(2.0 * columns, 2.2 * rows)
@@ -161,10 +161,7 @@ def picture_attention(picture: np.ndarray, words: Sequence[str], weights: np.nda
 
 
 def draw_attention(panels: Sequence[Any], picture: np.ndarray, words: Sequence[str], weights: np.ndarray) -> None:
-    """Draw a picture on the first panel, and on each further one with a word's attention over it.
-
-    See ``picture_attention``; panels beyond the last word stay empty.
-    """
+    """Draw an image on the first panel, and on each further one with a word's attention; see ``picture_attention``."""
     height, width = picture.shape[:2]
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
     panels[0].imshow(picture)
@@ -175,7 +172,7 @@ def draw_attention(panels: Sequence[Any], picture: np.ndarray, words: Sequence[s
 
 
 def _name_ticks(axis: Any, names: Sequence[str], rotation: int = 90) -> None:
-    """Write names at the steps; a dollar sign is text, not the beginning of a formula."""
+    """Label the steps; dollar signs are not parsed as formulas."""
     axis.set_ticks(np.arange(len(names)))
     for label in axis.set_ticklabels(names, rotation=rotation, fontsize=8):
         label.set_parse_math(False)

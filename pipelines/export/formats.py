@@ -1,4 +1,4 @@
-"""Export formats and optional packages, checked without importing TensorFlow."""
+"""Export formats and optional packages; imports no TensorFlow."""
 
 import importlib.util
 import json
@@ -9,27 +9,22 @@ from pathlib import Path
 from pipelines.tasks import TASKS, load_settings
 
 NEEDS = ("onnx", "litert")
-"""Formats that hold a network alone, numbers in and numbers out; the extra of that name writes and proves them."""
+"""Numeric formats, which hold only the network; each needs the extra of the same name."""
 
 OLDER = {
     "saved_model": ("saved_model.pb", "SavedModel"),
     "onnx": ("model.onnx", "ONNX export"),
     "litert": ("float32.tflite", "LiteRT export"),
 }
-"""By what an older export is known, which a new one may replace: a file in it, and what it is called in errors."""
+"""How an older export, which may be replaced, is recognised: a file in it, and its name in errors."""
 
 
 def check(run: str, form: str, decoding: Mapping[str, str]) -> None:
-    """Refuse what cannot be exported as ``form``, one of ``NEEDS``.
-
-    Args:
-        run: the run folder; whether it is one is left to whoever loads it.
-        form: the format.
-        decoding: settings of the search that were asked for.
+    """Reject a run or search settings that cannot be exported as ``form``, one of ``NEEDS``.
 
     Raises:
-        ValueError: the task's answer is more than its network gives, a search was asked for, or a package is missing or
-            too old.
+        ValueError: the task's answers need more than its network, a search setting was given, or a package is missing
+            or too old.
     """
     task = _task(run)
     if task and not load_settings(task).NUMERIC:
@@ -41,10 +36,8 @@ def check(run: str, form: str, decoding: Mapping[str, str]) -> None:
         )
     if decoding:
         option = "--" + next(iter(decoding)).replace("_", "-")
-        raise ValueError(
-            f"{option}: --format {form} holds a network alone, without a search; decode the log-probabilities that it "
-            "gives (docs/exports.md), or use --format saved_model"
-        )
+        advice = "decode its log-probabilities (docs/exports.md), or use --format saved_model"
+        raise ValueError(f"{option}: --format {form} holds a network alone, without a search; {advice}")
     missing = unmet(form)
     if missing:
         install = " ".join(f"'{package}'" for package in missing)
@@ -66,21 +59,14 @@ EXTRAS = {
     "onnx": ("tf2onnx>=1.17", "onnxruntime>=1.22"),
     "litert": ("ai-edge-litert>=2",),
 }
-"""As in pyproject.toml, which an installation does not have; what it has instead may be older than the code."""
+"""Copy of the extras in pyproject.toml, which may be absent or older in an installation."""
 MODULES = {"tensorflow-serving-api": "tensorflow_serving"}
-"""Names of modules, where they are not those of their packages."""
+"""Module names that differ from their package names."""
 
 
 def unmet(extra: str) -> dict[str, str]:
-    """Return the requirements of an extra that are not met, with what is here instead.
-
-    Args:
-        extra: one of ``EXTRAS``.
-
-    Returns:
-        By requirement, as ``EXTRAS`` has it, the version that is here, or "" where the package is not here.
-    """
-    from packaging.requirements import Requirement  # noqa: PLC0415  # every command imports us, few compare versions
+    """Return the unmet requirements of an extra, one of ``EXTRAS``: requirement -> installed version, "" if none."""
+    from packaging.requirements import Requirement  # noqa: PLC0415  # only needed by a few commands
 
     found = {}
     for text in EXTRAS[extra]:
@@ -92,25 +78,21 @@ def unmet(extra: str) -> dict[str, str]:
 
 
 def _installed(name: str) -> tuple[bool, str]:
-    """Say whether a package can be imported, and its version; "" for another build, such as onnxruntime-gpu."""
+    """Return whether a package can be imported, and its version; "" for another distribution, e.g. onnxruntime-gpu."""
     spec = importlib.util.find_spec(MODULES.get(name, name.replace("-", "_")))
     if spec is None:
         return False, ""
     try:
         return True, metadata.version(name)
     except metadata.PackageNotFoundError:
-        return spec.origin is not None, ""  # a folder of that name has no origin
+        return spec.origin is not None, ""  # without an origin it is only a folder of that name
 
 
 def need(extra: str, sentence: str) -> None:
-    """Refuse when an extra is not installed, or in other versions than those that were tried.
-
-    Args:
-        extra: one of ``EXTRAS``.
-        sentence: what needs it, and how to install it.
+    """Check that an extra, one of ``EXTRAS``, is installed in supported versions.
 
     Raises:
-        ValueError: with the sentence, and the versions that are here where they do not fit.
+        ValueError: it is not; ``sentence``, which names the command and the installation, and the versions found.
     """
     wrong = unmet(extra)
     if wrong:
@@ -118,6 +100,6 @@ def need(extra: str, sentence: str) -> None:
 
 
 def instead(wrong: dict[str, str]) -> str:
-    """Return the versions that are here instead of what ``unmet`` names, in brackets; "" where there are none."""
+    """Return the installed versions that do not match ``unmet`` requirements, in brackets; "" if there are none."""
     others = [f"{version} is here, expected {text}" for text, version in wrong.items() if version]
     return f" ({'; '.join(others)})" if others else ""

@@ -1,11 +1,11 @@
-"""Answer inputs with a SavedModel in a process that imports TensorFlow alone.
+"""Run a SavedModel in a process that imports only TensorFlow.
 
     python -P fresh_process.py
 
-Once tensorflow is there, it reads ``["SAVED_MODEL", "EXCHANGE"]`` from its standard input. The folder EXCHANGE holds
-``kinds.json`` (input name -> dtype) and one serialised tensor ``NAME.in`` for each; the outputs of the default
-signature are written beside them with ``answers.json`` (output name -> dtype): ``NAME.loaded`` as Python loads the
-SavedModel, object by object, ``NAME.served`` as TensorFlow Serving does, where the graph restores itself.
+Standard input is ``["SAVED_MODEL", "EXCHANGE"]``. The folder EXCHANGE holds ``kinds.json`` (input name -> dtype) and
+one serialised tensor ``NAME.in`` per input. The outputs of the default signature are written there with
+``answers.json`` (output name -> dtype): ``NAME.loaded`` by `tf.saved_model.load`, ``NAME.served`` by a session, as in
+TensorFlow Serving.
 """
 
 import json
@@ -19,7 +19,7 @@ SIGNATURE = "serving_default"
 
 
 def main(folder: str, exchange: Path) -> None:
-    """Load, answer, write; anything that goes wrong is for the caller to see."""
+    """Load the SavedModel, run it and write the outputs; errors are left to the caller."""
     kinds = json.loads((exchange / "kinds.json").read_text())
     inputs = {name: tf.io.parse_tensor((exchange / f"{name}.in").read_bytes(), kind) for name, kind in kinds.items()}
     module = tf.saved_model.load(folder)
@@ -34,7 +34,7 @@ def main(folder: str, exchange: Path) -> None:
 
 
 def served(folder: str, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Answer inputs in a session, which restores variables and fills tables by operations of the graph."""
+    """Run the inputs in a session, which restores variables and tables by graph operations."""
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
         signature = tf.compat.v1.saved_model.load(session, ["serve"], folder).signature_def[SIGNATURE]
         given = {signature.inputs[name].name: value.numpy() for name, value in inputs.items()}

@@ -1,13 +1,12 @@
-"""LiteRT export: the network alone, one example of any length, three precisions, compared in ai-edge-litert.
+"""LiteRT export of the network for single examples of any length, in three precisions, verified in ai-edge-litert.
 
-The variables are frozen into constants before conversion and only built-in operations are allowed: a recurrent loop
-with variables, or with an open batch, converts to something that the interpreter cannot run, or to wrong numbers.
+Variables are frozen into constants and only built-in operations are allowed: a recurrent loop with variables or an open
+batch converts to a model that fails or gives wrong numbers.
 """
 
 import statistics
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,35 +21,24 @@ from pipelines.runs.files import replacing
 from pipelines.task import Arrays, Numeric
 
 VARIANTS = {"float32": 0.0, "float16": 0.02, "dynamic": 0.1}
-"""Weights as float32, as float16, and as 8-bit integers with activations quantised as they come; with the share of
-probability that each may move (see ``moved``). float32 is held to ``BOUND`` instead."""
+"""Weights in float32, float16, and 8-bit integers with dynamic activations; with the allowed shift of probability (see
+``moved``). float32 must meet ``BOUND`` instead."""
 TIMED = 5
 
 
-@dataclass(frozen=True)
-class Variant:
-    """A converted network and what was found out about it; ``milliseconds`` is a median on one core."""
-
-    content: bytes
-    largest_error: float
-    moved: float
-    milliseconds: float
-
-
 def export(run: str | Path, out: str | Path | None = None) -> Path:
-    """Write the network of a run for LiteRT and prove that the interpreter answers as the run does.
+    """Export the network of a run for LiteRT and verify it against the run.
 
     Args:
         run: the run folder.
-        out: the folder to write; ``litert`` within the run when left out. An older export there is replaced once the
-            new one is proven.
+        out: the folder to write, by default ``litert`` in the run; an older export is replaced after verification.
 
     Returns:
-        The folder: ``float32.tflite``, ``float16.tflite``, ``dynamic.tflite``, ``model.json``, and the files that
-        ``model.json`` names. A variant of less precision that is too far from the run is left out, and this is said.
+        The folder: ``float32.tflite``, ``float16.tflite``, ``dynamic.tflite``, ``model.json``, and the files it names.
+        A variant of lower precision that differs too much from the run is left out, with a message.
 
     Raises:
-        ValueError: the run cannot be loaded, or ``out`` is something else than such an export.
+        ValueError: the run cannot be loaded, or ``out`` is not such an export.
         RuntimeError: the network cannot be converted, or the export differs from the run.
     """
     loaded, numeric = load(run)
@@ -59,11 +47,10 @@ def export(run: str | Path, out: str | Path | None = None) -> Path:
         tried = cases(loaded, numeric)
         files: dict[str, Any] = {}
         for name, content in _convert(numeric).items():
-            found = _examined(content, numeric, tried)
-            if _accepted(name, found):
+            facts = _measured(content, numeric, tried)
+            if _accepted(name, len(content), facts):
                 (staging / f"{name}.tflite").write_bytes(content)
-                facts = {"largest_error": found.largest_error, "moved": found.moved}
-                files[f"{name}.tflite"] = facts | {"milliseconds": round(found.milliseconds, 3)}
+                files[f"{name}.tflite"] = facts | {"milliseconds": round(facts["milliseconds"], 3)}
         deliver(staging, loaded, numeric, "litert", files)
     return target
 
@@ -79,13 +66,11 @@ def _convert(numeric: Numeric) -> dict[str, bytes]:
             converter.target_spec.supported_types = [tf.float16]
         return bytes(converter.convert())
 
-    def work() -> dict[str, bytes]:
-        return {name: converted(name) for name in VARIANTS}
-
-    return attempt(work, "the network cannot be converted to LiteRT")
+    return attempt(lambda: {name: converted(name) for name in VARIANTS}, "the network cannot be converted to LiteRT")
 
 
-def _examined(content: bytes, numeric: Numeric, tried: list[tuple[Arrays, Arrays]]) -> Variant:
+def _measured(content: bytes, numeric: Numeric, tried: list[tuple[Arrays, Arrays]]) -> dict[str, float]:
+    """Compare a variant with the run; ``milliseconds`` is the median of the longest input on one core."""
     longest = max((x for x, _ in tried), key=lambda x: max(value.size for value in x.values()))
 
     def work() -> tuple[list[Arrays], list[float]]:
@@ -100,13 +85,13 @@ def _examined(content: bytes, numeric: Numeric, tried: list[tuple[Arrays, Arrays
     answers, times = attempt(work, "the export fails in ai-edge-litert")
     pairs = [(expected, got) for (_, expected), got in zip(tried, answers, strict=True)]
     errors, shares = ([measure(*pair) for pair in pairs] for measure in (largest_error, moved))
-    return Variant(content, max(errors), max(shares), statistics.median(times))
+    return {"largest_error": max(errors), "moved": max(shares), "milliseconds": statistics.median(times)}
 
 
 def run(interpreter: Any, x: Mapping[str, Any], numeric: Numeric) -> Arrays:
-    """Answer one example: the inputs by name, each [1, ...], -> the outputs by name.
+    """Run one example: inputs by name, each [1, ...] -> outputs by name.
 
-    Outputs are in the order of their names, whatever the file calls them.
+    Outputs are in the order of their names, independently of the names in the file.
     """
     details = {detail["name"]: detail["index"] for detail in interpreter.get_input_details()}
     for name, value in x.items():
@@ -120,20 +105,20 @@ def run(interpreter: Any, x: Mapping[str, Any], numeric: Numeric) -> Arrays:
     return {name: interpreter.get_tensor(detail["index"]) for name, detail in zip(names, outputs, strict=True)}
 
 
-def _accepted(name: str, found: Variant) -> bool:
-    """Tell whether a variant is near enough to the run, and report it.
+def _accepted(name: str, size: int, facts: Mapping[str, float]) -> bool:
+    """Report a variant, and return whether it is close enough to the run.
 
     Raises:
-        RuntimeError: it is the one in full precision, and is not.
+        RuntimeError: the float32 variant is not.
     """
-    if name == "float32" and not found.largest_error <= BOUND:
-        raise RuntimeError(f"the export differs from the run by {found.largest_error:.2g}, allowed is {BOUND}")
-    share, allowed = 100 * found.moved, 100 * VARIANTS[name]
-    if name != "float32" and not found.moved <= VARIANTS[name]:
+    error, share, allowed = facts["largest_error"], 100 * facts["moved"], 100 * VARIANTS[name]
+    if name == "float32" and not error <= BOUND:
+        raise RuntimeError(f"the export differs from the run by {error:.2g}, allowed is {BOUND}")
+    if name != "float32" and not facts["moved"] <= VARIANTS[name]:
         say(f"{name}.tflite: left out: it moves {share:.2g} % of the probability, allowed are {allowed:g} %")
         return False
     say(
-        f"{name}.tflite: {len(found.content) / 1e6:.2f} MB, largest error {found.largest_error:.1g}, moves "
-        f"{share:.2g} % of the probability, {found.milliseconds:.1f} ms for the longest input tried"
+        f"{name}.tflite: {size / 1e6:.2f} MB, largest error {error:.1g}, moves {share:.2g} % of the probability, "
+        f"{facts['milliseconds']:.1f} ms for the longest input tried"
     )
     return True

@@ -1,8 +1,8 @@
-"""Networks between numbers for ONNX and LiteRT, and their comparison with the run."""
+"""Numeric networks for ONNX and LiteRT, and their comparison with the run."""
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,14 @@ from pipelines.task import SCORES, Arrays, Numeric, Port
 
 CARD = "model.json"
 BOUND = 1e-4
-"""Largest difference of a float32 output from the run's, of values above 1 relative; see docs/exports.md."""
+"""Largest difference of a float32 output from the run's, relative above 1; see docs/exports.md."""
 
 
 def load(path: str | Path) -> tuple[Loaded, Numeric]:
-    """Load a run for an export between numbers; its network computes in float32 whatever it was trained in.
+    """Load a run for a numeric export; the network computes in float32, whatever its training precision.
 
     Raises:
-        ValueError: the run cannot be loaded.
+        ValueError: the run cannot be loaded, or its network is useless alone.
     """
     loaded = load_run(path)
     if loaded.config.precision != "float32":
@@ -44,10 +44,7 @@ def load(path: str | Path) -> tuple[Loaded, Numeric]:
 
 
 def cases(loaded: Loaded, numeric: Numeric, count: int = 8) -> list[tuple[Arrays, Arrays]]:
-    """Return what an export is tried on, with the run's answers: hard cases, built-in and random inputs of one example.
-
-    Their lengths are their own: nothing is padded.
-    """
+    """Return test inputs with the run's answers: hard cases, built-in and random examples, one each, unpadded."""
     source = loaded.task.builtin_source()
     examples = [example for example, _ in zip(source.read("test"), range(count), strict=False)]
     encoded = loaded.task.encode(loaded.task.hard_cases() + examples, "predict")
@@ -57,21 +54,21 @@ def cases(loaded: Loaded, numeric: Numeric, count: int = 8) -> list[tuple[Arrays
 
 
 def singles(numeric: Numeric, encoded: Encoded) -> list[Arrays]:
-    """Return encoded examples as inputs of one example each, nothing padded."""
+    """Return encoded examples as unpadded inputs of one example each."""
     found = batches(encoded, [np.array([row]) for row in range(len(encoded))])
     return [{port.name: np.asarray(x[port.name]) for port in numeric.inputs} for x, _ in found]
 
 
 def batch(numeric: Numeric, inputs: Iterable[Arrays]) -> tuple[Arrays, Arrays]:
-    """Pad inputs of one example each with zeros into one batch, and give it with the run's answers."""
+    """Pad inputs of one example each with zeros to one batch, and return it with the run's answers."""
     rows = list(inputs)
     together = {port.name: _padded([row[port.name] for row in rows]) for port in numeric.inputs}
     return together, answers(numeric.traced(), together)
 
 
 def answers(function: Any, x: Arrays) -> Arrays:
-    """Call a traced function on the CPU, with plain operations: the inputs by name -> the outputs by name."""
-    with portable(), tf.device("CPU:0"):  # a GPU would round its products to TF32
+    """Call a traced function on the CPU with plain operations: inputs by name -> outputs by name."""
+    with portable(), tf.device("CPU:0"):  # a GPU would use TF32 products
         outputs = function(**{name: tf.constant(value) for name, value in x.items()})
         return {name: value.numpy() for name, value in outputs.items()}
 
@@ -83,10 +80,10 @@ def _padded(rows: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
 
 
 def attempt(work: Callable[[], Any], failed: str) -> Any:
-    """Do work in a foreign library, which may raise anything, without what it writes to stderr.
+    """Call a foreign library, which may raise anything, with its stderr output suppressed.
 
     Raises:
-        RuntimeError: it raised something; ``failed`` begins the sentence.
+        RuntimeError: it raised; the message begins with ``failed``.
     """
     with set_aside():
         try:
@@ -97,7 +94,7 @@ def attempt(work: Callable[[], Any], failed: str) -> Any:
 
 
 def largest_error(expected: Mapping[str, np.ndarray[Any, Any]], got: Mapping[str, np.ndarray[Any, Any]]) -> float:
-    """The largest difference of a float output, of values above 1 relative; integers must be equal.
+    """The largest difference of a float output, relative above 1; integers must be equal.
 
     Raises:
         RuntimeError: an output is missing, of another type or shape, or an integer differs.
@@ -120,10 +117,7 @@ def largest_error(expected: Mapping[str, np.ndarray[Any, Any]], got: Mapping[str
 
 
 def moved(expected: Mapping[str, np.ndarray[Any, Any]], got: Mapping[str, np.ndarray[Any, Any]]) -> float:
-    """The share of probability that lies elsewhere in an export of one example, in the mean over its real steps.
-
-    Half the sum of the absolute differences of the probabilities: 0 where they are equal, 1 where they share nothing.
-    """
+    """The shift of probability in an export of one example: total variation distance, averaged over its real steps."""
     one, two = (np.exp(np.float64(outputs[SCORES][0])).reshape(-1, outputs[SCORES].shape[-1])
                 for outputs in (expected, got))  # fmt: skip
     real = int(expected["steps"][0]) if "steps" in expected else len(one)
@@ -132,15 +126,7 @@ def moved(expected: Mapping[str, np.ndarray[Any, Any]], got: Mapping[str, np.nda
 
 
 def deliver(folder: Path, loaded: Loaded, numeric: Numeric, form: str, files: Mapping[str, Any]) -> None:
-    """Write beside the ``files`` of an export what its consumer needs: the card, and files of the run.
-
-    Args:
-        folder: where the files lie.
-        loaded: the run.
-        numeric: its network.
-        form: the format.
-        files: what is known about each file.
-    """
+    """Complete an export in ``folder`` with its model card and files of the run; ``files`` holds facts on each file."""
     for name in numeric.files:
         shutil.copy(loaded.run.verified(name), folder / name)
     card = {
@@ -148,14 +134,13 @@ def deliver(folder: Path, loaded: Loaded, numeric: Numeric, form: str, files: Ma
         "version": VERSION,
         "format": form,
         "files": {name: {"bytes": (folder / name).stat().st_size, **facts} for name, facts in files.items()},
-        "inputs": dict(_described(numeric.inputs)),
-        "outputs": dict(_described(numeric.outputs)),
+        "inputs": _described(numeric.inputs),
+        "outputs": _described(numeric.outputs),
         "preprocessing": dict(numeric.preprocessing),
         "decoding": dict(numeric.decoding),
     }
     (folder / CARD).write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
 
-def _described(ports: Iterable[Port]) -> Iterator[tuple[str, Any]]:
-    for port in ports:
-        yield port.name, {key: value for key, value in asdict(port).items() if key != "name"}
+def _described(ports: Iterable[Port]) -> dict[str, Any]:
+    return {port.name: {key: value for key, value in asdict(port).items() if key != "name"} for port in ports}

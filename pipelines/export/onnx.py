@@ -1,4 +1,4 @@
-"""ONNX export: the network alone, any batch and length, compared in onnxruntime."""
+"""ONNX export of the network for any batch and length, verified in onnxruntime."""
 
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,17 @@ OPSET = 17
 
 
 def export(run: str | Path, out: str | Path | None = None) -> Path:
-    """Write the network of a run as ONNX and prove that onnxruntime answers as the run does.
+    """Export the network of a run as ONNX and verify it against the run in onnxruntime.
 
     Args:
         run: the run folder.
-        out: the folder to write; ``onnx`` within the run when left out. An older export there is replaced once the
-            new one is proven.
+        out: the folder to write, by default ``onnx`` in the run; an older export is replaced after verification.
 
     Returns:
-        The folder: ``model.onnx``, ``model.json``, and the files that ``model.json`` names.
+        The folder: ``model.onnx``, ``model.json``, and the files named in it.
 
     Raises:
-        ValueError: the run cannot be loaded, or ``out`` is something else than such an export.
+        ValueError: the run cannot be loaded, or ``out`` is not such an export.
         RuntimeError: the network cannot be converted, or the export differs from the run.
     """
     loaded, numeric = load(run)
@@ -57,7 +56,7 @@ def _convert(numeric: Numeric, file: Path) -> None:
 
 
 def _name_axes(model: Any, numeric: Numeric) -> None:
-    """Write the names of the axes into the file, where the converter writes numbers of its own."""
+    """Name the open axes, which the converter numbers."""
     axes = {port.name: port.axes for port in (*numeric.inputs, *numeric.outputs)}
     for value in (*model.graph.input, *model.graph.output):
         for dimension, name in zip(value.type.tensor_type.shape.dim, axes[value.name], strict=True):

@@ -1,4 +1,4 @@
-"""SavedModel export: raw inputs in, TensorFlow alone needed, compared with the run in a fresh process."""
+"""SavedModel export: raw inputs, TensorFlow only, verified against the run in a fresh process."""
 
 import itertools
 import json
@@ -30,12 +30,12 @@ Answers = Callable[[], list[dict[str, np.ndarray]]]
 
 @dataclass(frozen=True)
 class Proven:
-    """An export, and what it answered in a fresh process when it was compared with the run.
+    """A verified export and its answers in a fresh process.
 
     Attributes:
         folder: the SavedModel.
-        examples: what was asked: the task's hard cases, then built-in test examples.
-        answers: each output of the default signature, a row for each example.
+        examples: the inputs: the task's hard cases, then built-in test examples.
+        answers: outputs of the default signature, one row per example.
     """
 
     folder: Path
@@ -44,10 +44,7 @@ class Proven:
 
 
 def export(run: str | Path, out: str | Path | None = None, samples: int = 16, **decoding: Any) -> Path:
-    """Write a run as a SavedModel and prove that it answers as the run does: the folder of `prove`.
-
-    Args, errors: as there.
-    """
+    """Export a run as a SavedModel and verify it; arguments and errors of `prove`, returns the folder."""
     return prove(run, out, samples, **decoding).folder
 
 
@@ -58,42 +55,35 @@ def prove(
     meanwhile: Callable[[], object] = lambda: None,
     **decoding: Any,
 ) -> Proven:
-    """Write a run as a SavedModel, ask it in a fresh process, and compare with the run.
+    """Export a run as a SavedModel, run it in a fresh process, and compare the answers with the run's.
 
     Args:
         run: the run folder.
-        out: the folder to write; ``export`` within the run when left out. An older export there is replaced once the
-            new one is proven.
-        samples: built-in test examples on which run and export are compared.
-        meanwhile: is called once the process has been asked, and done while it answers.
-        **decoding: settings of the decoding that replace the run's own, e.g. ``beam_width=1``.
-
-    Returns:
-        The folder, and what the comparison saw.
+        out: the folder to write, by default ``export`` in the run; an older export is replaced after verification.
+        samples: number of built-in test examples to compare.
+        meanwhile: called while the fresh process works.
+        **decoding: decoding settings that override the run's own, e.g. ``beam_width=1``.
 
     Raises:
-        ValueError: the run cannot be loaded, or ``out`` is something else than an export.
+        ValueError: the run cannot be loaded, or ``out`` is not an export.
         RuntimeError: the export differs from the run or holds operations that TensorFlow Serving lacks.
     """
     loaded = load_run(run, **decoding)
     target = Path(out).expanduser() if out is not None else loaded.run.path / "export"
     with replacing(target, *OLDER["saved_model"]) as staging, fresh() as ask:
-        examples = _samples(loaded, samples)
+        source = loaded.task.builtin_source()
+        examples = [*loaded.task.hard_cases(), *itertools.islice(source.read("test"), samples)]
         inputs = dict(loaded.task.serving_inputs(examples, loaded.task.card()))
         expected = _save(loaded, staging, inputs)
-        _refuse_operations(staging)
+        bad = sorted(op for op in operations(staging) if op.startswith(FORBIDDEN))
+        if bad:
+            raise RuntimeError(f"the export holds operations that a plain server cannot run: {', '.join(bad)}")
         answered = ask(staging, inputs)
         meanwhile()
         answers, served = answered()
-        allowed = loaded.task.tolerance()
-        _compare(answers, expected, allowed)
-        _compare(served, expected, allowed)
+        for found in (answers, served):
+            _compare(found, expected, loaded.task.tolerance())
     return Proven(target, examples, answers)
-
-
-def _samples(loaded: Loaded, count: int) -> list[Example]:
-    source = loaded.task.builtin_source()
-    return [*loaded.task.hard_cases(), *itertools.islice(source.read("test"), count)]
 
 
 def _save(loaded: Loaded, folder: Path, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -114,14 +104,14 @@ def _save(loaded: Loaded, folder: Path, inputs: dict[str, Any]) -> dict[str, np.
 
 
 def _owner(serving: tf.Module, signatures: dict[str, Any]) -> tf.Module:
-    """Return what is saved: a module that has the functions, and the variables and tables they read, and nothing else.
+    """Return the module to save: the functions with their variables and tables.
 
-    The variables are TensorFlow's own. Of a Keras variable within the module TensorFlow would save a copy, and restore
-    that one where the graph restores itself, as in TensorFlow Serving: the functions then find no variable (Keras issue
-    20096). `tf.saved_model.load` goes another way and would not notice.
+    The variables are TensorFlow's own. TensorFlow would save a copy of a Keras variable in the module, and restore only
+    the copy in TensorFlow Serving, so that the functions lack their variables (Keras issue 20096);
+    `tf.saved_model.load` is not affected.
     """
     module = tf.Module()
-    module.serve = signatures["serving_default"]  # traced already: a function would be traced again
+    module.serve = signatures["serving_default"]  # a concrete function, which is not traced again
     module.weights = list({id(v): v for one in signatures.values() for v in one.variables}.values())
     parts = (value for part in (serving, *serving.submodules) for value in vars(part).values())
     module.tables = [part for part in parts if isinstance(part, tf.saved_model.experimental.TrackableResource)]
@@ -129,7 +119,7 @@ def _owner(serving: tf.Module, signatures: dict[str, Any]) -> tf.Module:
 
 
 def operations(folder: Path) -> set[str]:
-    """Return the kinds of all operations in a SavedModel, those of its functions included."""
+    """Return the types of all operations in a SavedModel, including its functions."""
     saved = saved_model_pb2.SavedModel()
     saved.ParseFromString((folder / "saved_model.pb").read_bytes())
     found: set[str] = set()
@@ -139,12 +129,6 @@ def operations(folder: Path) -> set[str]:
         compiled = [f for f in graph.library.function if f.attr["_XlaMustCompile"].b]
         found |= {"XlaMustCompile"} if compiled else set()
     return found
-
-
-def _refuse_operations(folder: Path) -> None:
-    bad = sorted(op for op in operations(folder) if op.startswith(FORBIDDEN))
-    if bad:
-        raise RuntimeError(f"the export holds operations that a plain server cannot run: {', '.join(bad)}")
 
 
 def _compare(answers: dict[str, np.ndarray], expected: dict[str, np.ndarray], tolerance: float) -> None:
@@ -168,24 +152,17 @@ def _compare(answers: dict[str, np.ndarray], expected: dict[str, np.ndarray], to
 
 @contextmanager
 def fresh() -> Iterator[Callable[[Path, dict[str, Any]], Answers]]:
-    """Start a process that imports tensorflow and nothing of ours, which takes as long as writing an export does.
+    """Start a process that imports only TensorFlow; its start overlaps with writing the export.
 
-    The function yielded asks it to answer ``inputs`` with the SavedModel in ``folder``, once, and returns another one
-    that waits for the answers: the outputs by name, each [B, ...], as `tf.saved_model.load` gives them, and as
-    TensorFlow Serving does. That one raises RuntimeError with the last words of a process that failed.
+    The yielded function sends ``inputs`` to the SavedModel in ``folder``, once, and returns a function that waits for
+    the outputs by name, each [B, ...]: as `tf.saved_model.load` gives them, and as TensorFlow Serving does. It raises
+    RuntimeError with the last error output of a failed process.
     """
     command = [sys.executable, "-P", str(Path(__file__).with_name("fresh_process.py"))]
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    env, pipe = os.environ | {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}, subprocess.PIPE
     with (
         tempfile.TemporaryDirectory() as exchange,
-        subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        ) as process,
+        subprocess.Popen(command, stdin=pipe, stdout=subprocess.DEVNULL, stderr=pipe, text=True, env=env) as process,
     ):
         try:
             yield lambda folder, inputs: _asked(process, Path(exchange), folder, inputs)
@@ -199,7 +176,7 @@ def _asked(process: subprocess.Popen[str], exchange: Path, folder: Path, inputs:
         (exchange / f"{name}.in").write_bytes(tf.io.serialize_tensor(value).numpy())
     kinds = {name: tf.convert_to_tensor(value).dtype.name for name, value in inputs.items()}
     (exchange / "kinds.json").write_text(json.dumps(kinds))
-    with suppress(BrokenPipeError), process.stdin as question:  # what has failed already says so when it is waited for
+    with suppress(BrokenPipeError), process.stdin as question:  # a failed process is reported by _answered
         question.write(json.dumps([str(folder.resolve()), str(exchange)]))
     return lambda: _answered(process, exchange)
 

@@ -1,7 +1,4 @@
-"""Warm-up requests and example requests for TensorFlow Serving.
-
-Both are made from the signature and from the examples on which the export was proven.
-"""
+"""Warm-up requests and example requests for TensorFlow Serving, from the signatures and the verified examples."""
 
 import base64
 import json
@@ -9,57 +6,41 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pipelines.export.formats import need
 from pipelines.tasks import load_task
 
 EXTRA = Path("assets.extra")
 WARMUP = EXTRA / "tf_serving_warmup_requests"
 REQUEST, PAGE = EXTRA / "request.json", EXTRA / "REQUESTS.md"
-INSTALL = "pip install -e '.[tf-serving]'"
+INSTALL = "needs the messages of TensorFlow Serving: pip install -e '.[tf-serving]'"
 ALONE, MOST = 8, 1000
-"""Inputs that warm up one by one, before all of them do together; requests that the server takes at most."""
+"""Inputs sent one by one before the full batch; maximum number of requests that the server accepts."""
 DEFAULT = "serving_default"
 
 Inputs = dict[str, Any]
 
 
-def need_messages() -> None:
-    """Refuse when the messages of TensorFlow Serving are not installed.
-
-    Raises:
-        ValueError: they are not, or not in this version; says how to install them.
-    """
-    need("tf-serving", f"--warmup needs the messages of TensorFlow Serving: {INSTALL}")
-
-
 def add(folder: Path, examples: list[dict[str, Any]]) -> None:
-    """Write ``WARMUP``, ``REQUEST`` and ``PAGE`` into an export.
-
-    Args:
-        folder: the SavedModel with its card.
-        examples: raw examples, as the task's ``raw`` makes them, the usual ones last.
+    """Write ``WARMUP``, ``REQUEST`` and ``PAGE`` into the SavedModel ``folder``, from raw ``examples``, the usual ones
+    last.
 
     Raises:
-        RuntimeError: what was written is not what is read.
+        RuntimeError: the requests cannot be read back.
     """
     card = json.loads((folder / EXTRA / "pipelines.json").read_text("utf-8"))
     task = load_task(card["task"])
     alone = [task.serving_inputs([example], card) for example in examples[-ALONE:]]
     write(folder / WARMUP, [*alone, task.serving_inputs(examples, card)])
-    smallest = min(alone, key=lambda inputs: sum(_text(value) for value in inputs.values()))
-    _replace(folder / REQUEST, json.dumps({"inputs": {name: rest(value) for name, value in smallest.items()}}) + "\n")
+    bodies = [json.dumps({"inputs": {name: rest(value) for name, value in inputs.items()}}) for inputs in alone]
+    _replace(folder / REQUEST, min(bodies, key=len) + "\n")
     _replace(folder / PAGE, page(signatures(folder)))
 
 
 def write(file: Path, requests: list[Inputs]) -> None:
-    """Write a TFRecord of ``tensorflow.serving.PredictionLog``, and read it back.
-
-    Args:
-        file: where to; its folder is made.
-        requests: arguments of the default signature by name; the first ``MOST`` are written.
+    """Write the first ``MOST`` requests, arguments of the default signature, as ``tensorflow.serving.PredictionLog``
+    records.
 
     Raises:
-        RuntimeError: what was written is not what is read.
+        RuntimeError: the requests cannot be read back.
     """
     import tensorflow as tf  # noqa: PLC0415
     from tensorflow_serving.apis import prediction_log_pb2  # noqa: PLC0415  # an extra
@@ -82,7 +63,7 @@ def read(file: Path) -> list[Inputs]:
     """Return the inputs of every request in a warm-up file, as arrays by name.
 
     Raises:
-        RuntimeError: a record is no prediction request.
+        RuntimeError: a record is not a prediction request.
     """
     import tensorflow as tf  # noqa: PLC0415
     from tensorflow_serving.apis import prediction_log_pb2  # noqa: PLC0415  # an extra
@@ -97,7 +78,7 @@ def read(file: Path) -> list[Inputs]:
 
 
 def signatures(folder: Path) -> dict[str, Any]:
-    """Return the signatures of a SavedModel (``SignatureDef`` by name), read from its file alone."""
+    """Return the signatures of a SavedModel (``SignatureDef`` by name), read from its file."""
     from tensorflow.core.protobuf import saved_model_pb2  # noqa: PLC0415
 
     saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
@@ -106,7 +87,7 @@ def signatures(folder: Path) -> dict[str, Any]:
 
 
 def rest(value: Any) -> Any:
-    """Return a tensor as the REST interface takes it: text as it is, other bytes as ``{"b64": ...}``."""
+    """Convert a tensor to the REST format: text unchanged, other bytes as ``{"b64": ...}``."""
 
     def one(item: Any) -> Any:
         if isinstance(item, list):
@@ -121,12 +102,8 @@ def rest(value: Any) -> Any:
     return one(value.numpy().tolist())
 
 
-def _text(value: Any) -> int:
-    return len(json.dumps(rest(value)))
-
-
 def page(signature: dict[str, Any]) -> str:
-    """Return the examples of requests, in Markdown: what goes in and comes out, curl, and Python over gRPC."""
+    """Return example requests in Markdown: inputs and outputs, curl, and Python over gRPC."""
     tables = "\n".join(_table(name, one) for name, one in signature.items())
     kinds = {name: _kind(info)[0] for name, info in signature[DEFAULT].inputs.items()}
     named = ", ".join(f'"{name}": tf.{kind}' for name, kind in kinds.items())

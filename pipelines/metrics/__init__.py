@@ -1,1 +1,1 @@
-"""Corpus scores and their bootstrap intervals."""
+"""Corpus metrics and their bootstrap intervals."""

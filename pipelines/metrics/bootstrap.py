@@ -1,4 +1,4 @@
-"""Bootstrap intervals of corpus scores, and the paired comparison of two systems."""
+"""Bootstrap intervals of corpus metrics, and paired comparison of two systems."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,18 +10,18 @@ Scorer = Callable[[np.ndarray], dict[str, float]]
 def bootstrap(
     score: Scorer, count: int, resamples: int = 1000, seed: int = 0, groups: Sequence[str] | None = None
 ) -> dict[str, dict[str, float]]:
-    """Return each score with its 95 % percentile interval over resampled examples (Efron and Tibshirani 1993).
+    """Return each metric with its 95 % percentile interval over resampled examples (Efron and Tibshirani 1993).
 
     Args:
-        score: scores of the examples with the given numbers.
+        score: metrics of the examples with the given indices.
         count: number of examples, N.
-        resamples: how many samples of size N are drawn with replacement.
-        seed: of the draws.
-        groups: the group of each example, where examples depend on each other (windows of one series, sentences of one
-            speaker): whole groups are drawn, as many as there are. None draws single examples.
+        resamples: number of resamples of size N, with replacement.
+        seed: random seed.
+        groups: group of each dependent example (windows of one series, sentences of one speaker): full groups are
+            resampled. None resamples single examples.
 
     Returns:
-        name -> ``value``, ``low``, ``high``; scores that are undefined (NaN) in a resample are left out of it.
+        name -> ``value``, ``low``, ``high``; resamples with an undefined metric (NaN) are ignored.
     """
     random = np.random.default_rng(seed)
     draw = _draws(random, count, groups)
@@ -36,19 +36,13 @@ def bootstrap(
 
 
 def paired_bootstrap(
-    first: Scorer,
-    second: Scorer,
-    count: int,
-    resamples: int = 1000,
-    seed: int = 0,
-    groups: Sequence[str] | None = None,
+    first: Scorer, second: Scorer, count: int, resamples: int = 1000, seed: int = 0, groups: Sequence[str] | None = None
 ) -> dict[str, dict[str, float]]:
-    """Compare two systems on the same examples (Koehn 2004): difference ``first - second`` with its interval.
+    """Compare two systems on the same examples (Koehn 2004): ``first - second`` with its interval.
 
     Returns:
         name -> ``difference``, ``low``, ``high`` and ``p_value``, twice the smaller share of resamples on one side.
-        Resamples in which a difference is undefined (NaN) are left out of its interval and its shares; where all are,
-        the p-value is NaN.
+        Resamples with an undefined difference (NaN) are ignored; if all are, the p-value is NaN.
     """
     random = np.random.default_rng(seed)
     draw = _draws(random, count, groups)
@@ -74,7 +68,7 @@ def paired_bootstrap(
 
 
 def _draws(random: np.random.Generator, count: int, groups: Sequence[str] | None) -> Callable[[], np.ndarray]:
-    """Return a function that draws the numbers of a resample, int64 [N'], N' = N without groups."""
+    """Return a function that samples example indices, int64 [N'], N' = N without groups."""
     if groups is None:
         return lambda: random.integers(0, count, count)
     names = {name: number for number, name in enumerate(dict.fromkeys(groups))}

@@ -1,10 +1,7 @@
-"""Scores of captions against several references: BLEU, ROUGE-L, CIDEr-D, and their variety.
+"""Caption metrics with several references: BLEU, ROUGE-L, CIDEr-D, and diversity.
 
-The definitions are those of the COCO caption evaluation (Chen et al. 2015, arXiv 1504.00325), so that figures can be
-compared with published ones. METEOR and SPICE are left out: both need Java.
-
-Every score is a function of a few numbers an example, which are computed once; the score of any selection of
-examples is then an array operation. That is what makes a bootstrap over examples cheap.
+As in the COCO caption evaluation (Chen et al. 2015, arXiv 1504.00325), without METEOR and SPICE, which need Java. All
+metrics are array operations on precomputed statistics of each example, so a bootstrap over examples is cheap.
 """
 
 import math
@@ -18,24 +15,25 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.metrics.translation import HAN, OTHERS
+HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+"""Ranges of Chinese characters, also used in Japanese, for a regular expression class."""
+OTHERS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff"
+"""Ranges of Thai, Lao, Burmese, Khmer, and Japanese kana."""
 
 ORDER = 4
 ROUGE_BETA = 1.2
 CIDER_SIGMA = 6.0
 
+_BLEU = "corpus BLEU-{}, all references, closest length, no smoothing (as pycocoevalcap)"
 SIGNATURES = {
-    **{
-        f"bleu{n}": f"corpus BLEU-{n}, all references, closest length, no smoothing (as pycocoevalcap)"
-        for n in range(1, 5)
-    },
+    **{f"bleu{n}": _BLEU.format(n) for n in range(1, 5)},
     "rouge_l": "mean ROUGE-L, best precision and best recall over the references, beta 1.2 (as pycocoevalcap)",
     "cider_d": "mean CIDEr-D x 100, document frequencies of the scored references (as pycocoevalcap)",
     "unique_share": "distinct captions over all captions",
     "repetition_rate": "share of bigrams that came earlier in the same caption",
     "vocabulary_used": "distinct words in all captions",
 }
-"""What each score is; all are on lower-cased words without punctuation (Penn Treebank tokenisation in Python)."""
+"""Definition of each metric; on lower-cased words without punctuation (Penn Treebank tokenisation in Python)."""
 
 Scorer = Callable[[np.ndarray], dict[str, float]]
 Words = Sequence[str]
@@ -43,8 +41,8 @@ Counts = Counter[tuple[str, ...]]
 
 _QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "..."})
 _CLITICS = r"n't|'(?:s|m|d|re|ve|ll)"
-# Marks, such as the vowel signs of Hindi and Thai, are no \w, but belong to the letter before them. Beyond these two
-# planes there are variation selectors alone. As ranges, because single characters above 2^16 are compared one by one.
+# Combining marks, such as vowel signs of Hindi and Thai, do not match \w but belong to the preceding letter. Ranges,
+# because `re` compares single characters above 2^16 one by one.
 _MARKS = (code for code in range(0x20000) if unicodedata.category(chr(code)).startswith("M"))
 _RUNS = (list(run) for _, run in groupby(enumerate(_MARKS), lambda pair: pair[1] - pair[0]))
 _MARK = "".join(f"{chr(run[0][1])}-{chr(run[-1][1])}" for run in _RUNS)
@@ -63,11 +61,10 @@ _SPLIT_WORDS = {"cannot": ("can", "not"), "gonna": ("gon", "na"), "gotta": ("got
 
 
 def tokenise(text: str) -> list[str]:
-    """Split a caption as the COCO evaluation does: lower case, Penn Treebank words, punctuation removed.
+    """Tokenise a caption as the COCO evaluation does: lower case, Penn Treebank words, punctuation removed.
 
-    ``n't`` and ``'s`` are words of their own, hyphenated words are one. Brackets are removed like other punctuation;
-    the original lets them through as ``-lrb-`` when it lower-cases, which is not wanted. Letters and their marks are
-    brought to the normal form NFC. In scripts without spaces (see `unspaced`) every character is a word.
+    ``n't`` and ``'s`` are separate words, hyphenated words are one. Brackets are removed too (the original keeps
+    ``-lrb-`` by mistake). Text is normalised to NFC; in scripts without spaces every character is a word.
     """
     text = _ALONE.sub(r" \1 ", unicodedata.normalize("NFC", text.lower()))
     words = _TOKEN.findall(text.translate(_QUOTES))
@@ -76,17 +73,17 @@ def tokenise(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What the scores of N captions are made of.
+    """Sufficient statistics of the scores of N captions.
 
     Attributes:
-        matches: int64 [N, 4], n-grams of the caption that a reference has, clipped by its largest count.
+        matches: int64 [N, 4], n-grams that occur in a reference, clipped by the largest count in one.
         guesses: int64 [N, 4], n-grams of the caption.
         lengths: int64 [N, 2], words of the caption and of the reference nearest in length (the shorter of two).
         rouge: float64 [N], ROUGE-L of each caption.
         cider: float64 [N], CIDEr-D of each caption.
-        repeated: int64 [N, 2], bigrams that occurred earlier in the same caption, and all bigrams.
-        unique: float64 [N], one over the number of captions with the same words.
-        vocabulary: float64 [N], sum over the words of a caption of one over the word's number in all captions.
+        repeated: int64 [N, 2], repeated bigrams of a caption, and all its bigrams.
+        unique: float64 [N], 1 / number of captions with the same words.
+        vocabulary: float64 [N], sum over words of 1 / number of the word in all captions.
     """
 
     matches: np.ndarray
@@ -100,13 +97,12 @@ class Statistics:
 
 
 def scorer(answers: Sequence[str], references: Sequence[Sequence[str]]) -> Scorer:
-    """Prepare the scores of ``answers`` (N captions) against ``references`` (N lists of captions).
+    """Prepare the metrics of ``answers`` (N captions) against ``references`` (N lists of captions).
 
     Returns:
-        A function from example numbers, int64 [n] with repeats allowed, to ``bleu1`` ... ``bleu4``, ``rouge_l`` and
-        ``cider_d`` (0 to 100, and 0 to 1000), ``unique_share`` and ``repetition_rate`` (fractions) and
-        ``vocabulary_used`` (words). Document frequencies of CIDEr-D, and the frequencies by which the share of unique
-        captions and the vocabulary are counted, stay those of all N: a resample would lack rare words by chance.
+        A function from example indices, int64 [n] with repeats, to ``bleu1`` ... ``bleu4`` and ``rouge_l`` (0 to 100),
+        ``cider_d`` (0 to 1000), ``unique_share`` and ``repetition_rate`` (fractions) and ``vocabulary_used`` (words).
+        Document and word frequencies are always those of all N, because a resample lacks rare words by chance.
 
     Raises:
         ValueError: an example has no reference.
@@ -116,7 +112,7 @@ def scorer(answers: Sequence[str], references: Sequence[Sequence[str]]) -> Score
 
 
 def report(predictions: Sequence[Mapping[str, Any]], count: int = 5) -> str:
-    """List the commonest captions, and the ones with the lowest CIDEr-D with one reference each."""
+    """List the most frequent captions, and those with the lowest CIDEr-D with one reference each."""
     values = statistics(
         [tokenise(p["answer"]) for p in predictions], [[tokenise(r) for r in p["references"]] for p in predictions]
     )
@@ -142,9 +138,8 @@ def statistics(captions: Sequence[Words], references: Sequence[Sequence[Words]])
     counts = [ngrams(words) for words in captions]
     reference_counts = [[ngrams(words) for words in group] for group in references]
     rows = [_matches(c, group) for c, group in zip(counts, reference_counts, strict=True)]
-    nearest = [
-        min((abs(len(r) - len(c)), len(r)) for r in group)[1] for c, group in zip(captions, references, strict=True)
-    ]
+    pairs = list(zip(captions, references, strict=True))
+    nearest = [min((abs(len(r) - len(c)), len(r)) for r in group)[1] for c, group in pairs]
     shared = Counter(tuple(c) for c in captions)
     frequency = Counter(word for words in captions for word in words)
     bigrams = [[n for gram, n in c.items() if len(gram) == 2] for c in counts]
@@ -152,7 +147,7 @@ def statistics(captions: Sequence[Words], references: Sequence[Sequence[Words]])
         matches=np.array(rows, np.int64).reshape(-1, ORDER),
         guesses=np.array([[max(0, len(c) - n) for n in range(ORDER)] for c in captions], np.int64).reshape(-1, ORDER),
         lengths=np.array([[len(c) for c in captions], nearest], np.int64).T,
-        rouge=np.array([rouge_l(c, group) for c, group in zip(captions, references, strict=True)]),
+        rouge=np.array([rouge_l(c, group) for c, group in pairs]),
         cider=cider_d(counts, reference_counts),
         repeated=np.array([[sum(b) - len(b), sum(b)] for b in bigrams], np.int64).reshape(-1, 2),
         unique=np.array([1 / shared[tuple(c)] for c in captions]),
@@ -161,10 +156,10 @@ def statistics(captions: Sequence[Words], references: Sequence[Sequence[Words]])
 
 
 def corpus_scores(values: Statistics, indices: np.ndarray) -> dict[str, float]:
-    """Return the scores of the examples ``indices``, int64 [n]; see `scorer` for names and units.
+    """Return the metrics of the examples ``indices``, int64 [n]; see `scorer` for names and units.
 
     Raises:
-        ValueError: there is no example.
+        ValueError: ``indices`` is empty.
     """
     if len(indices) == 0:
         raise ValueError("expected at least one caption to score, came none")
@@ -194,11 +189,8 @@ def _matches(counts: Counts, references: Sequence[Counts]) -> list[int]:
 def bleu(matches: np.ndarray, guesses: np.ndarray, length: int, reference_length: int) -> list[float]:
     """BLEU-1 to BLEU-4, fractions, without smoothing (Papineni et al. 2002, P02-1040, section 2.3).
 
-    Args:
-        matches: int64 [N] with N = 4, clipped matches of the corpus for 1 to N words.
-        guesses: int64 [N], n-grams of its captions.
-        length: words of its captions.
-        reference_length: words of the nearest references.
+    Clipped ``matches`` and ``guesses`` int64 [N], N = 4, count n-grams of the corpus; ``reference_length`` counts the
+    words of the nearest references.
     """
     penalty = min(1.0, math.exp(1 - reference_length / length)) if length else 0.0
     precisions = matches / np.maximum(guesses, 1)
@@ -207,9 +199,9 @@ def bleu(matches: np.ndarray, guesses: np.ndarray, length: int, reference_length
 
 
 def rouge_l(words: Words, references: Sequence[Words]) -> float:
-    """ROUGE-L (Lin 2004, W04-1013, equations 2 to 4), a fraction, with the best precision and the best recall.
+    """ROUGE-L (Lin 2004, W04-1013, equations 2 to 4), a fraction, with beta 1.2.
 
-    As in the COCO evaluation the two may come from different references, and beta is 1.2.
+    As in the COCO evaluation, the best precision and the best recall may come from different references.
     """
     common = [_longest_common(words, reference) for reference in references]
     precision = max(common) / max(len(words), 1)
@@ -231,8 +223,8 @@ def _longest_common(one: Words, other: Words) -> int:
 def cider_d(counts: Sequence[Counts], references: Sequence[Sequence[Counts]]) -> np.ndarray:
     """CIDEr-D of each caption, float64 [N] (Vedantam et al. 2015, arXiv 1411.5726, section 6), 0 to 10.
 
-    Document frequencies come from the references themselves, one document an example. The length penalty compares
-    numbers of bigrams, as the published code does.
+    Document frequencies come from the references, one document per example. The length penalty compares numbers of
+    bigrams, as the published code does.
     """
     frequency = Counter(gram for group in references for gram in set().union(*group))
     documents = math.log(max(len(references), 1))
@@ -252,7 +244,7 @@ def cider_d(counts: Sequence[Counts], references: Sequence[Sequence[Counts]]) ->
 
 
 def _similarity(caption: tuple[Mapping, np.ndarray, int], reference: tuple[Mapping, np.ndarray, int]) -> Any:
-    """Mean over n of the clipped cosine of two weighted n-gram vectors, times the length penalty."""
+    """Mean over n of the clipped cosine of two tf-idf vectors, times the length penalty."""
     (vector, norm, length), (other, other_norm, other_length) = caption, reference
     products = np.zeros(ORDER)
     for gram, value in vector.items():

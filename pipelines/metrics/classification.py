@@ -1,5 +1,6 @@
-"""Scores of classification: accuracy, macro F1, ROC AUC, calibration error, and a report."""
+"""Classification metrics: accuracy, macro F1, ROC AUC, calibration error, and a report."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ Predictions = list[dict[str, Any]]
 
 
 def classification(predictions: Predictions) -> Scorer:
-    """Prepare accuracy, macro F1, ROC AUC and expected calibration error of labelled texts."""
+    """Prepare accuracy, macro F1, ROC AUC and expected calibration error of predictions."""
     names = sorted({name for p in predictions for name in p["probabilities"]})
     index = {name: i for i, name in enumerate(names)}
     probabilities = np.array([[p["probabilities"][name] for name in names] for p in predictions])
@@ -31,10 +32,9 @@ def classification(predictions: Predictions) -> Scorer:
 
 
 def macro_f1(references: np.ndarray, answers: np.ndarray, classes: int) -> float:
-    """Return the mean F1 of the classes that occur, int64 [N] against int64 [N].
+    """Return the mean F1 of the classes that occur, for int64 [N] and int64 [N].
 
-    Equal to scikit-learn's ``f1_score(average="macro")``, at a hundredth of its time: the bootstrap asks a thousand
-    times.
+    Equal to scikit-learn's ``f1_score(average="macro")``, but a hundred times as fast, for the bootstrap.
     """
     both = np.bincount(references, minlength=classes) + np.bincount(answers, minlength=classes)
     hits = np.bincount(references[references == answers], minlength=classes)
@@ -44,13 +44,10 @@ def macro_f1(references: np.ndarray, answers: np.ndarray, classes: int) -> float
 def roc_auc(references: np.ndarray, probabilities: np.ndarray) -> float:
     """Return the area under the ROC curve from ranks (Mann and Whitney 1947), NaN when a class does not occur.
 
-    Equal to scikit-learn's ``roc_auc_score``; for more than two classes, one against the rest, macro mean.
-
-    Args:
-        references: class numbers [N].
-        probabilities: [N, C].
+    Equal to scikit-learn's ``roc_auc_score``; with more than two classes, one-vs-rest macro average. ``references`` are
+    class indices [N], ``probabilities`` [N, C].
     """
-    from scipy.stats import rankdata  # noqa: PLC0415  # slow to import, and an answer needs no score
+    from scipy.stats import rankdata  # noqa: PLC0415  # slow to import
 
     counts = np.bincount(references, minlength=probabilities.shape[1])
     if not counts.all():
@@ -63,9 +60,9 @@ def roc_auc(references: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
-    """Return the mean distance of confidence and accuracy over equal-width bins, weighted by their size.
+    """Return the expected calibration error over equal-width bins (Guo et al. 2017, equation 3).
 
-    Source: Guo et al. 2017, equation 3. ``confidence`` [N] lies in [0, 1], ``right`` is bool [N].
+    ``confidence`` [N] is in [0, 1], ``right`` is bool [N].
     """
     number = np.minimum((confidence * bins).astype(int), bins - 1)
     gap = np.bincount(number, right, bins) - np.bincount(number, confidence, bins)
@@ -73,33 +70,23 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15)
 
 
 def classification_report(predictions: Predictions) -> str:
-    """Return the confusion matrix (rows: reference, columns: answer), the scores of each class, and the most confident
-    mistakes.
-    """
+    """Return the confusion matrix (rows: reference), the metrics of each class, and the most confident errors."""
+    from sklearn.metrics import precision_recall_fscore_support  # noqa: PLC0415  # slow to import
+
     names = sorted({name for p in predictions for name in p["probabilities"]})
-    counts = {(p["references"][0], p["answer"]): 0 for p in predictions}
-    for p in predictions:
-        counts[p["references"][0], p["answer"]] += 1
+    pairs = [(p["references"][0], p["answer"]) for p in predictions]
+    counts = Counter(pairs)
     width = max(9, *(len(name) for name in names))
     lines = ["reference \\ answer".ljust(20) + " ".join(name.rjust(width) for name in names)]
     for row in names:
-        lines.append(row.ljust(20) + " ".join(str(counts.get((row, name), 0)).rjust(width) for name in names))
-    lines += ["", *_classes(predictions, names)]
+        lines.append(row.ljust(20) + " ".join(str(counts[row, name]).rjust(width) for name in names))
+    scores = precision_recall_fscore_support(*zip(*pairs, strict=True), labels=names, zero_division=0)
+    lines += ["", "class".ljust(20) + "precision    recall        F1  examples"]
+    for name, precision, recall, f1, count in zip(names, *scores, strict=True):
+        lines.append(f"{name:<20}{precision:9.4f} {recall:9.4f} {f1:9.4f} {count:9d}")
     wrong = sorted((p for p in predictions if p["answer"] != p["references"][0]), key=lambda p: -p["score"])
     lines += ["", "most confident mistakes" if wrong else "no mistakes"]
     for p in wrong[:5]:
         text = " ".join(p["input"].split())
         lines.append(f"  {p['id']}: {p['answer']} {p['score']:.3f}, is {p['references'][0]}: {text[:90]}")
     return "\n".join(lines)
-
-
-def _classes(predictions: Predictions, names: list[str]) -> list[str]:
-    """Lay out precision, recall, F1 and the number of examples of each class."""
-    from sklearn.metrics import precision_recall_fscore_support  # noqa: PLC0415  # slow to import, and seldom needed
-
-    pairs = [(p["references"][0], p["answer"]) for p in predictions]
-    scores = precision_recall_fscore_support(*zip(*pairs, strict=True), labels=names, zero_division=0)
-    lines = ["class".ljust(20) + "precision    recall        F1  examples"]
-    for name, precision, recall, f1, count in zip(names, *scores, strict=True):
-        lines.append(f"{name:<20}{precision:9.4f} {recall:9.4f} {f1:9.4f} {count:9d}")
-    return lines

@@ -1,4 +1,4 @@
-"""Scores of transcripts: corpus word and character error rates, and a report of the errors."""
+"""Speech recognition metrics: corpus word and character error rates, and an error report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _counts(references: list[str], answers: list[str], process: Any) -> np.ndarr
 
 
 def error_rate(counts: np.ndarray[Any, Any]) -> float:
-    """(S + D + I) / (H + S + D) over all rows [N, 4]; with no reference at all 0 without insertions, else infinite."""
+    """(S + D + I) / (H + S + D) over all rows [N, 4]; without reference words 0, or inf with insertions."""
     hits, substituted, deleted, inserted = counts.sum(axis=0)
     spoken = hits + substituted + deleted
     errors = substituted + deleted + inserted
@@ -34,7 +34,7 @@ def error_rate(counts: np.ndarray[Any, Any]) -> float:
 
 
 def scorer(predictions: Predictions) -> Any:
-    """Prepare corpus WER and CER of N predictions: each is aligned once, a score adds up its counts, int64 [N, 4]."""
+    """Prepare corpus WER and CER of N predictions from alignment counts int64 [N, 4]."""
     references = [p["references"][0] for p in predictions]
     answers = [p["answer"] for p in predictions]
     words = _counts(references, answers, jiwer.process_words)
@@ -47,15 +47,13 @@ def scorer(predictions: Predictions) -> Any:
 
 
 def report(predictions: Predictions, worst: int = 5) -> str:
-    """Alignment counts, word error rate by speaker, the commonest confusions, and the worst recordings aligned."""
+    """Alignment counts, word error rate by speaker, the most frequent confusions, and the worst recordings."""
     references = [p["references"][0] for p in predictions]
     answers = [p["answer"] for p in predictions]
     counts = _counts(references, answers, jiwer.process_words)
     total = dict(zip(KINDS, counts.sum(axis=0), strict=True))
-    lines = [
-        "words: " + ", ".join(f"{name} {value}" for name, value in total.items()),
-        *_by_speaker(predictions, counts),
-    ]
+    lines = ["words: " + ", ".join(f"{name} {value}" for name, value in total.items())]
+    lines += _by_speaker(predictions, counts)
     confused = _confusions(references, answers)
     if confused:
         lines.append("confusions: " + ", ".join(f"{a} -> {b} ({n})" for (a, b), n in confused.most_common(8)))
@@ -86,8 +84,8 @@ def _confusions(references: list[str], answers: list[str]) -> Counter[tuple[str,
         for chunk in jiwer.process_words(reference, answer).alignments[0]:
             if chunk.type == "substitute":
                 spoken = reference.split()[chunk.ref_start_idx : chunk.ref_end_idx]
-                heard = answer.split()[chunk.hyp_start_idx : chunk.hyp_end_idx]
-                confused.update(zip(spoken, heard, strict=True))
+                recognised = answer.split()[chunk.hyp_start_idx : chunk.hyp_end_idx]
+                confused.update(zip(spoken, recognised, strict=True))
     return confused
 
 

@@ -1,7 +1,6 @@
-"""Scores of translations: BLEU and chrF by sacrebleu, exact match, length ratio, repetition.
+"""Translation metrics: sacrebleu's BLEU and chrF, exact match, length ratio, repetition.
 
-Every score is a function of sums over examples, so the statistics of each example are extracted once and a bootstrap
-resample costs one addition of rows.
+All are functions of sums over precomputed statistics of each example, so a bootstrap is cheap.
 """
 
 import itertools
@@ -13,20 +12,21 @@ import numpy as np
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
+from pipelines.metrics.captions import HAN, OTHERS
+
 Scorer = Callable[[np.ndarray], dict[str, float]]
 
 
 def _signature(metric: Any) -> str:
-    metric.corpus_score(["a"], [["a"]])  # only a metric that has scored knows its signature
+    metric.corpus_score(["a"], [["a"]])  # the signature is only known after scoring
     return str(metric.get_signature())
 
 
 def tokeniser(references: Sequence[str]) -> str:
-    """Name sacrebleu's way of cutting text into words that fits the references' script.
+    """Name the sacrebleu tokeniser for the script of the references.
 
-    ``13a`` cuts at spaces. For text that has few, a sentence would be one word, and BLEU 0 or 100: Chinese is cut into
-    its characters beside words of other scripts (``zh``), and what else is written without spaces into characters
-    (``char``).
+    ``13a`` splits at spaces. In scripts without spaces, where a sentence would be one word, Chinese is split into
+    characters (``zh``), other scripts into single characters throughout (``char``).
     """
     han, others, letters = counted("".join(references))
     if 2 * (han + others) < letters:
@@ -40,7 +40,7 @@ def _metrics(references: Sequence[str]) -> dict[str, Any]:
 
 
 def signatures(references: Sequence[str]) -> dict[str, str]:
-    """Say of each score what computes it; for BLEU and chrF the signature of sacrebleu."""
+    """Describe how each metric is computed; for BLEU and chrF by sacrebleu's signature."""
     return {name: f"sacrebleu {_signature(metric)}" for name, metric in _metrics(references).items()} | {
         "exact_match": "share of answers equal to the reference, 0 to 100",
         "length_ratio": f"{tokeniser(references)} tokens of the answers over those of the references",
@@ -49,22 +49,16 @@ def signatures(references: Sequence[str]) -> dict[str, str]:
 
 
 def scorer(answers: list[str], references: list[str]) -> Scorer:
-    """Prepare the corpus scores of answers with one reference each.
-
-    Args:
-        answers: plain text, N of them.
-        references: plain text, in the same order.
+    """Prepare the corpus metrics of N answers with one reference each.
 
     Returns:
-        Function from example numbers int64 [M] to the scores named in `signatures`.
+        A function from example indices int64 [M] to the metrics named in `signatures`.
     """
     metrics = _metrics(references)
     for metric in metrics.values():
-        metric._force = True  # toy data may well end in a spaced full stop; the warning would be noise
-    rows = {
-        name: np.array(metric._extract_corpus_statistics(answers, [references]), np.int64)
-        for name, metric in metrics.items()
-    }
+        metric._force = True  # no warning about a spaced full stop, which toy data may have
+    extracted = {name: metric._extract_corpus_statistics(answers, [references]) for name, metric in metrics.items()}
+    rows = {name: np.array(values, np.int64) for name, values in extracted.items()}
     exact = np.array([a.strip() == r.strip() for a, r in zip(answers, references, strict=True)])
     repeats = np.array([_repeats(answer) for answer in answers])
 
@@ -83,14 +77,14 @@ def scorer(answers: list[str], references: list[str]) -> Scorer:
 
 
 def _repeats(answer: str) -> tuple[int, int]:
-    """Count the word pairs of an answer that stood in it before, and all its word pairs."""
+    """Count the repeated word pairs of an answer, and all its word pairs."""
     words = answer.split()
     pairs = list(itertools.pairwise(words))
     return len(pairs) - len(set(pairs)), len(pairs)
 
 
 def report(predictions: list[dict[str, Any]], count: int = 5) -> str:
-    """Return the translations furthest from their references by sentence chrF, and what else stands out."""
+    """Return the translations with the lowest sentence chrF, and the numbers of empty answers and cut sources."""
     metric = CHRF()
     scores = [metric.sentence_score(p["answer"], p["references"]).score for p in predictions]
     cut, empty = sum(p["cut"] for p in predictions), sum(not p["answer"] for p in predictions)
@@ -103,13 +97,9 @@ def report(predictions: list[dict[str, Any]], count: int = 5) -> str:
     return "\n".join(lines)
 
 
-HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-"""Ranges of Chinese characters, which Japanese has too, for a class of a regular expression."""
-OTHERS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff"
-"""Ranges of Thai, Lao, Burmese, Khmer, and of the Japanese syllables."""
 _HAN, _OTHERS = re.compile(f"[{HAN}]"), re.compile(f"[{OTHERS}]")
 
 
 def counted(text: str) -> tuple[int, int, int]:
-    """Return how many characters of ``text`` are Chinese, of the other scripts here, and letters of any script."""
+    """Return the number of Chinese characters, of characters of the other scripts here, and of all letters."""
     return len(_HAN.findall(text)), len(_OTHERS.findall(text)), sum(map(str.isalpha, text))

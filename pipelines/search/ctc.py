@@ -1,4 +1,4 @@
-"""CTC decoding in graph: best path, prefix beam, and the alignment that gives symbols their times."""
+"""CTC decoding in the graph: best path, prefix beam search, and alignment of symbols to frames."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from models.ctc import beam_decode
 
 NEVER = -1e30
 KEPT = 5
-"""Transcripts of each recording that are handed out."""
+"""Maximum number of alternative transcripts of a recording."""
 
 
 def best_path(logits: Any, steps: Any) -> dict[str, Any]:
-    """The most probable symbol of every step, collapsed: repetitions merged, blanks dropped.
+    """Take the most probable symbol of every frame; merge repetitions and remove blanks.
 
     Args:
         logits: float32 [B, T, V].
-        steps: int32 [B].
+        steps: int32 [B], number of frames.
 
     Returns:
-        ``tokens`` int32 [B, U] padded with 0, their ``count`` [B], the steps ``first`` and ``last`` [B, U] in which
-        each symbol was seen, its ``probability`` [B, U] (the largest among these steps), and ``score`` float32 [B],
-        the geometric mean over all steps of the best path's probabilities (0 without steps).
+        ``tokens`` int32 [B, U] padded with 0, their ``count`` [B], the ``first`` and ``last`` frame of each symbol
+        [B, U], its ``probability`` [B, U] (the maximum over these frames), and ``score`` float32 [B], the geometric
+        mean of the best path's probabilities over all frames (0 without frames).
     """
     log_probs = tf.nn.log_softmax(logits)
     path = tf.argmax(logits, axis=-1, output_type=tf.int32)
     best = tf.reduce_max(log_probs, axis=-1)
-    real = tf.sequence_mask(steps, tf.shape(logits)[1])  # steps may be 0: then nothing is found, and the score is 0
+    real = tf.sequence_mask(steps, tf.shape(logits)[1])
     path = tf.where(real, path, 0)
     before = tf.pad(path, [[0, 0], [1, 0]])[:, :-1]
     begins = (path != before) & (path != 0)
@@ -43,16 +43,12 @@ def best_path(logits: Any, steps: Any) -> dict[str, Any]:
 
 
 def gathered_symbols(number: Any, tokens: Any, count: Any, log_probs: Any) -> dict[str, Any]:
-    """What the steps of each symbol say about it.
+    """Aggregate frames by symbol: ``first``, ``last``, ``probability`` [B, U] of ``best_path``, with tokens and count.
 
     Args:
-        number: int32 [B, T], which symbol of its recording a step belongs to; U for none.
-        tokens: int32 [B, U], padded with 0.
-        count: int32 [B], symbols of each recording.
-        log_probs: float32 [B, T], of each step's symbol.
-
-    Returns:
-        ``tokens``, ``count``, and ``first``, ``last``, ``probability`` [B, U], see ``best_path``.
+        number: int32 [B, T], symbol index of each frame; U for none.
+        tokens, count: int32 [B, U], padded with 0, and int32 [B].
+        log_probs: float32 [B, T], of each frame's symbol.
     """
     rows, longest = tf.unstack(tf.shape(tokens))
     segment = tf.reshape(number + tf.range(rows)[:, None] * (longest + 1), [-1])
@@ -69,37 +65,35 @@ def gathered_symbols(number: Any, tokens: Any, count: Any, log_probs: Any) -> di
 
 
 def beam_path(logits: Any, steps: Any, width: int) -> dict[str, Any]:
-    """The most probable transcripts, each summed over its paths (Graves and Jaitly 2014, algorithm 1).
+    """Prefix beam search for the most probable transcripts, summed over paths (Graves and Jaitly 2014, algorithm 1).
 
     Args:
-        logits: float32 [B, T, V], T >= 1, symbol 0 the blank.
-        steps: int32 [B]; 0 finds nothing.
-        width: prefixes kept.
+        logits: float32 [B, T, V], T >= 1, blank 0.
+        steps: int32 [B]; 0 gives an empty transcript.
+        width: beam width.
 
     Returns:
-        As ``best_path``, for the best transcript and its most probable alignment, with ``score`` float32 [B] the
-        transcript's probability to the power 1 / steps; and ``alternatives`` int32 [B, K, U] padded with 0, best
-        first, K = min(width, V, 5), with their ``alternative_scores`` float32 [B, K].
+        As ``best_path`` for the best transcript and its most probable alignment, with ``score`` float32 [B] the
+        transcript's probability to the power 1 / steps; ``alternatives`` int32 [B, K, U] padded with 0, best first,
+        K = min(width, V, 5); and ``alternative_scores`` float32 [B, K].
     """
     kept, steps = min(width, KEPT, logits.shape[2]), tf.cast(steps, tf.int32)  # one step has no more than V transcripts
     stacked, _, log_probs = beam_decode(logits, steps, width, kept)
     stacked = tf.pad(stacked, [[0, 0], [0, 0], [0, tf.maximum(0, 1 - tf.shape(stacked)[2])]])
-    heard = (steps > 0)[:, None]
-    stacked = tf.where(heard[:, :, None], stacked, 0)
-    scores = tf.where(heard, tf.exp(log_probs / tf.cast(tf.maximum(steps, 1), tf.float32)[:, None]), 0.0)
+    spoken = (steps > 0)[:, None]
+    stacked = tf.where(spoken[:, :, None], stacked, 0)
+    scores = tf.where(spoken, tf.exp(log_probs / tf.cast(tf.maximum(steps, 1), tf.float32)[:, None]), 0.0)
     best = stacked[:, 0]
     found = align(logits, steps, best, tf.reduce_sum(tf.cast(best > 0, tf.int32), axis=1))
     return found | {"score": scores[:, 0], "alternatives": stacked, "alternative_scores": scores}
 
 
 def align(logits: Any, steps: Any, tokens: Any, count: Any) -> dict[str, Any]:
-    """The most probable path that spells given symbols (Viterbi over the symbols with blanks between them).
+    """Most probable path for given symbols (Viterbi over the symbols with blanks between them).
 
     Args:
-        logits: float32 [B, T, V].
-        steps: int32 [B].
-        tokens: int32 [B, U], U >= 1, padded with 0; they must fit into the steps.
-        count: int32 [B].
+        logits, steps: float32 [B, T, V] and int32 [B].
+        tokens, count: int32 [B, U], U >= 1, padded with 0, and int32 [B]; they must fit into the frames.
 
     Returns:
         ``tokens``, ``count``, ``first``, ``last`` and ``probability``, see ``best_path``.

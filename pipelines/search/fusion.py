@@ -1,8 +1,8 @@
-"""Decoding with a language model: CTC prefix beam search with shallow fusion, in NumPy.
+"""CTC prefix beam search with shallow fusion of a language model, in NumPy.
 
 Hannun et al., "First-pass large vocabulary continuous speech recognition using bi-directional recurrent DNNs", 2014:
-a prefix is ranked by log p_ctc(prefix) + alpha log p_lm(prefix) + beta |units|, the unit being what the model
-predicts (a word, or a symbol). Blank is 0.
+the score is log p_ctc(prefix) + alpha log p_lm(prefix) + beta |units|, where a unit is a word or character of the
+language model. Blank is 0.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Prefix = tuple[int, ...]
 
 
 class Hypothesis(NamedTuple):
-    """A transcript as symbol numbers, its score, and the score's two parts (natural logarithms)."""
+    """A transcript as symbol indices, its score, and the two parts of the score (natural logarithms)."""
 
     tokens: Prefix
     score: float
@@ -31,24 +31,24 @@ class Hypothesis(NamedTuple):
 
 
 class Fusion(Protocol):
-    """What a language model adds to the score of a prefix, symbol by symbol."""
+    """Language model scores of a prefix, symbol by symbol."""
 
     def start(self) -> Any:
         """The state of the empty prefix."""
 
     def extend(self, state: Any, token: int) -> tuple[Any, float]:
-        """The state after one more symbol, and what that symbol adds."""
+        """The state after one more symbol, and the score of that symbol."""
 
     def finish(self, state: Any) -> float:
-        """What the end of the recording adds."""
+        """The score of the end of the recording."""
 
 
 @dataclass(frozen=True)
 class SymbolFusion:
-    """A model of characters: every character of a symbol is scored when the symbol is appended.
+    """Fusion of a character model: every character of a symbol is scored when the symbol is appended.
 
-    `symbols[i]` is the text of symbol i, a character or a piece of a word; a blank between words is `SPACE` to the
-    model, and the one at the beginning of the first piece is none.
+    `symbols[i]` is the text of symbol i, a character or a word piece. The model sees a space as `SPACE`, except at the
+    start of the first piece.
     """
 
     model: NGram
@@ -57,7 +57,7 @@ class SymbolFusion:
     beta: float = 0.0
 
     def start(self) -> Gram:
-        """The beginning of a sentence."""
+        """The state at the start of a sentence."""
         return (BEGIN,)
 
     def extend(self, state: Gram, token: int) -> tuple[Gram, float]:
@@ -78,9 +78,9 @@ class SymbolFusion:
 
 @dataclass(frozen=True)
 class WordFusion:
-    """A model of words over symbols that spell them: a word is scored when the blank behind it is appended.
+    """Fusion of a word model: a word is scored when the space after it is appended.
 
-    The blank is a symbol of its own, or the beginning of the piece that begins the next word.
+    The space is a symbol of its own, or the first character of the next word's first piece.
     """
 
     model: NGram
@@ -89,11 +89,11 @@ class WordFusion:
     beta: float = 1.0
 
     def start(self) -> tuple[Gram, str]:
-        """The beginning of a sentence and of a word."""
+        """The state at the start of a sentence."""
         return (BEGIN,), ""
 
     def extend(self, state: tuple[Gram, str], token: int) -> tuple[tuple[Gram, str], float]:
-        """Nothing within a word; alpha log p(word | state) + beta when a blank ends it."""
+        """0 within a word; alpha log p(word | state) + beta at its end."""
         context, begun = state
         symbol, gained = self.symbols[token], 0.0
         if symbol.startswith(" ") and begun:
@@ -101,7 +101,7 @@ class WordFusion:
         return (context, begun + symbol.strip(" ")), gained
 
     def finish(self, state: tuple[Gram, str]) -> float:
-        """The last word, then the end of the sentence."""
+        """The scores of the last word and of the end of the sentence."""
         context, begun = state
         last = 0.0
         if begun:
@@ -113,14 +113,14 @@ class WordFusion:
 
 
 class _Beam(NamedTuple):
-    """log p of a prefix over paths that end in a blank, and over those that end in its last symbol."""
+    """Log-probability of a prefix over paths that end in a blank, and over those that end in its last symbol."""
 
     blank: float
     symbol: float
 
     @property
     def total(self) -> float:
-        """Both together."""
+        """The log-probability over all paths."""
         return _add(self.blank, self.symbol)
 
 
@@ -136,9 +136,8 @@ def prefix_beam(
 ) -> list[Hypothesis]:
     """The `width` best transcripts of one recording, best first.
 
-    `log_probs` float [T, V] are the model's log-probabilities over its true frames, symbol 0 the blank. In each frame
-    symbols whose log-probability lies below `unlikely` are passed over (-inf: none). Raises ValueError for another
-    shape and for a width below 1.
+    `log_probs` float [T, V] are log-probabilities of the real frames, blank 0. In each frame symbols with a
+    log-probability below `unlikely` are skipped (-inf: none). Raises ValueError for another shape or a width below 1.
     """
     log_probs = np.asarray(log_probs, np.float64)
     if log_probs.ndim != 2 or log_probs.shape[1] < 2:
@@ -160,7 +159,7 @@ def prefix_beam(
 
 
 def _step(beams: dict[Prefix, _Beam], frame: Array, likely: Array) -> dict[Prefix, _Beam]:
-    """Every prefix after one more frame: kept by a blank or a repetition, or one symbol longer."""
+    """Extend every prefix by one frame: kept by a blank or a repetition, or one symbol longer."""
     grown: dict[Prefix, _Beam] = {}
     nothing = _Beam(-math.inf, -math.inf)
     symbols = [(int(token), float(frame[token])) for token in likely if token != BLANK]

@@ -1,4 +1,4 @@
-"""The loop of every search: rules, hypotheses, buffers of fixed size."""
+"""The loop shared by all searches: rules, hypotheses and fixed-size buffers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keras import ops
 from models.ops import top_k
 
 PAD = 0
-BLOCKED = -1e9  # added to the logit of what may not come next; a sum below DEAD holds such a token
+BLOCKED = -1e9  # added to the logits of forbidden tokens; a path with a sum below DEAD contains one
 DEAD = -1e8
 
 _shrinking_on = contextvars.ContextVar("shrinking", default=False)
@@ -23,15 +23,15 @@ _shrinking_on = contextvars.ContextVar("shrinking", default=False)
 
 @dataclass(frozen=True)
 class Rules:
-    """What every answer must obey.
+    """Constraints on every answer.
 
     Attributes:
-        start: the token before the first.
-        end: the token that closes an answer.
-        max_length: L, the longest answer, its end token counted.
-        min_length: tokens that must come before the end token.
-        no_repeat_ngram: no run of this many tokens comes twice in an answer; 0 allows it.
-        forbidden: tokens that never come. PAD and the start token never do either.
+        start: the start token.
+        end: the end token.
+        max_length: L, the maximum length including the end token.
+        min_length: minimum number of tokens before the end token.
+        no_repeat_ngram: n-grams of this size occur at most once in an answer; 0 disables the rule.
+        forbidden: tokens that are never produced, in addition to PAD and the start token.
 
     Raises:
         ValueError: a length is out of range.
@@ -57,10 +57,10 @@ class Hypotheses(NamedTuple):
     """The K best answers of each example, best first.
 
     Attributes:
-        tokens: int32 [B, K, L], the end token included where it was reached, then PAD.
-        lengths: int32 [B, K], tokens with the end token; 0 where fewer than K answers exist.
-        scores: float32 [B, K], what they are ordered by; -inf where there is no answer.
-        log_probabilities: float32 [B, K], in nats, of the whole answer under the model.
+        tokens: int32 [B, K, L], including the end token where it was reached, then PAD.
+        lengths: int32 [B, K], including the end token; 0 where fewer than K answers exist.
+        scores: float32 [B, K], the ranking scores; -inf where there is no answer.
+        log_probabilities: float32 [B, K], in nats, of the complete answer under the model.
     """
 
     tokens: Any
@@ -70,7 +70,7 @@ class Hypotheses(NamedTuple):
 
 
 class Path(NamedTuple):
-    """Answers under way; the leading axes are [B, K]."""
+    """Partial answers; the leading axes are [B, K]."""
 
     tokens: Any
     last: Any
@@ -80,7 +80,7 @@ class Path(NamedTuple):
 
 
 def empty(batch: Any, width: int, rules: Rules) -> Path:
-    """Paths [B, K] before the first step. All but the first of a beam are dead, or K equal ones would be kept."""
+    """Paths [B, K] before the first step; all but the first of a beam start dead, as they are equal."""
     tokens = ops.zeros((batch, width, rules.max_length), dtype="int32")
     blank = tokens[:, :, 0]
     sums = ops.zeros_like(blank, dtype="float32") + np.where(np.arange(width) == 0, 0.0, BLOCKED).astype("float32")
@@ -88,12 +88,12 @@ def empty(batch: Any, width: int, rules: Rules) -> Path:
 
 
 class Search(NamedTuple):
-    """What a search carries from step to step.
+    """Loop variables of a search.
 
     Attributes:
-        path: the answers under way, [B, K, ...].
-        state: of the decoder, tensors [B K, ...], a row a path.
-        given: what no step changes, tensors [B, ...]: the memory, limits and so on.
+        path: the partial answers, [B, K, ...].
+        state: of the decoder, tensors [B K, ...].
+        given: inputs that no step changes, tensors [B, ...]: the memory, limits and so on.
     """
 
     path: Path
@@ -106,10 +106,10 @@ Body = Callable[[Any, Search], tuple[Path, Any]]
 
 @contextlib.contextmanager
 def shrinking() -> Iterator[None]:
-    """Let examples that are done leave a loop traced in this block, as soon as they are a quarter of those in it.
+    """Remove finished examples from loops traced in this block, once they are a quarter of the batch.
 
-    No answer changes. It pays where answers of many lengths are found together; a single one takes a little longer.
-    Only in a graph whose batch is open, and which XLA does not compile: elsewhere a loop keeps its shapes.
+    Answers do not change. It is faster for batches with answers of many lengths, and slightly slower for a single one.
+    It requires a graph with an open batch axis that XLA does not compile; other loops keep their shapes.
     """
     token = _shrinking_on.set(True)
     try:
@@ -119,7 +119,7 @@ def shrinking() -> Iterator[None]:
 
 
 def run(body: Body, search: Search, rules: Rules) -> Path:
-    """Repeat ``body(t, search) -> (path, state)`` until every path is done or L tokens long."""
+    """Repeat ``body(t, search) -> (path, state)`` until every path is finished or has L tokens."""
     if _shrinking_on.get() and all(tensor.shape[0] is None for tensor in keras.tree.flatten(search)):
         return _shrinking(body, search, rules)
 
@@ -137,13 +137,13 @@ def _unfinished(t: Any, path: Path, rules: Rules) -> Any:
 
 
 def _alike(after: Any, before: Any, shape: Callable[[Any], Any]) -> list[Any]:
-    """Flatten, with the types and shapes of the loop's start: gathers forget sizes that were known before it."""
+    """Flatten and restore the types and shapes of the loop's start: gathers lose static sizes."""
     pairs = zip(keras.tree.flatten(after), keras.tree.flatten(before), strict=True)
     return [ops.reshape(ops.cast(x, old.dtype), shape(old)) for x, old in pairs]
 
 
 def _shrinking(body: Body, search: Search, rules: Rules) -> Path:
-    """`run`, with fewer and fewer examples: ``numbers`` int32 [b] says which they are, ``kept`` holds the others."""
+    """`run` with a shrinking batch: ``numbers`` int32 [b] are the remaining examples, ``kept`` holds all results."""
 
     def open_batch(x: Any) -> tuple[Any, ...]:
         return (-1, *ops.shape(x)[1:])
@@ -169,7 +169,7 @@ def _shrinking(body: Body, search: Search, rules: Rules) -> Path:
 
 
 def _without(done: Any, numbers: Any, kept: Path, search: Search) -> tuple[Any, Path, Search]:
-    """Let the examples that are ``done``, booleans [b], leave; where all are, the loop ends."""
+    """Remove the finished examples, ``done`` bool [b]; if all are finished, the loop ends."""
     kept, width = _put_back(kept, numbers, search.path), search.path.done.shape[1]
     left = ops.cast(ops.nonzero(ops.logical_not(done))[0], "int32")
     rows = ops.reshape(left[:, None] * width + np.arange(width, dtype="int32"), (-1,))
@@ -185,14 +185,14 @@ def _put_back(kept: Path, numbers: Any, path: Path) -> Path:
 
 
 def restricted(logits: Any, tokens: Any, t: Any, rules: Rules) -> Any:
-    """Logits [N, V] with BLOCKED added to what the rules forbid after t tokens of [B, K, L]."""
+    """Logits [N, V] with BLOCKED added to tokens that the rules forbid after t tokens of [B, K, L]."""
     size = logits.shape[-1]
     logits = logits + _blocked(t, rules, size)
     return logits + _repeats(tokens, t, rules.no_repeat_ngram, size) if rules.no_repeat_ngram else logits
 
 
 def _blocked(t: Any, rules: Rules, size: int) -> Any:
-    """BLOCKED at each token that may not come at place t whatever came before, else 0: float32 [V]."""
+    """BLOCKED at each token that is forbidden at step t for any history, else 0: float32 [V]."""
     every = np.arange(size)
     never = np.isin(every, [PAD, rules.start, *rules.forbidden]) & (every != rules.end)
     always = (never * BLOCKED).astype("float32")
@@ -201,9 +201,9 @@ def _blocked(t: Any, rules: Rules, size: int) -> Any:
 
 
 def best(logits: Any, tokens: Any, t: Any, rules: Rules, count: int) -> tuple[Any, Any]:
-    """Return the ``count`` largest of ``restricted`` logits and their tokens, [N, V] -> float32 and int32 [N, count].
+    """Return the ``count`` largest ``restricted`` logits and their tokens, [N, V] -> float32 and int32 [N, count].
 
-    Without n-grams to look for few tokens are forbidden: of so many more the best are taken, and then restricted.
+    Without an n-gram rule few tokens are forbidden: that many extra candidates are taken, and then restricted.
     """
     if rules.no_repeat_ngram:
         return top_k(restricted(logits, tokens, t, rules), count)
@@ -214,7 +214,7 @@ def best(logits: Any, tokens: Any, t: Any, rules: Rules, count: int) -> tuple[An
 
 
 def _repeats(tokens: Any, t: Any, n: int, size: int) -> Any:
-    """BLOCKED at each token that would close an n-gram that tokens [B, K, L] hold already: float32 [N, V]."""
+    """BLOCKED at each token that would repeat an n-gram of tokens [B, K, L], else 0: float32 [N, V]."""
     length = tokens.shape[-1]
     tokens = ops.reshape(tokens, (-1, length))
     starts = max(length - n + 1, 0)
@@ -229,7 +229,7 @@ def _repeats(tokens: Any, t: Any, n: int, size: int) -> Any:
 
 
 def extended(path: Path, t: Any, tokens: Any, sums: Any, rules: Rules, limits: Any) -> Path:
-    """Append tokens [B, K] at place t of the paths that are not done, and mark those that now are."""
+    """Append tokens [B, K] at step t to unfinished paths, and mark the newly finished ones."""
     lengths = ops.where(path.done, path.lengths, t + 1)
     closed = ops.logical_or(ops.logical_or(tokens == rules.end, sums < DEAD), limits[:, None] <= t + 1)
     here = ops.arange(rules.max_length, dtype="int32") == t
@@ -238,15 +238,10 @@ def extended(path: Path, t: Any, tokens: Any, sums: Any, rules: Rules, limits: A
 
 
 def rows(state: Any) -> Any:
-    """N, a scalar: the rows of a state, whose tensors are [N, ...]."""
+    """The number of rows N of a state with tensors [N, ...], a scalar."""
     return ops.shape(keras.tree.flatten(state)[0])[0]
 
 
-def log_total(logits: Any) -> Any:
-    """Logarithm of the normaliser, [N, V] -> [N, 1]."""
-    return ops.logsumexp(logits, axis=-1, keepdims=True)
-
-
 def penalty(lengths: Any, alpha: float) -> Any:
-    """((5 + length) / 6) ^ alpha, float32, of ``lengths`` [B, K]."""
+    """((5 + length) / 6) ^ alpha, float32, for ``lengths`` [B, K]."""
     return ((5.0 + ops.cast(lengths, "float32")) / 6.0) ** alpha

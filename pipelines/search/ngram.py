@@ -29,17 +29,16 @@ Gram = tuple[str, ...]
 
 @dataclass(frozen=True)
 class NGram:
-    """A back-off model: `logs` is log10 p(last token | the others) of a gram, `backoffs` that of a context's weight."""
+    """A back-off model: `logs` holds log10 p(last token | context) of n-grams, `backoffs` log10 weights of contexts."""
 
     order: int
     logs: dict[Gram, float]
     backoffs: dict[Gram, float]
 
     def log(self, context: Gram, token: str) -> float:
-        """Natural logarithm of p(token | context); an unknown token counts as `<unk>`.
+        """Natural logarithm of p(token | context); unknown tokens are scored as `<unk>`, or 1e-7 if the model has none.
 
-        The context may be longer than the model's order; it begins with `<s>` at the start of a sentence. A model
-        that has no `<unk>` gives an unknown token 1e-7.
+        The context may be longer than the model's order; at the start of a sentence it is `<s>`.
         """
         if (token,) not in self.logs:
             token = UNKNOWN
@@ -55,12 +54,12 @@ class NGram:
             context = context[1:]
 
     def advance(self, context: Gram, token: str) -> Gram:
-        """The context after `token`: what `log` can still see."""
+        """The context after `token`, truncated to the model's order."""
         known = token if (token,) in self.logs else UNKNOWN
         return (*context, known)[-(self.order - 1) :] if self.order > 1 else ()
 
     def sentence(self, tokens: Sequence[str]) -> float:
-        """Natural log-probability of a whole sentence, its end included."""
+        """Natural log-probability of a complete sentence, including its end."""
         context: Gram = (BEGIN,)
         total = 0.0
         for token in (*tokens, END):
@@ -70,19 +69,19 @@ class NGram:
 
 
 def words(line: str) -> list[str]:
-    """Tokens of a word model."""
+    """Split a line into tokens of a word model."""
     return line.split()
 
 
 def characters(line: str) -> list[str]:
-    """Tokens of a character model: white space becomes one `SPACE`."""
+    """Split a line into tokens of a character model, with `SPACE` for white space."""
     return [SPACE if character == " " else character for character in " ".join(line.split())]
 
 
 def estimate(sentences: Iterable[Sequence[str]], order: int) -> NGram:
-    """An interpolated Kneser-Ney model of `order`.
+    """Estimate an interpolated Kneser-Ney model of the given order.
 
-    Raises ValueError for an order below 1, for no sentences, and for a token that an ARPA file cannot hold.
+    Raises ValueError for an order below 1, for no sentences, or a token that an ARPA file cannot hold.
     """
     if order < 1:
         raise ValueError(f"the order of a language model must be at least 1, got {order}")
@@ -116,7 +115,7 @@ def _count(sentences: Iterable[Sequence[str]], order: int) -> list[Counter[Gram]
 
 
 def _adjusted(counts: list[Counter[Gram]], order: int) -> list[Counter[Gram]]:
-    """Below the highest order: in how many different contexts a gram occurs; one that begins a sentence has none."""
+    """Replace counts below the highest order by numbers of distinct contexts, except at the start of a sentence."""
     adjusted = list(counts)
     for length in range(1, order):
         kinds = Counter(gram[1:] for gram in counts[length])
@@ -126,7 +125,7 @@ def _adjusted(counts: list[Counter[Gram]], order: int) -> list[Counter[Gram]]:
 
 
 def _discount(grams: dict[Gram, int]) -> float:
-    """n1 / (n1 + 2 n2) from the numbers of grams counted once and twice; 0.5 where there are too few to tell."""
+    """n1 / (n1 + 2 n2) from the numbers of n-grams counted once and twice; 0.5 if either is 0."""
     once = sum(count == 1 for count in grams.values())
     twice = sum(count == 2 for count in grams.values())
     return once / (once + 2.0 * twice) if once and twice else 0.5
@@ -135,7 +134,7 @@ def _discount(grams: dict[Gram, int]) -> float:
 def _interpolated(
     grams: dict[Gram, int], lower: dict[Gram, float], vocabulary: set[str] | None
 ) -> tuple[dict[Gram, float], dict[Gram, float]]:
-    """p(gram) of one order from that of the order below, and each context's weight of the order below."""
+    """Probabilities of one order, given those of the order below, and the back-off weight of each context."""
     discount = _discount(grams)
     totals: defaultdict[Gram, int] = defaultdict(int)
     kinds: defaultdict[Gram, int] = defaultdict(int)
@@ -153,10 +152,10 @@ def _interpolated(
 
 
 def build(text: str | Path, out: str | Path, order: int = 3, spelled: bool = False) -> Path:
-    """Estimate a model from a file with one sentence a line (.gz too), write it as an ARPA file and return its path.
+    """Estimate a model from a file with one sentence per line (.gz too), write an ARPA file and return its path.
 
-    Empty lines are left out; ``spelled`` takes characters instead of words. Raises ValueError naming the file when it
-    cannot be read or holds nothing, RuntimeError when the model cannot be written.
+    Empty lines are skipped; ``spelled`` builds a character model. Raises ValueError naming the file when it cannot be
+    read or is empty, RuntimeError when the model cannot be written.
     """
     cut = characters if spelled else words
     sentences = (tokens for _, line in _lines(Path(text), "text") if (tokens := cut(line)))
@@ -168,7 +167,7 @@ def build(text: str | Path, out: str | Path, order: int = 3, spelled: bool = Fal
 
 
 def write(model: NGram, out: str | Path) -> Path:
-    """Write an ARPA file as ``save`` does, under a temporary name first, and return its path. RuntimeError if not."""
+    """Write an ARPA file atomically (see ``save``) and return its path; raises RuntimeError if that fails."""
     path = Path(out).expanduser()
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
@@ -183,7 +182,7 @@ def write(model: NGram, out: str | Path) -> Path:
 
 
 def save(model: NGram, path: str | Path) -> None:
-    """Write an ARPA file (gzip-compressed when the name ends in .gz)."""
+    """Write an ARPA file (compressed if the name ends in .gz)."""
     grams = [[gram for gram in model.logs if len(gram) == length] for length in range(1, model.order + 1)]
     with _text(Path(path), "wt") as file:
         file.write("\\data\\\n" + "".join(f"ngram {n}={len(some)}\n" for n, some in enumerate(grams, 1)))
@@ -196,7 +195,7 @@ def save(model: NGram, path: str | Path) -> None:
 
 
 def load(path: str | Path) -> NGram:
-    """Read an ARPA file, plain or .gz. Raises ValueError naming the file and the line that is not as it should be."""
+    """Read an ARPA file, plain or .gz; raises ValueError naming the file and the malformed line."""
     logs: dict[Gram, float] = {}
     backoffs: dict[Gram, float] = {}
     promised: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""Settings of the search for an answer. Imports no Keras."""
+"""Search settings. Imports no Keras."""
 
 import dataclasses
 from typing import ClassVar, Self
@@ -11,29 +11,25 @@ from pipelines.config import STRICT, Stage, TrainingConfig
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class SearchSettings(TrainingConfig):
-    """How answers are searched for, or sampled, with a decoder that predicts one token after the other."""
+    """Search or sampling settings of an autoregressive decoder."""
 
     AFFECTS: ClassVar[Stage] = "decoding"
 
-    beam_width: int = Field(5, ge=1, description="partial answers kept by the search; 1 is greedy")
-    length_penalty: float = Field(1.0, ge=0, description="exponent of the length normalisation of the search")
-    min_tokens: int = Field(0, ge=0, description="fewest pieces of an answer, its end not counted")
-    no_repeat_ngram: int = Field(0, ge=0, description="no run of so many pieces comes twice in an answer; 0 allows it")
-    sampling_temperature: float = Field(
-        0.0, ge=0, description="sample answers instead of searching; below 1 sharpens the choice, 0 searches"
-    )
-    sampling_top_k: int = Field(0, ge=0, description="sample from so many most probable pieces; 0 takes all")
-    sampling_top_p: float = Field(
-        1.0, gt=0, le=1, description="nucleus sampling: sample from the likeliest pieces of so much probability"
-    )
-    sampling_seed: int = Field(0, ge=0, description="another one samples other answers")
+    beam_width: int = Field(5, ge=1, description="beam width; 1 is greedy search")
+    length_penalty: float = Field(1.0, ge=0, description="exponent of the length normalisation")
+    min_tokens: int = Field(0, ge=0, description="minimum number of tokens, without the end token")
+    no_repeat_ngram: int = Field(0, ge=0, description="n-grams of this size occur at most once; 0 disables the rule")
+    sampling_temperature: float = Field(0.0, ge=0, description="above 0: sample with this temperature, 0: search")
+    sampling_top_k: int = Field(0, ge=0, description="sample from this many most probable tokens; 0 uses all")
+    sampling_top_p: float = Field(1.0, gt=0, le=1, description="nucleus sampling: total probability of the tokens used")
+    sampling_seed: int = Field(0, ge=0, description="seed of the sampling")
 
     def simplest(self) -> Self:
         """Return the settings with greedy search."""
         return dataclasses.replace(super().simplest(), beam_width=1, sampling_temperature=0.0)
 
     def search_name(self) -> str:
-        """Say in a few words how answers are found, for ``metrics.json``."""
+        """Describe the search in a few words, for ``metrics.json``."""
         if self.sampling_temperature:
             cuts = (f", top-k {self.sampling_top_k}" if self.sampling_top_k else "") + (
                 f", top-p {self.sampling_top_p:g}" if self.sampling_top_p < 1 else ""

@@ -61,14 +61,10 @@ def encode_parts(
 
 
 def judge(source: Source, split: str, count: int, problems: Sequence[str], odd: Sequence[str] = ()) -> None:
-    """Report skipped examples, or reject a split with too many of them.
+    """Report skipped examples of a split, or reject a split with too many of them.
 
-    Args:
-        source: the data.
-        split: the split's name.
-        count: number of usable examples.
-        problems: a message for each unusable example.
-        odd: a message for each example that is scored although training would skip it.
+    ``count`` is the number of usable examples. ``problems`` are messages about the others, ``odd`` about examples that
+    are scored although training would skip them.
 
     Raises:
         ValueError: more than ``MAX_BAD`` of the examples are unusable, or none is left; names the first ones.

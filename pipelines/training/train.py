@@ -86,7 +86,10 @@ def train(
         raise ValueError("--embeddings: the embedding begins as that of --init; leave one of the two out")
     other = load_run(init) if init else None
     need_trainable(folder)
-    _set_up(chosen)
+    keras.utils.set_random_seed(chosen.seed)
+    keras.config.set_dtype_policy(chosen.precision)
+    if chosen.deterministic:
+        tf.config.experimental.enable_op_determinism()
     with alone(folder):
         _fit(*_prepare(task, chosen, data, folder, limit, other), other)
     return folder
@@ -150,7 +153,7 @@ def _training_examples(loaded: Loaded, source: Source) -> Encoded:
         return encode_parts(loaded.task, source, "train", size=size)
 
     def whole() -> Encoded:
-        (encoded,) = parts(None)
+        (encoded,) = parts(None)  # to its end, where skipped examples are reported
         return encoded
 
     found = cached(_cache_key(loaded, source), parts, whole)
@@ -181,13 +184,6 @@ def _begin(loaded: Loaded, training: Encoded, other: Loaded | None) -> None:
         loaded.task.initialise(loaded.model, training)
 
 
-def _set_up(config: TrainingConfig) -> None:
-    keras.utils.set_random_seed(config.seed)
-    keras.config.set_dtype_policy(config.precision)
-    if config.deterministic:
-        tf.config.experimental.enable_op_determinism()
-
-
 def _prepare(
     task: str, config: TrainingConfig, data: str, folder: Path, limit: int, other: Loaded | None
 ) -> tuple[Loaded, Source]:
@@ -196,10 +192,8 @@ def _prepare(
     source = limited(source, limit) if limit else source
     record = {"spec": data, "fingerprint": source.fingerprint, "limit": limit}
     record |= {"init": sha256(other.run.path / WEIGHTS)} if other else {}  # a resumed run must find the same weights
-    if (folder / CONFIG).exists():
-        run = _same(folder, task, config, record)
-    else:
-        run = create(folder, task, config, record)
+    exists = (folder / CONFIG).exists()
+    run = _same(folder, task, config, record) if exists else create(folder, task, config, record)
     files = task_class.preprocessor_class.FILES
     if all(run.has(name) for name in files):
         for name in files:
@@ -208,10 +202,8 @@ def _prepare(
     else:
         say("learning the preprocessing from the training split")
         examples = source.read("train", lambda problem: None)
-        if other:
-            preprocessor = task_class.adopt(config, other.task, other.run.path, examples)
-        else:
-            preprocessor = task_class.fit(config, examples)
+        preprocessor = (task_class.adopt(config, other.task, other.run.path, examples) if other
+                        else task_class.fit(config, examples))  # fmt: skip
         _keep(run, preprocessor)
     ready = task_class(config, preprocessor)
     return Loaded(ready, ready.network(), run, record), source

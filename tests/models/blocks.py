@@ -70,6 +70,8 @@ def _numbers(kind: str, shape: list[int], seed: int) -> np.ndarray:
         return random.integers(1, VOCABULARY, shape).astype("int32")
     if kind == "pixels":
         return random.integers(0, 256, shape).astype("uint8")
+    if kind == "words":
+        random = np.random.default_rng([seed, 1])  # other numbers than those of the states beside them
     return random.normal(size=shape).astype("float32")
 
 
@@ -84,6 +86,10 @@ def cut(array: Any, axes: str, row: int) -> np.ndarray:
 
 def _masked(layer: Any, x: Any, mask: Any, **how: Any) -> Any:
     return layer(x, mask=mask, **how)
+
+
+def _lexical(layer: Any, tokens: Any, lengths: Any, states: Any, state_lengths: Any, words: Any, **how: Any) -> Any:
+    return layer(tokens, lengths, states, state_lengths, words=words, **how)
 
 
 KEPT = {"return_sequences": True, "return_state": True}
@@ -116,13 +122,7 @@ BLOCKS = POOLING | {
         TextEncoder,
         {"vocabulary_size": VOCABULARY, "embedding_size": 4, "units": 4, "dropout": 0.3, "seed": 1},
         ("tokens BT", "lengthsT B"),
-        ("BT.", "B."),
-    ),
-    "text encoder with words": Block(
-        TextEncoder,
-        {"vocabulary_size": VOCABULARY, "embedding_size": 3, "units": 4, "dropout": 0.3, "words": True, "seed": 1},
-        ("tokens BT", "lengthsT B"),
-        ("BT.", "B."),
+        ("BT.", "B.", "BT."),
     ),
     "grid encoder": Block(GridEncoder, {"units": 6, "dropout": 0.3, "seed": 1}, ("B...",), ("B..", "B")),
     "subsampling": Block(ConvolutionalSubsampling, {"units": 6, "filters": (3, 4)}, SEQUENCE, ("BS.", "B")),
@@ -142,14 +142,17 @@ BLOCKS = POOLING | {
         AttentionDecoder, {**DECODER, "layers": 2, "context_recurrence": True, "attention": "general"}, TARGET, READ
     ),
     "decoder, lexical": Block(
-        AttentionDecoder, {**DECODER, "embedding_size": 2, "context_recurrence": True, "lexical": True}, TARGET, READ
+        AttentionDecoder,
+        {**DECODER, "context_recurrence": True, "lexical": True},
+        (*TARGET, "words BT."),
+        READ,
+        _lexical,
     ),
 }
 DROPPED = {
     "stack": 1,
     "stack, both directions": 1,
     "text encoder": 2,
-    "text encoder with words": 2,
     "grid encoder": 1,
     "decoder": 2,
     "decoder, two layers, gate": 3,

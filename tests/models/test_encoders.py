@@ -13,7 +13,7 @@ LENGTHS = np.array([5, 2], "int32")
 @pytest.mark.parametrize("bidirectional", [True, False])
 def test_summary_is_what_each_direction_of_the_top_layer_ended_with(cell, bidirectional):
     encoder = TextEncoder(9, 4, 6, cell=cell, layers=2, bidirectional=bidirectional)
-    states, summary = encoder(TOKENS, LENGTHS)
+    states, summary, _ = encoder(TOKENS, LENGTHS)
     assert states.shape == (2, 5, 12 if bidirectional else 6)
     for row, length in enumerate(LENGTHS):
         np.testing.assert_allclose(summary[row, :6], states[row, length - 1, :6], rtol=1e-5)
@@ -23,8 +23,16 @@ def test_summary_is_what_each_direction_of_the_top_layer_ended_with(cell, bidire
 
 def test_text_encoder_drops_units_of_its_outputs_in_training():
     encoder = TextEncoder(9, 4, 6, cell="lstm", dropout=0.5, residual=True, seed=1)
-    dropped, _ = encoder(TOKENS, LENGTHS, training=True)
+    dropped, *_ = encoder(TOKENS, LENGTHS, training=True)
     assert np.mean(np.array(dropped)[0] == 0) > 0.2
+
+
+def test_words_are_the_embeddings_of_the_real_tokens():
+    encoder = TextEncoder(9, 4, 6)
+    *_, words = encoder(TOKENS, LENGTHS)
+    for row, length in enumerate(LENGTHS):
+        np.testing.assert_array_equal(words[row, :length], np.array(encoder.embedding.embeddings)[TOKENS[row, :length]])
+        assert not np.any(words[row, length:])
 
 
 @pytest.mark.parametrize("flat", [False, True])
