@@ -35,7 +35,7 @@ class TextEncoder(keras.layers.Layer):
         vocabulary_size: V.
         embedding_size: E.
         units: H, the width of each layer and direction.
-        cell: "lstm", "gru" or "simple".
+        cell: "lstm", "gru", "simple", "mingru", "minlstm" or "rglru".
         layers: recurrent layers.
         bidirectional: read in both directions.
         dropout: probability of dropping a unit of the embedding, between layers, and of the outputs.
