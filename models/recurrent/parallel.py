@@ -51,6 +51,7 @@ class DecayInitializer(keras.initializers.Initializer):
         return {"low": self.low, "high": self.high, "seed": self.seed}
 
 
+@_register
 class LinearCell(keras.layers.Layer):
     """One step of a recurrence that is linear in the state, with the weights of its layer.
 
@@ -122,6 +123,21 @@ class LinearCell(keras.layers.Layer):
         h = a * states[0] + b
         return h, [h]
 
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        initializer, decay = self.kernel_initializer, self.decay_initializer
+        own = {
+            "gates": self.gates,
+            "units": self.units,
+            "use_bias": self.use_bias,
+            "kernel_initializer": keras.initializers.serialize(initializer),
+            "first_bias": self.first_bias,
+            "decay_initializer": None if decay is None else keras.initializers.serialize(decay),
+            "dropout": self.dropout,
+            "seed": self.seed,
+        }
+        return {**super().get_config(), **own}
+
 
 class _LinearLayer(keras.layers.RNN):
     """What the three layers share; ``options`` are those of `keras.layers.RNN`."""
@@ -159,16 +175,9 @@ class _LinearLayer(keras.layers.RNN):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
-        config = super().get_config()
+        config, cell = super().get_config(), self.cell.get_config()
         del config["cell"]
-        own = {
-            "units": self.units,
-            "use_bias": self.use_bias,
-            "kernel_initializer": keras.initializers.serialize(self.cell.kernel_initializer),
-            "dropout": self.dropout,
-            "seed": self.cell.seed,
-        }
-        return {**config, **own}
+        return config | {name: cell[name] for name in ("units", "use_bias", "kernel_initializer", "dropout", "seed")}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
@@ -305,5 +314,4 @@ class RGLRU(_LinearLayer):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
-        decay = keras.initializers.serialize(self.cell.decay_initializer)
-        return {**super().get_config(), "decay_initializer": decay}
+        return {**super().get_config(), "decay_initializer": self.cell.get_config()["decay_initializer"]}

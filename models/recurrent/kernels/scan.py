@@ -190,7 +190,10 @@ def scan(plan: Plan, x: Tensor, kernel: Tensor, rest: dict[str, Any], mask: list
 
         return (outputs, final), gradient
 
-    return call(*tf.nest.flatten(structure))
+    outputs, final = call(*tf.nest.flatten(structure))
+    outputs.set_shape([x.shape[0], x.shape[1], plan.units])
+    final.set_shape([x.shape[0], plan.units])
+    return outputs, final
 
 
 def _constant(structure: Any, flat: Any) -> Any:

@@ -1,0 +1,395 @@
+"""MinGRU, MinLSTM and RG-LRU against their equations in double precision: outputs, states, every gradient."""
+
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models import recurrent
+from models.recurrent import kernels
+from models.recurrent.kernels import scan
+
+LAYERS = {"mingru": recurrent.MinGRU, "minlstm": recurrent.MinLSTM, "rglru": recurrent.RGLRU}
+BATCH, TIME, WIDTH, UNITS = 4, 6, 3, 4
+LENGTHS = np.array([6, 0, 2, 5])
+every = pytest.mark.parametrize("kind", list(LAYERS))
+
+
+def sigmoid(x):
+    """exp(-log(1 + exp(-x))): exact on both sides, in double precision."""
+    return np.exp(-np.logaddexp(0, -x))
+
+
+def coefficients(kind, weights, x):
+    """a and b of the papers' equations, x [..., D] in double precision."""
+    kernel, bias, *more = (w.astype("float64") for w in weights)
+    first, second, *third = np.split(x @ kernel + bias, 2 if kind == "mingru" else 3, axis=-1)
+    if kind == "mingru":
+        return sigmoid(-first), sigmoid(first) * second
+    if kind == "minlstm":
+        difference = np.logaddexp(0, -second) - np.logaddexp(0, -first)  # log f - log i
+        return sigmoid(difference), sigmoid(-difference) * third[0]
+    log_a = 8 * sigmoid(first) * -np.logaddexp(0, -more[0])
+    return np.exp(log_a), np.sqrt(-np.expm1(2 * log_a)) * sigmoid(second) * third[0]
+
+
+def reference(kind, weights, x, initial, mask=None, backwards=False):
+    """Every state [B, T, H], one step after another, and the last; a masked step changes nothing."""
+    a, b = coefficients(kind, weights, np.asarray(x, "float64"))
+    h, states = np.asarray(initial, "float64"), np.zeros(b.shape)
+    for t in reversed(range(b.shape[1])) if backwards else range(b.shape[1]):
+        after = a[:, t] * h + b[:, t]
+        h = after if mask is None else np.where(mask[:, t, None], after, h)
+        states[:, t] = h
+    return states, h
+
+
+def made(kind, seed=0, scale=0.7, **options):
+    """A layer whose weights are all drawn at random, and what it is given."""
+    layer = LAYERS[kind](UNITS, return_sequences=True, return_state=True, **options)
+    layer.build((BATCH, None, WIDTH))
+    draw = np.random.default_rng(seed)
+    layer.set_weights([draw.normal(size=w.shape) * scale for w in layer.get_weights()])
+    x, initial = draw.normal(size=(BATCH, TIME, WIDTH)), draw.normal(size=(BATCH, UNITS))
+    return layer, tf.constant(x, tf.float32), tf.constant(initial, tf.float32)
+
+
+def results(layer, x, initial, mask=None, weigh=(1.0, 2.0)):
+    """Outputs and state, and the gradients of a sum in which each number has its own weight."""
+    draw = np.random.default_rng(9)
+    with tf.GradientTape() as tape:
+        tape.watch([x, initial])
+        found = layer(x, mask=mask, initial_state=initial, training=True)
+        loss = sum(tf.reduce_sum(f * (w * draw.normal(size=f.shape))) for f, w in zip(found, weigh, strict=True))
+    return [*found, *tape.gradient(loss, [x, initial, *layer.trainable_weights])]
+
+
+def close(ours, theirs, tolerance=1e-5):
+    for one, other in zip(ours, theirs, strict=True):
+        one, other = np.asarray(one), np.asarray(other)
+        assert one.shape == other.shape
+        assert np.abs(one - other).max(initial=0) <= tolerance * max(np.abs(other).max(initial=0), 1e-2)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+@every
+def test_outputs_are_those_of_the_equations(kind, masked, backwards):
+    layer, x, initial = made(kind, go_backwards=backwards)
+    mask = np.arange(TIME)[None] < LENGTHS[:, None] if masked else None
+    states, final = reference(kind, layer.get_weights(), x, initial, mask, backwards)
+    states = states[:, ::-1] if backwards else states
+    outputs, last = layer(x, mask=mask, initial_state=initial)
+    assert kernels.describe(layer) == "fast"
+    close([last], [final])
+    real = np.ones((BATCH, TIME), bool) if mask is None else mask[:, ::-1] if backwards else mask
+    close([np.asarray(outputs)[real]], [states[real]])
+
+
+def test_rglru_reads_its_input_itself_where_the_value_weights_are_the_identity():
+    """Equations 1 to 4 as they stand: the input as wide as the state, and no map before it."""
+    layer = recurrent.RGLRU(WIDTH, return_sequences=True)
+    layer.build((None, None, WIDTH))
+    kernel, bias, decay = layer.get_weights()
+    kernel[:, 2 * WIDTH :] = np.eye(WIDTH)
+    layer.set_weights([kernel, bias, decay])
+    x = np.random.default_rng(0).normal(size=(2, 5, WIDTH)).astype("float32")
+    share, h, expected = 1 / (1 + np.exp(-decay)), np.zeros((2, WIDTH)), []
+    for t in range(5):
+        r, i = (1 / (1 + np.exp(-x[:, t] @ kernel[:, n * WIDTH : (n + 1) * WIDTH])) for n in range(2))
+        a = share ** (8 * r)
+        h = a * h + np.sqrt(1 - a**2) * (i * x[:, t])
+        expected.append(h)
+    np.testing.assert_allclose(layer(x), np.stack(expected, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@every
+def test_fast_and_portable_give_the_same_gradients(kind, backwards):
+    holes = np.random.default_rng(4).random((BATCH, TIME)) < 0.6
+    for mask, zero in ((None, False), (np.arange(TIME)[None] < LENGTHS[:, None], True), (holes, False)):
+        layer, x, initial = made(kind, go_backwards=backwards, zero_output_for_mask=zero)
+        fast = results(layer, x, initial, mask)
+        with recurrent.portable():
+            assert "export" in kernels.describe(layer)
+            close(fast, results(layer, x, initial, mask))
+
+
+@every
+def test_gradients_are_those_of_finite_differences_in_double_precision(kind):
+    layer, x, initial = made(kind)
+    draw = np.random.default_rng(9)
+    scales = [draw.normal(size=(BATCH, TIME, UNITS)), 2 * draw.normal(size=(BATCH, UNITS))]
+    points = [np.asarray(p, "float64") for p in (x, initial, *layer.get_weights())]
+
+    def loss():
+        found = reference(kind, points[2:], points[0], points[1])
+        return sum(np.sum(f * s) for f, s in zip(found, scales, strict=True))
+
+    for point, gradient in zip(points, results(layer, x, initial)[2:], strict=True):
+        expected = np.zeros(point.shape)
+        for index in np.ndindex(point.shape):
+            kept, sides = point[index], []
+            for shift in (1e-6, -1e-6):
+                point[index] = kept + shift
+                sides.append(loss())
+            point[index], expected[index] = kept, (sides[0] - sides[1]) / 2e-6
+        close([gradient], [expected], 2e-5)
+
+
+EXTREMES = [-200.0, -95.0, -60.0, -17.0, -4.0, 0.0, 4.0, 17.0, 60.0, 95.0, 200.0]
+
+
+@every
+def test_gates_stay_right_and_finite_wherever_they_saturate(kind):
+    """Every pair of pre-activations from -200 to 200: a from 0 to 1, with the digits of small a and of small 1 - a."""
+    layer = LAYERS[kind](1, return_sequences=True, return_state=True)
+    layer.build((None, None, 3))
+    count = 2 if kind == "mingru" else 3
+    weights = [np.eye(3, count), np.zeros(count), np.full(1, 3.0)][: len(layer.get_weights())]
+    layer.set_weights(weights)
+    first, second = (grid.ravel() for grid in np.meshgrid(EXTREMES, EXTREMES))
+    x = np.stack([first, 0.5 * np.ones_like(first) if kind == "mingru" else second, np.ones_like(first)], -1)[:, None]
+    initial = np.full((len(first), 1), 2.0)
+    if kind == "minlstm":  # below -80 all pre-activations count as -80
+        sane = np.minimum(first, second) > -80
+        x, initial = x[sane], initial[sane]
+    ours = results(layer, tf.constant(x, tf.float32), tf.constant(initial, tf.float32))
+    assert all(np.all(np.isfinite(r)) for r in ours)
+    np.testing.assert_allclose(ours[0], reference(kind, weights, x, initial)[0], rtol=2e-6)
+    a, _ = coefficients(kind, weights, x)
+    scales = np.random.default_rng(9).normal(size=(len(x), 1, 1)), 2 * np.random.default_rng(9).normal(size=1)
+    assert scales[0].shape == a.shape
+    wild = results(layer, tf.constant([[[-200.0, -200.0, 1.0]]]), tf.constant([[2.0]]))
+    assert all(np.all(np.isfinite(r)) for r in wild)
+
+
+def long_sequence(kind, gate, time):
+    """Noise through gates that keep almost all, much or little: the loop in double precision is right."""
+    layer = LAYERS[kind](2, return_sequences=True, return_state=True)
+    layer.build((1, None, 3))
+    count = 2 if kind == "mingru" else 3
+    kernel = np.repeat(np.eye(3, count), 2, axis=1)
+    shift = [gate, 0, 0][:count] if kind != "minlstm" else [-gate, 0, 0]
+    layer.set_weights([kernel, np.repeat(shift, 2), np.full(2, 3.0)][: len(layer.get_weights())])
+    x = np.random.default_rng(1).normal(size=(1, time, 3)).astype("float32")
+    initial = tf.constant([[1.0, -1.0]])
+    outputs, final, *gradients = results(layer, tf.constant(x), initial)
+    close([outputs, final], reference(kind, layer.get_weights(), x, initial), 1e-4)
+    close(gradients, double(kind, layer.get_weights(), x, initial), 1e-4)
+
+
+@every
+def test_ten_thousand_steps_keep_their_digits(kind):
+    long_sequence(kind, -12.0, 10_000)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gate", [-12.0, -4.0, 4.0])
+@every
+def test_a_hundred_thousand_steps_keep_their_digits(kind, gate):
+    long_sequence(kind, gate, 100_000)
+
+
+def double(kind, weights, x, initial):
+    """The gradients of `results` by hand-written backpropagation through time, in double precision.
+
+    The derivatives of a and b are central differences of the equations, which need no loop.
+    """
+    draw = np.random.default_rng(9)
+    x, weights = np.asarray(x, "float64"), [w.astype("float64") for w in weights]
+    a, b = coefficients(kind, weights, x)
+    upstream, final = draw.normal(size=b.shape), 2 * draw.normal(size=b[:, 0].shape)
+    states, _ = reference(kind, weights, x, initial)
+    before = np.concatenate([np.asarray(initial, "float64")[:, None], states[:, :-1]], 1)
+    g, d = np.zeros(b.shape), final
+    for t in reversed(range(b.shape[1])):
+        g[:, t] = upstream[:, t] + d
+        d = a[:, t] * g[:, t]
+    slope = slopes(kind, weights, x)
+    pre = [g * before * da + g * db for da, db in slope[: 2 if kind == "mingru" else 3]]
+    flat = np.concatenate(pre, -1)
+    found = [flat @ weights[0].T, d, np.einsum("btd,btg->dg", x, flat), flat.sum((0, 1))]
+    return found + [(g * before * da + g * db).sum((0, 1)) for da, db in slope[3:]]
+
+
+def slopes(kind, weights, x):
+    """Derivatives (da, db) by each pre-activation and by the decay, through weights that stand for them."""
+    units, found = weights[1].shape[0] // (2 if kind == "mingru" else 3), []
+    for place, index in [(1, n) for n in range(weights[1].shape[0] // units)] + [(2, 0)] * (len(weights) > 2):
+        sides = []
+        for shift in (1e-5, -1e-5):
+            moved = [w.copy() for w in weights]
+            moved[place][index * units : (index + 1) * units] += shift
+            sides.append(coefficients(kind, moved, x))
+        found.append(tuple((one - other) / 2e-5 for one, other in zip(*sides, strict=True)))
+    return found
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("time", [1, 2, 7, 8])
+def test_doubling_gives_what_the_loop_gives(time, backwards):
+    """What a GPU would compute, on this processor."""
+    draw = np.random.default_rng(0)
+    masks = [tf.constant(np.arange(time)[None] < np.array([[time], [0], [1]]))]
+    tensors = [tf.constant(draw.normal(size=s), tf.float32) for s in ((3, time, 2), (2, 12), (12,), (4,), (3, 4))]
+    found = []
+    for doubling in (False, True):
+        plan = scan.Plan("rglru", 4, 1, backwards, True, False, doubling)
+        with tf.GradientTape() as tape:
+            tape.watch(tensors)
+            x, kernel, bias, decay, initial = tensors
+            rest = {"bias": bias, "params": [decay], "initial": initial}
+            outputs, final = scan.scan(plan, x, kernel, rest, masks)
+            loss = tf.reduce_sum(outputs**2) + tf.reduce_sum(tf.sin(final))
+        found.append([outputs, final, *tape.gradient(loss, tensors)])
+    close(*found)
+
+
+@every
+def test_windows_that_hand_over_their_state_equal_the_whole(kind):
+    layer, x, initial = made(kind)
+    whole, last = layer(x, initial_state=initial)
+    with tf.GradientTape() as tape:
+        tape.watch(initial)
+        first, state = layer(x[:, :2], initial_state=initial)
+        second, final = layer(x[:, 2:], initial_state=state)
+    close([first, second, final], [whole[:, :2], whole[:, 2:], last])
+    assert np.all(np.abs(tape.gradient(final, initial)) > 0), "no gradient passes from window to window"
+    stateful = LAYERS[kind](UNITS, return_sequences=True, stateful=True)
+    stateful.build((BATCH, None, WIDTH))
+    stateful.set_weights(layer.get_weights())
+    parts = [stateful(x[:, :2]), stateful(x[:, 2:])]
+    close([tf.concat(parts, 1)], [layer(x)[0]])
+
+
+@every
+def test_both_directions_equal_two_layers(kind):
+    layer, x, _ = made(kind)
+    both = recurrent.Bidirectional(LAYERS[kind](UNITS, return_sequences=True, return_state=True))
+    both.build((BATCH, None, WIDTH))
+    draw = np.random.default_rng(5)
+    both.set_weights([draw.normal(size=w.shape) for w in both.get_weights()])
+    mask = np.arange(TIME)[None] < LENGTHS[:, None]
+    outputs, *states = both(x, mask=mask)
+    half = len(both.get_weights()) // 2
+    parts = []
+    for weights, backwards in ((both.get_weights()[:half], False), (both.get_weights()[half:], True)):
+        all_states, last = reference(kind, weights, x, np.zeros((BATCH, UNITS)), mask, backwards)
+        parts.append((all_states * mask[:, :, None], last))
+    close([outputs, *states], [np.concatenate([p[0] for p in parts], -1), *(p[1] for p in parts)])
+    with recurrent.portable():
+        close([outputs, *states], both(x, mask=mask))
+
+
+def in_half(kind, policy):
+    """400 steps that keep almost all: a bfloat16 state would stop where a step adds less than its last bit."""
+    half, single = (LAYERS[kind](8, return_sequences=True, dtype=d) for d in (policy, "float32"))
+    x = np.abs(np.random.default_rng(0).normal(size=(1, 400, WIDTH))).astype("float32")
+    half.build(x.shape), single.build(x.shape)
+    weights = single.get_weights()
+    weights[1][:8] = 6.0 if kind == "minlstm" else -6.0
+    half.set_weights(weights), single.set_weights(weights)
+    expected = single(x)
+    for context in (kernels.portable, contextlib.nullcontext):
+        with context():
+            given = tf.function(half)(x)
+        assert given.dtype == half.compute_dtype
+        np.testing.assert_allclose(tf.cast(given, "float32"), expected, atol=0.005 * np.abs(expected).max())
+
+
+@every
+def test_half_precision_keeps_its_state_in_single(kind):
+    in_half(kind, "mixed_bfloat16")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["mixed_float16", "bfloat16"])
+@every
+def test_half_precision_of_all_kinds_keeps_its_state_in_single(kind, policy):
+    in_half(kind, policy)
+
+
+def test_dropout_of_inputs_is_shared_by_all_steps_and_paths():
+    layer = recurrent.MinGRU(4, dropout=0.5, return_sequences=True, seed=1)
+    x = tf.ones([2, 6, WIDTH])
+    plain = layer(x)
+    assert np.abs(layer(x, training=True) - plain).max() > 1e-3
+    layer.cell.get_dropout_mask = lambda step: tf.constant([[2.0, 0.0, 2.0], [0.0, 2.0, 2.0]])
+    dropped = x * layer.cell.get_dropout_mask(None)[:, None]
+    for context in (kernels.portable, contextlib.nullcontext):
+        with context():
+            np.testing.assert_allclose(layer(x, training=True), layer(dropped), atol=1e-6)
+            np.testing.assert_allclose(layer(x, training=False), plain, atol=1e-6)
+
+
+@every
+def test_calls_from_several_threads_give_the_same_bits(kind):
+    layer, x, initial = made(kind)
+    once = [np.asarray(r) for r in results(layer, x, initial)]
+
+    def again(_):
+        return all(np.array_equal(a, b) for a, b in zip(results(layer, x, initial), once, strict=True))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(again, range(20)))
+
+
+@every
+def test_a_whole_step_compiles(kind):
+    layer, x, initial = made(kind)
+    close(tf.function(lambda: results(layer, x, initial), jit_compile=True)(), results(layer, x, initial))
+
+
+def test_second_derivatives_are_refused():
+    layer, x, initial = made("mingru")
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        gradient = results(layer, x, initial)[2]
+    with pytest.raises(NotImplementedError, match="portable"):
+        outer.gradient(gradient, x)
+
+
+@every
+def test_initial_gates_keep_more_than_they_take(kind):
+    layer = LAYERS[kind](500)
+    layer.build((None, None, WIDTH))
+    a, _ = coefficients(kind, layer.get_weights(), np.zeros((1, WIDTH)))
+    assert a.mean() > 0.55
+    if kind == "rglru":
+        share = sigmoid(layer.cell.decay.numpy().astype("float64")) ** 8
+        assert 0.9 <= share.min() < 0.91 and 0.99 < share.max() <= 0.9991
+        assert abs(share.mean() - 0.9495) < 0.01
+
+
+@pytest.mark.parametrize(("options", "message"), [({"units": 0}, "units=0"), ({"units": 1, "dropout": 1.0}, "dropout=1")])
+@every
+def test_wrong_arguments_raise(kind, options, message):
+    with pytest.raises(ValueError, match=message):
+        LAYERS[kind](**options)
+    with pytest.raises(ValueError, match="low=0"):
+        recurrent.parallel.DecayInitializer(low=0.0)
+
+
+@every
+def test_double_precision_takes_the_portable_path(kind):
+    layer, x, initial = made(kind, dtype="float64")
+    assert "float64" in kernels.describe(layer)
+    outputs, _ = layer(tf.cast(x, "float64"), initial_state=tf.cast(initial, "float64"))
+    states, _ = reference(kind, layer.get_weights(), x, initial)
+    np.testing.assert_allclose(outputs, states, rtol=1e-12)
+
+
+@every
+def test_a_model_comes_back_from_its_file(kind, tmp_path):
+    inputs = keras.Input((None, WIDTH))
+    layer = recurrent.Bidirectional(LAYERS[kind](UNITS, return_sequences=True, dropout=0.2, use_bias=kind != "mingru"))
+    model = keras.Model(inputs, layer(inputs))
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    x = np.random.default_rng(0).normal(size=(BATCH, TIME, WIDTH)).astype("float32")
+    np.testing.assert_allclose(again(x), model(x), atol=1e-6)
+    assert again.layers[-1].forward_layer.get_config() == model.layers[-1].forward_layer.get_config()
