@@ -30,75 +30,80 @@ class Gates:
     """One kind of cell.
 
     Attributes:
-        count: G, pre-activations of a unit.
-        coefficients: (pre, params) -> (a, b), each [..., H], with 0 <= a <= 1.
-        gradients: (pre, params, a, da, db) -> (gradients of pre, gradients of params); da and db are [B, T, H].
+        count: G, pre-activations of a unit; the last is the candidate, what may enter the state.
+        kept: how many tensors `gradients` needs of `coefficients`.
+        coefficients: (pre, params) -> (a, b, kept), all [..., H], with 0 <= a <= 1.
+        gradients: (kept, candidate, params, a, da, db) -> (gradients of pre, gradients of params), all [B, T, H] but
+            params.
     """
 
     count: int
-    coefficients: Callable[[Tensors, Tensors], tuple[Tensor, Tensor]]
-    gradients: Callable[[Tensors, Tensors, Tensor, Tensor, Tensor], tuple[Tensors, Tensors]]
+    kept: int
+    coefficients: Callable[[Tensors, Tensors], tuple[Tensor, Tensor, Tensors]]
+    gradients: Callable[[Tensors, Tensor, Tensors, Tensor, Tensor, Tensor], tuple[Tensors, Tensors]]
 
 
-def _mingru(pre: Tensors, params: Tensors) -> tuple[Tensor, Tensor]:
+def _mingru(pre: Tensors, params: Tensors) -> tuple[Tensor, Tensor, Tensors]:
     """Feng et al. 2024, section 3.1: h_t = (1 - z_t) h_{t-1} + z_t c_t, z_t = sigmoid(k_t)."""
     gate, candidate = pre
-    # 1 - sigmoid(k) would round everything below 6e-8 to zero.
-    return ops.sigmoid(-gate), ops.sigmoid(gate) * candidate
-
-
-def _mingru_gradients(pre: Tensors, params: Tensors, a: Tensor, da: Tensor, db: Tensor) -> tuple[Tensors, Tensors]:
-    gate, candidate = pre
     z = ops.sigmoid(gate)
+    # 1 - z would round everything below 6e-8 to zero.
+    return ops.sigmoid(-gate), z * candidate, (z,)
+
+
+def _mingru_gradients(
+    kept: Tensors, candidate: Tensor, params: Tensors, a: Tensor, da: Tensor, db: Tensor
+) -> tuple[Tensors, Tensors]:
+    (z,) = kept
     return (z * a * (db * candidate - da), db * z), ()
 
 
-def _shares(pre: Tensors) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Sigmoids of forget and input gate, and each divided by their sum."""
-    forget, enter = (ops.sigmoid(ops.maximum(gate, LOWEST)) for gate in pre[:2])
-    scale = 1 / (forget + enter)
-    return forget, enter, forget * scale, enter * scale
-
-
-def _minlstm(pre: Tensors, params: Tensors) -> tuple[Tensor, Tensor]:
+def _minlstm(pre: Tensors, params: Tensors) -> tuple[Tensor, Tensor, Tensors]:
     """Feng et al. 2024, section 3.2: h_t = f' h_{t-1} + i' c_t, f' = f / (f + i), i' = i / (f + i)."""
-    _, _, keep, take = _shares(pre)
-    return keep, take * pre[2]
+    forget, enter = (ops.sigmoid(ops.maximum(gate, LOWEST)) for gate in pre[:2])
+    return forget / (forget + enter), enter / (forget + enter) * pre[2], (forget, enter)
 
 
-def _minlstm_gradients(pre: Tensors, params: Tensors, a: Tensor, da: Tensor, db: Tensor) -> tuple[Tensors, Tensors]:
-    forget, enter, keep, take = _shares(pre)
-    # keep = sigmoid(log f - log i): both gates act on one difference.
-    difference = keep * take * (da - db * pre[2])
-    return (difference * (1 - forget), difference * (enter - 1), db * take), ()
+def _minlstm_gradients(
+    kept: Tensors, candidate: Tensor, params: Tensors, a: Tensor, da: Tensor, db: Tensor
+) -> tuple[Tensors, Tensors]:
+    forget, enter = kept
+    share = enter / (forget + enter)
+    # f' = sigmoid(log f - log i): both gates act on one difference.
+    difference = a * share * (da - db * candidate)
+    return (difference * (1 - forget), difference * (enter - 1), db * share), ()
 
 
-def _decays(pre: Tensors, params: Tensors) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The recurrence gate r, the input gate i, log a for r = 1 (De et al. 2024, appendix A), and sqrt(1 - a^2)."""
+def _rglru(pre: Tensors, params: Tensors) -> tuple[Tensor, Tensor, Tensors]:
+    """De et al. 2024, equations 1 to 4: h_t = a_t h_{t-1} + sqrt(1 - a_t^2) i_t v_t, a_t = sigmoid(L)^(c r_t).
+
+    log a = -c softplus(-L) r (appendix A). With t = tanh(log a), 1 - a^2 = -2 t / (1 - t): no difference of nearly equal
+    numbers. It is what expm1 gives, which converters do not know or replace by exp(x) - 1.
+    """
     recurrence, enter = ops.sigmoid(pre[0]), ops.sigmoid(pre[1])
-    slope = -SHARPNESS * ops.softplus(-params[0])
-    scale = ops.sqrt(ops.maximum(-ops.expm1(2 * slope * recurrence), LEAST))
-    return recurrence, enter, slope, scale
+    log_a = _slope(params) * recurrence
+    tangent = ops.tanh(log_a)
+    scale = ops.sqrt(ops.maximum(-2 * tangent / (1 - tangent), LEAST))
+    return ops.exp(log_a), scale * enter * pre[2], (recurrence, enter, scale)
 
 
-def _rglru(pre: Tensors, params: Tensors) -> tuple[Tensor, Tensor]:
-    """De et al. 2024, equations 1 to 4: h_t = a_t h_{t-1} + sqrt(1 - a_t^2) i_t v_t, a_t = sigmoid(L)^(c r_t)."""
-    recurrence, enter, slope, scale = _decays(pre, params)
-    return ops.exp(slope * recurrence), scale * enter * pre[2]
+def _slope(params: Tensors) -> Tensor:
+    return -SHARPNESS * ops.softplus(-params[0])
 
 
-def _rglru_gradients(pre: Tensors, params: Tensors, a: Tensor, da: Tensor, db: Tensor) -> tuple[Tensors, Tensors]:
-    recurrence, enter, slope, scale = _decays(pre, params)
-    entered = db * enter
+def _rglru_gradients(
+    kept: Tensors, candidate: Tensor, params: Tensors, a: Tensor, da: Tensor, db: Tensor
+) -> tuple[Tensors, Tensors]:
+    recurrence, enter, scale = kept
     # Of log a: through a, and through sqrt(1 - a^2), whose derivative is -a^2 / sqrt(1 - a^2).
-    log_a = a * (da - entered * pre[2] * a / scale) * recurrence
-    passed = entered * scale
-    gates = (log_a * slope * (1 - recurrence), passed * pre[2] * (1 - enter), passed)
-    return gates, (ops.sum(log_a, axis=(0, 1)) * SHARPNESS * ops.sigmoid(-params[0]),)
+    slope = a * (da - db * enter * candidate * a / scale) * recurrence
+    passed = db * enter * scale
+    gates = (slope * _slope(params) * (1 - recurrence), passed * candidate * (1 - enter), passed)
+    return gates, (ops.sum(slope, axis=(0, 1)) * SHARPNESS * ops.sigmoid(-params[0]),)
 
 
 GATES = {
-    "mingru": Gates(2, _mingru, _mingru_gradients),
-    "minlstm": Gates(3, _minlstm, _minlstm_gradients),
-    "rglru": Gates(3, _rglru, _rglru_gradients),
+    "mingru": Gates(2, 1, _mingru, _mingru_gradients),
+    "minlstm": Gates(3, 2, _minlstm, _minlstm_gradients),
+    "rglru": Gates(3, 3, _rglru, _rglru_gradients),
 }

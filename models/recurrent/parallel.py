@@ -104,7 +104,9 @@ class LinearCell(keras.layers.Layer):
         return self.add_weight(shape=shape, initializer=initializer, name=name, autocast=False)
 
     def _first_bias(self, shape: Any, dtype: Any = None) -> Any:
-        return ops.concatenate([ops.full((self.units,), self.first_bias, dtype), ops.zeros(shape[0] - self.units, dtype)])
+        return ops.concatenate(
+            [ops.full((self.units,), self.first_bias, dtype), ops.zeros(shape[0] - self.units, dtype)]
+        )
 
     @property
     def params(self) -> tuple[Any, ...]:
@@ -119,7 +121,7 @@ class LinearCell(keras.layers.Layer):
         """Take one step: inputs [B, D] and the state [B, H] -> the new state as output and as state, no dropout."""
         gates, product = GATES[self.gates], ops.matmul(inputs, self.kernel)
         product = product if self.bias is None else product + self.bias
-        a, b = gates.coefficients(tuple(ops.split(product, gates.count, axis=-1)), self.params)
+        a, b, _ = gates.coefficients(tuple(ops.split(product, gates.count, axis=-1)), self.params)
         h = a * states[0] + b
         return h, [h]
 
@@ -278,7 +280,7 @@ class RGLRU(_LinearLayer):
 
     r_t = sigmoid(x_t W_a + b_a), i_t = sigmoid(x_t W_x + b_x), a_t = sigmoid(L)^(c r_t) with c = 8,
     h_t = a_t h_{t-1} + sqrt(1 - a_t^2) i_t v_t. The logarithm of a_t is -c softplus(-L) r_t (appendix A), and 1 - a_t^2
-    comes from it by expm1, without cancellation near a_t = 1.
+    comes from it without cancellation near a_t = 1.
 
     In the paper the input is as wide as the state, because a linear layer comes before, and v_t = x_t. Here that layer is
     inside, v_t = x_t W_v + b_v, and the gates read what it reads: gates behind it would be linear maps of x too.

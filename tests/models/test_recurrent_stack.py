@@ -51,7 +51,9 @@ def test_a_layer_is_normalised_first_and_then_what_it_read_is_added(residual, la
     np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("cell", "bidirectional"), [("gru", False), ("gru", True), ("minlstm", False), ("rglru", True)])
+@pytest.mark.parametrize(
+    ("cell", "bidirectional"), [("gru", False), ("gru", True), ("minlstm", False), ("rglru", True)]
+)
 def test_padding_and_neighbours_change_nothing(cell, bidirectional):
     stack, x = RecurrentStack(cell, 4, bidirectional=bidirectional, **FULL), inputs()
     lengths = np.array([5, 2, 0])

@@ -173,9 +173,9 @@ def _scanned(layer: Any, x: Any, initial: Any, mask: Any) -> tuple[Any, list[Any
         doubling=_has_gpu(),
     )
     bias = ops.zeros(cell.kernel.shape[1:], dtype="float32") if cell.bias is None else _float(cell.bias)
-    rest = {"bias": bias, "params": [_float(p) for p in cell.params], "initial": _float(initial)}
     masks = [] if mask is None else [ops.cast(mask, "bool")]
-    outputs, final = kernels_scan.scan(plan, _float(x), _float(cell.kernel), rest, masks)
+    params = [_float(p) for p in cell.params]
+    outputs, final = kernels_scan.scan(plan, _float(x), _float(cell.kernel), bias, params, _float(initial), masks)
     return outputs, [final]
 
 

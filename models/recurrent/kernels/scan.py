@@ -2,8 +2,8 @@
 
 Around it stand two matrix products, one for all steps each way; the loop does one multiplication and one addition a
 unit. The gradient g_t of h_t obeys the same recurrence backwards, g_t = dy_t + a_{t+1} g_{t+1}, and then da_t =
-g_t h_{t-1}, db_t = g_t (Martin and Cundy 2018, arXiv 1709.04057, section 2.2). What is kept for it are the
-pre-activations, a and h.
+g_t h_{t-1}, db_t = g_t (Martin and Cundy 2018, arXiv 1709.04057, section 2.2). What is kept for it are the gates, the
+candidates, a and h.
 
 Two ways to solve the recurrence give the same numbers:
 
@@ -49,20 +49,15 @@ class Plan:
     doubling: bool
 
     def signature(self) -> dict[str, Any]:
-        """Describe the inputs of `forward`: products [B, T, G H], bias [G H], params and initial state, mask [B, T]."""
-        width = GATES[self.gates].count * self.units
+        """Describe the inputs of `forward`: G products [B, T, H] and biases [H], params, initial state, mask [B, T]."""
+        count = GATES[self.gates].count
         return {
-            "products": tf.TensorSpec([None, None, width]),
-            "bias": tf.TensorSpec([width]),
+            "products": [tf.TensorSpec([None, None, self.units])] * count,
+            "bias": [tf.TensorSpec([self.units])] * count,
             "params": [tf.TensorSpec([self.units])] * self.params,
             "initial": tf.TensorSpec([None, self.units]),
             "mask": [tf.TensorSpec([None, None], tf.bool)] * self.masked,
         }
-
-    def pre(self, inputs: dict[str, Any]) -> tuple[Tensor, ...]:
-        """Cut the products into the G pre-activations [B, T, H], bias added."""
-        parts = [slice(n * self.units, (n + 1) * self.units) for n in range(GATES[self.gates].count)]
-        return tuple(inputs["products"][:, :, part] + inputs["bias"][part] for part in parts)
 
 
 def _loop(a: Tensor, b: Tensor, initial: Tensor, backwards: bool) -> tuple[Tensor, Tensor]:
@@ -120,70 +115,85 @@ def _adjoint_doubling(a: Tensor, upstream: Tensor, final: Tensor, backwards: boo
 
 
 def _compiled(plan: Plan, function: Any, signature: Any = None) -> Any:
-    return tf.function(function, jit_compile=None if plan.doubling else True, autograph=False, input_signature=signature)
+    return tf.function(
+        function, jit_compile=None if plan.doubling else True, autograph=False, input_signature=signature
+    )
 
 
 @functools.cache
 def forward(plan: Plan) -> Any:
-    """Compile the forward pass: inputs of the signature -> outputs [B, T, H], final state, (h, a) for `backward`."""
+    """Compile the forward pass: inputs of the signature -> outputs [B, T, H], final state, kept.
+
+    Kept, for `backward`, are what the gates keep, a, and h where the outputs are something else.
+    """
     gates, solve = GATES[plan.gates], _doubling if plan.doubling else _loop
 
     def run(inputs: dict[str, Any]) -> Any:
-        a, b = gates.coefficients(plan.pre(inputs), tuple(inputs["params"]))
-        if plan.masked:
-            real = inputs["mask"][0][:, :, None]
-            a, b = tf.where(real, a, tf.ones_like(a)), tf.where(real, b, tf.zeros_like(b))
+        pre = tuple(p + bias for p, bias in zip(inputs["products"], inputs["bias"], strict=True))
+        a, b, ours = gates.coefficients(pre, tuple(inputs["params"]))
+        if not plan.masked:
+            h, final = solve(a, b, inputs["initial"], plan.backwards)
+            return h, final, (ours, a, ())
+        real = inputs["mask"][0][:, :, None]
+        a, b = tf.where(real, a, tf.ones_like(a)), tf.where(real, b, tf.zeros_like(b))
         h, final = solve(a, b, inputs["initial"], plan.backwards)
-        outputs = h * kept(inputs["mask"][0], plan.backwards, plan.zero_masked) if plan.masked else h
-        return outputs, final, (h, a)
+        return h * kept(inputs["mask"][0], plan.backwards, plan.zero_masked), final, (ours, a, (h,))
 
     return _compiled(plan, run, [plan.signature()])
 
 
 @functools.cache
 def backward(plan: Plan) -> Any:
-    """Compile the backward pass: inputs, (h, a), gradients of outputs and final state -> gradients of the inputs.
+    """Compile the backward pass: the inputs with the last product alone, (what the gates keep, a, h), upstream.
 
-    Those of the products come as G tensors [B, T, H].
+    ``upstream`` are the gradients of the outputs [B, T, H] and of the final state [B, H]; the results are those of the G
+    products [B, T, H], of the G biases, of params and of the initial state.
     """
     gates, solve = GATES[plan.gates], _adjoint_doubling if plan.doubling else _adjoint_loop
+    sequence, state = tf.TensorSpec([None, None, plan.units]), tf.TensorSpec([None, plan.units])
+    inputs_signature = plan.signature() | {"products": [sequence]}
 
-    def run(inputs: dict[str, Any], saved: Any, upstream: Tensor, final: Tensor) -> Any:
-        h, a = saved
+    def run(inputs: dict[str, Any], saved: Any, upstream: Any) -> Any:
+        ours, a, h = saved
+        dy, final = upstream
         if plan.masked:
-            upstream = upstream * kept(inputs["mask"][0], plan.backwards, plan.zero_masked)
-        g, initial = solve(a, upstream, final, plan.backwards)
+            dy = dy * kept(inputs["mask"][0], plan.backwards, plan.zero_masked)
+        g, initial = solve(a, dy, final, plan.backwards)
         if plan.masked:
             g = tf.where(inputs["mask"][0][:, :, None], g, tf.zeros_like(g))
-        before = previous(h, inputs["initial"], plan.backwards)
-        pre, params = gates.gradients(plan.pre(inputs), tuple(inputs["params"]), a, g * before, g)
-        bias = tf.concat([tf.reduce_sum(d, axis=[0, 1]) for d in pre], axis=0)
-        return pre, bias, list(params), initial
+        before, candidate = previous(h, inputs["initial"], plan.backwards), inputs["products"][0] + inputs["bias"][-1]
+        pre, params = gates.gradients(tuple(ours), candidate, tuple(inputs["params"]), a, g * before, g)
+        return pre, [tf.reduce_sum(d, axis=[0, 1]) for d in pre], list(params), initial
 
-    sequence, state = tf.TensorSpec([None, None, plan.units]), tf.TensorSpec([None, plan.units])
-    return _compiled(plan, run, [plan.signature(), (sequence, sequence), sequence, state])
+    saved_signature = ((sequence,) * gates.kept, sequence, sequence)
+    return _compiled(plan, run, [inputs_signature, saved_signature, (sequence, state)])
 
 
-def scan(plan: Plan, x: Tensor, kernel: Tensor, rest: dict[str, Any], mask: list[Tensor]) -> tuple[Tensor, Tensor]:
+def scan(
+    plan: Plan, x: Tensor, kernel: Tensor, bias: Tensor, params: list[Tensor], initial: Tensor, mask: list[Tensor]
+) -> tuple[Tensor, Tensor]:
     """Run a layer with its own gradient.
 
     Args:
         plan: what to compile.
         x: [B, T, D], single precision as all that follows.
         kernel: [D, G H].
-        rest: ``bias`` [G H], ``params`` each [H], ``initial`` [B, H].
+        bias: [G H].
+        params: weights [H] of the gates.
+        initial: [B, H].
         mask: booleans [B, T], or nothing.
 
     Returns:
         outputs [B, T, H], in the time order of the input, and the final state [B, H].
     """
-    structure = {"x": x, "kernel": kernel, **rest}
+    structure = (x, kernel, bias, params, initial)
 
     @tf.custom_gradient
     def call(*flat: Tensor) -> Any:
-        given = _constant(structure, flat)
-        inputs = {name: given[name] for name in rest} | {"products": matmul(given["x"], given["kernel"]), "mask": mask}
-        outputs, final, saved = forward(plan)(inputs)
+        inputs = _inputs(plan, *_constant(structure, flat)) | {"mask": mask}
+        outputs, final, (ours, a, h) = forward(plan)(inputs)
+        saved = (ours, a, h[0] if h else outputs)
+        inputs["products"] = inputs["products"][-1:]
 
         def gradient(*upstream: Tensor) -> Any:
             return _once(plan, tf.nest.pack_sequence_as(structure, flat), inputs, saved, upstream)
@@ -201,23 +211,29 @@ def _constant(structure: Any, flat: Any) -> Any:
     return tf.nest.pack_sequence_as(structure, [tf.stop_gradient(t) for t in flat])
 
 
+def _inputs(plan: Plan, x: Tensor, kernel: Tensor, bias: Tensor, params: Any, initial: Tensor) -> dict[str, Any]:
+    """Multiply, outside XLA, whose products are slower, and name what `forward` reads."""
+    count = GATES[plan.gates].count
+    products = [matmul(x, columns) for columns in tf.split(kernel, count, axis=1)]
+    return {"products": products, "bias": tf.split(bias, count), "params": params, "initial": initial}
+
+
 def _once(plan: Plan, given: Any, inputs: Any, saved: Any, upstream: Any) -> Any:
     """Compute the gradients, in the order of the flattened arguments, and refuse to be differentiated again."""
     structure = (given, upstream)
 
     @tf.custom_gradient
     def call(*flat: Tensor) -> Any:
-        fixed, (outputs, final) = _constant(structure, flat)
-        pre, bias, params, initial = backward(plan)(inputs, saved, outputs, final)
-        x, kernel = _products(fixed["x"], fixed["kernel"], pre)
-        found = {"x": x, "kernel": kernel, "bias": bias, "params": params, "initial": initial}
-        return tf.nest.flatten(found), refuse_second_derivative
+        (x, kernel, *_), fixed = _constant(structure, flat)
+        pre, bias, params, initial = backward(plan)(inputs, saved, fixed)
+        dx, dkernel = _products(x, kernel, pre)
+        return tf.nest.flatten((dx, dkernel, tf.concat(bias, axis=0), params, initial)), refuse_second_derivative
 
     return call(*tf.nest.flatten(structure))
 
 
 def _products(x: Tensor, kernel: Tensor, pre: Any) -> tuple[Tensor, Tensor]:
-    """Gradients of x [B, T, D] and of the kernel [D, G H], outside XLA, whose transposed product is the slower one."""
+    """Gradients of x [B, T, D] and of the kernel [D, G H]."""
     flat, rows = [tf.reshape(d, [-1, d.shape[-1]]) for d in pre], tf.reshape(x, [-1, x.shape[-1]])
     columns = tf.split(kernel, len(flat), axis=1)
     dx = tf.add_n([tf.matmul(d, w, transpose_b=True) for d, w in zip(flat, columns, strict=True)])
