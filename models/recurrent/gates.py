@@ -4,8 +4,8 @@ All of them are h_t = a_t h_{t-1} + b_t, element by element, where a_t and b_t d
 Cundy 2018, arXiv 1709.04057). Only a sum and a product of each step wait for the step before, so that all else is
 computed for the whole sequence at once. One definition serves the kernel, Keras's loop and single steps.
 
-``pre`` are the pre-activations [..., H], linear maps of the input; ``params`` are weights [H] beside them. Everything is
-computed in the dtype of ``pre``.
+``pre`` are the pre-activations [..., H], linear maps of the input; ``params`` are weights [H] beside them. Everything
+is computed in the dtype of ``pre``.
 """
 
 from collections.abc import Callable
@@ -77,8 +77,8 @@ def _minlstm_gradients(
 def _rglru(pre: Tensors, params: Tensors) -> tuple[Tensor, Tensor, Tensors]:
     """De et al. 2024, equations 1 to 4: h_t = a_t h_{t-1} + sqrt(1 - a_t^2) i_t v_t, a_t = sigmoid(L)^(c r_t).
 
-    log a = -c softplus(-L) r (appendix A). With t = tanh(log a), 1 - a^2 = -2 t / (1 - t): no difference of nearly equal
-    numbers. It is what expm1 gives, which converters do not know or replace by exp(x) - 1.
+    log a = -c softplus(-L) r (appendix A). With t = tanh(log a), 1 - a^2 = -2 t / (1 - t): no difference of nearly
+    equal numbers. It is what expm1 gives, which converters do not know or replace by exp(x) - 1.
     """
     recurrence, enter = ops.sigmoid(pre[0]), ops.sigmoid(pre[1])
     log_a = _slope(params) * recurrence

@@ -1,11 +1,11 @@
 """Recurrent layers whose state takes part in no product: MinGRU, MinLSTM and RG-LRU.
 
-h_t = a_t h_{t-1} + b_t, where a_t and b_t depend on x_t alone: one matrix product serves all steps of a sequence, and the
-loop that is left costs little. The layers are `keras.layers.RNN`s with all that belongs to one: masks, ``go_backwards``,
-``stateful``, initial and final states, `Bidirectional`, single steps through their cell.
+h_t = a_t h_{t-1} + b_t, where a_t and b_t depend on x_t alone: one matrix product serves all steps of a sequence, and
+the loop that is left costs little. The layers are `keras.layers.RNN`s with all that belongs to one: masks,
+``go_backwards``, ``stateful``, initial and final states, `Bidirectional`, single steps through their cell.
 
-Whatever the policy, the recurrence is computed in single precision (double in a float64 layer): with a near 1, a state of
-8 or 11 bits would forget every input smaller than its last bit. Outputs and final states have the compute dtype.
+Whatever the policy, the recurrence is computed in single precision (double in a float64 layer): with a near 1, a state
+of 8 or 11 bits would forget every input smaller than its last bit. Outputs and final states have the compute dtype.
 """
 
 from typing import Any
@@ -282,8 +282,8 @@ class RGLRU(_LinearLayer):
     h_t = a_t h_{t-1} + sqrt(1 - a_t^2) i_t v_t. The logarithm of a_t is -c softplus(-L) r_t (appendix A), and 1 - a_t^2
     comes from it without cancellation near a_t = 1.
 
-    In the paper the input is as wide as the state, because a linear layer comes before, and v_t = x_t. Here that layer is
-    inside, v_t = x_t W_v + b_v, and the gates read what it reads: gates behind it would be linear maps of x too.
+    In the paper the input is as wide as the state, because a linear layer comes before, and v_t = x_t. Here that layer
+    is inside, v_t = x_t W_v + b_v, and the gates read what it reads: gates behind it would be linear maps of x too.
 
     Args:
         units: H.

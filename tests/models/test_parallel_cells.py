@@ -267,7 +267,7 @@ def test_windows_that_hand_over_their_state_equal_the_whole(kind):
 
 @every
 def test_both_directions_equal_two_layers(kind):
-    layer, x, _ = made(kind)
+    _, x, _ = made(kind)
     both = recurrent.Bidirectional(LAYERS[kind](UNITS, return_sequences=True, return_state=True))
     both.build((BATCH, None, WIDTH))
     draw = np.random.default_rng(5)

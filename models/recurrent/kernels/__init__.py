@@ -3,8 +3,8 @@
 Three paths give the same numbers:
 
 - ``cudnn``: what Keras does on a GPU;
-- ``fast``: our kernels for TensorFlow on a CPU (``run.py``, compiled by XLA, own gradients), and for recurrences that are
-  linear in the state on a GPU too (``scan.py``);
+- ``fast``: our kernels for TensorFlow on a CPU (``run.py``, compiled by XLA, own gradients), and for recurrences that
+  are linear in the state on a GPU too (``scan.py``);
 - ``portable``: Keras's own loop; plain operations, so it exports and runs on every backend.
 """
 

@@ -7,8 +7,7 @@ candidates, a and h.
 
 Two ways to solve the recurrence give the same numbers:
 
-- ``loop``: one step after another, compiled by XLA; for a CPU, where T steps of B H numbers cost less than they would in
-  any order;
+- ``loop``: one step after another, compiled by XLA; for a CPU, where T steps of B H numbers cost least in this order;
 - ``doubling``: log2(T) passes over the whole sequence (Hillis and Steele 1986); for a GPU, in plain operations.
 
 Single precision, batch-major, time order of the input.
@@ -49,7 +48,7 @@ class Plan:
     doubling: bool
 
     def signature(self) -> dict[str, Any]:
-        """Describe the inputs of `forward`: G products [B, T, H] and biases [H], params, initial state, mask [B, T]."""
+        """Describe the inputs of `forward`: G products [B, T, H] and biases [H], params, initial, mask [B, T]."""
         count = GATES[self.gates].count
         return {
             "products": [tf.TensorSpec([None, None, self.units])] * count,
@@ -75,7 +74,7 @@ def _loop(a: Tensor, b: Tensor, initial: Tensor, backwards: bool) -> tuple[Tenso
 
 
 def _adjoint_loop(a: Tensor, upstream: Tensor, final: Tensor, backwards: bool) -> tuple[Tensor, Tensor]:
-    """Solve g_t = dy_t + d_t, d_{t-1} = a_t g_t against the direction of travel: every g, and d of the initial state."""
+    """Solve g_t = dy_t + d_t, d_{t-1} = a_t g_t against the direction of travel: every g, and the last d."""
     time = tf.shape(upstream)[1]
 
     def body(n: Tensor, d: Tensor, outputs: Tensor) -> Any:
@@ -146,8 +145,8 @@ def forward(plan: Plan) -> Any:
 def backward(plan: Plan) -> Any:
     """Compile the backward pass: the inputs with the last product alone, (what the gates keep, a, h), upstream.
 
-    ``upstream`` are the gradients of the outputs [B, T, H] and of the final state [B, H]; the results are those of the G
-    products [B, T, H], of the G biases, of params and of the initial state.
+    ``upstream`` are the gradients of the outputs [B, T, H] and of the final state [B, H]; the results are those of the
+    G products [B, T, H], of the G biases, of params and of the initial state.
     """
     gates, solve = GATES[plan.gates], _adjoint_doubling if plan.doubling else _adjoint_loop
     sequence, state = tf.TensorSpec([None, None, plan.units]), tf.TensorSpec([None, plan.units])
