@@ -196,7 +196,7 @@ class MinGRU(_LinearLayer):
     cannot grow beyond them, however long the sequence.
 
     The paper also has a form in logarithms for parallel scans, with candidates kept positive. This is the plain one of
-    its section 3.1: candidates of both signs, faster here, and three digits more exact.
+    its section 3.1: candidates of both signs, faster here, and more exact.
 
     Args:
         units: H.

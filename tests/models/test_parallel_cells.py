@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from models import recurrent
+from models.decoders import AttentionDecoder
 from models.recurrent import kernels
 from models.recurrent.kernels import scan
 
@@ -143,28 +144,35 @@ def test_gradients_are_those_of_finite_differences_in_double_precision(kind):
 EXTREMES = [-200.0, -95.0, -60.0, -17.0, -4.0, 0.0, 4.0, 17.0, 60.0, 95.0, 200.0]
 
 
+@pytest.mark.parametrize(("candidate", "before"), [(0.0, 2.0), (1.0, 0.0)])
 @every
-def test_gates_stay_right_and_finite_wherever_they_saturate(kind):
-    """Every pair of pre-activations from -200 to 200: a from 0 to 1, with the digits of small a and of small 1 - a."""
-    layer = LAYERS[kind](1, return_sequences=True, return_state=True)
+def test_gates_keep_their_digits_wherever_they_saturate(kind, candidate, before):
+    """Every pair of pre-activations from -200 to 200: what is kept, a h, and what enters, b, each by itself."""
+    layer, count = LAYERS[kind](1, return_sequences=True, return_state=True), 2 if kind == "mingru" else 3
     layer.build((None, None, 3))
-    count = 2 if kind == "mingru" else 3
     weights = [np.eye(3, count), np.zeros(count), np.full(1, 3.0)][: len(layer.get_weights())]
+    weights[0][2, count - 1] = 1.0  # the third number is the candidate
+    weights[0][1, 1] = float(count > 2)
     layer.set_weights(weights)
     first, second = (grid.ravel() for grid in np.meshgrid(EXTREMES, EXTREMES))
-    x = np.stack([first, 0.5 * np.ones_like(first) if kind == "mingru" else second, np.ones_like(first)], -1)[:, None]
-    initial = np.full((len(first), 1), 2.0)
-    if kind == "minlstm":  # below -80 all pre-activations count as -80
-        sane = np.minimum(first, second) > -80
-        x, initial = x[sane], initial[sane]
-    ours = results(layer, tf.constant(x, tf.float32), tf.constant(initial, tf.float32))
-    assert all(np.all(np.isfinite(r)) for r in ours)
-    np.testing.assert_allclose(ours[0], reference(kind, weights, x, initial)[0], rtol=2e-6)
-    a, _ = coefficients(kind, weights, x)
-    scales = np.random.default_rng(9).normal(size=(len(x), 1, 1)), 2 * np.random.default_rng(9).normal(size=1)
-    assert scales[0].shape == a.shape
-    wild = results(layer, tf.constant([[[-200.0, -200.0, 1.0]]]), tf.constant([[2.0]]))
-    assert all(np.all(np.isfinite(r)) for r in wild)
+    x = np.stack([first, second, np.full_like(first, candidate)], -1)[:, None]
+    if kind == "minlstm":  # all below -80 count as -80
+        x = x[np.minimum(first, second) > -80]
+    initial = np.full((len(x), 1), before)
+    found = results(layer, tf.constant(x, tf.float32), tf.constant(initial, tf.float32))
+    assert all(np.all(np.isfinite(r)) for r in found)
+    least = 2e-15 if kind == "rglru" else 1e-37  # sqrt(1 - a^2) ends at 1e-15
+    # 4e-6: pre-activations of 60 have an absolute error of 4e-6 in single precision.
+    np.testing.assert_allclose(found[0], reference(kind, weights, x, initial)[0], rtol=4e-6, atol=least)
+
+
+def test_gates_that_are_both_shut_have_finite_gradients():
+    layer = recurrent.MinLSTM(1, return_sequences=True, return_state=True)
+    layer.build((None, None, 3))
+    layer.set_weights([np.eye(3), np.zeros(3)])
+    found = results(layer, tf.constant([[[-200.0, -200.0, 1.0]]]), tf.constant([[2.0]]))
+    np.testing.assert_allclose(found[0], [[[1.5]]])
+    assert all(np.all(np.isfinite(r)) for r in found)
 
 
 def long_sequence(kind, gate, time):
@@ -310,6 +318,23 @@ def test_half_precision_keeps_its_state_in_single(kind):
 @every
 def test_half_precision_of_all_kinds_keeps_its_state_in_single(kind, policy):
     in_half(kind, policy)
+
+
+@every
+def test_steps_of_half_precision_hand_on_states_in_single(kind):
+    """A search loops over steps: states must leave a step as they entered it."""
+    stack = recurrent.RecurrentStack(kind, 4, 2, dtype="mixed_bfloat16")
+    stack.build((None, None, WIDTH))
+    states = stack.zero_state(2)
+    output, after = stack.step(tf.ones([2, WIDTH], "bfloat16"), states)
+    assert output.dtype == "bfloat16"
+    assert {s.dtype.name for s in tf.nest.flatten([states, after])} == {"float32"}
+    decoder = AttentionDecoder(7, 4, 4, cell=kind, context_recurrence=True, dtype="mixed_bfloat16")
+    keys, tokens, lengths = tf.ones([2, 3, 5], "bfloat16"), tf.ones([2, 2], tf.int32), tf.constant([2, 2])
+    decoder(tokens, lengths, keys, lengths)
+    state, memory = decoder.start(keys, lengths)
+    _, after = decoder.step(tokens[:, 0], state, memory)
+    assert {s.dtype.name for s in tf.nest.flatten([state, after])} == {"float32"}
 
 
 def test_dropout_of_inputs_is_shared_by_all_steps_and_paths():
