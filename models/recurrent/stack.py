@@ -8,7 +8,8 @@ from keras import ops
 from models.ops import mask_from_lengths
 from models.recurrent import kernels
 from models.recurrent.cells import GRU, LSTM, Bidirectional, SimpleRNN
-from models.recurrent.parallel import RGLRU, DecayInitializer, MinGRU, MinLSTM
+from models.recurrent.linear import DecayInitializer
+from models.recurrent.parallel import RGLRU, MinGRU, MinLSTM
 
 CELLS = {"lstm": LSTM, "gru": GRU, "simple": SimpleRNN, "mingru": MinGRU, "minlstm": MinLSTM, "rglru": RGLRU}
 LINEAR = ("mingru", "minlstm", "rglru")
