@@ -22,7 +22,7 @@ SHARPNESS = 8.0
 LEAST = 1e-30
 """Least 1 - a^2 in RG-LRU, so that its square root always has a finite derivative."""
 LOWEST = -80.0
-"""Least pre-activation that minLSTM tells apart: below, both sigmoids could be 0 and their shares 0 / 0."""
+"""Least pre-activation that minLSTM tells apart: below -88 exp(-k) is infinite, and the shares inf / inf."""
 
 
 @dataclass(frozen=True)
@@ -59,19 +59,24 @@ def _mingru_gradients(
 
 
 def _minlstm(pre: Tensors, params: Tensors) -> tuple[Tensor, Tensor, Tensors]:
-    """Feng et al. 2024, section 3.2: h_t = f' h_{t-1} + i' c_t, f' = f / (f + i), i' = i / (f + i)."""
-    forget, enter = (ops.sigmoid(ops.maximum(gate, LOWEST)) for gate in pre[:2])
-    return forget / (forget + enter), enter / (forget + enter) * pre[2], (forget, enter)
+    """Feng et al. 2024, section 3.2: h_t = f' h_{t-1} + i' c_t, f' = f / (f + i), i' = i / (f + i).
+
+    With f = 1 / (1 + e_f) and i = 1 / (1 + e_i), e = exp(-k), f' = (1 + e_i) / (2 + e_f + e_i): two exponentials and no
+    sigmoid, which XLA would bring to memory as well.
+    """
+    forget, enter = (ops.exp(-ops.maximum(gate, LOWEST)) for gate in pre[:2])
+    total = 2 + forget + enter
+    return (1 + enter) / total, (1 + forget) / total * pre[2], (forget, enter)
 
 
 def _minlstm_gradients(
     kept: Tensors, candidate: Tensor, params: Tensors, a: Tensor, da: Tensor, db: Tensor
 ) -> tuple[Tensors, Tensors]:
     forget, enter = kept
-    share = enter / (forget + enter)
-    # f' = sigmoid(log f - log i): both gates act on one difference.
+    share = (1 + forget) / (2 + forget + enter)
+    # f' = sigmoid(log f - log i): both gates act on one difference, by 1 - f = e_f / (1 + e_f) and 1 - i.
     difference = a * share * (da - db * candidate)
-    return (difference * (1 - forget), difference * (enter - 1), db * share), ()
+    return (difference * (forget / (1 + forget)), -difference * (enter / (1 + enter)), db * share), ()
 
 
 def _rglru(pre: Tensors, params: Tensors) -> tuple[Tensor, Tensor, Tensors]:
