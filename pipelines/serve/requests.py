@@ -1,15 +1,15 @@
-"""What a service takes for each kind of input, and within which limits; knows no HTTP."""
+"""What a service takes for each kind of input, and within which limits."""
 
 import asyncio
 import base64
 import json
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any
 
-import bentoml
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.formparsers import MultiPartException
+from starlette.requests import Request
 
 from pipelines.data.audio.files import extent
 from pipelines.data.images.files import inspect
@@ -100,42 +100,22 @@ def public(raw: str, prediction: dict[str, Any]) -> dict[str, Any]:
 Read = Callable[[Request], Awaitable[Any]]
 
 
-class Asked(bentoml.IODescriptor):
-    """What a request holds, or why it cannot be read: a wrong request must not become an error of the server.
+@dataclass(frozen=True)
+class Asked:
+    """How requests of an endpoint are read.
 
-    BentoML's own reading of files would also fetch any address that a form names in place of a file.
+    Attributes:
+        read: returns what a request holds; raises ``ValueError`` where it cannot be read.
+        media: the media type of its body.
+        schema: of its body, as OpenAPI has it.
     """
 
-    given: Any = None
-    problem: str = ""
-    read: ClassVar[Read]
-    media: ClassVar[str]
-    described: ClassVar[dict[str, Any]]
-
-    @classmethod
-    async def from_http_request(cls, request: Request, serde: Any) -> "Asked":
-        """Read a request; the result holds what was given or the problem."""
-        try:
-            return cls(given=await cls.read(request))
-        except ValueError as error:
-            return cls(problem=str(error))
-        except ClientDisconnect:
-            return cls(problem="the request was cut short")
-        except HTTPException as error:
-            return cls(problem=f"the upload cannot be read: {error.detail}")
-
-    @classmethod
-    def mime_type(cls) -> str:
-        """Return the media type of the request."""
-        return cls.media
-
-    @classmethod
-    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Return the schema of the request's body."""
-        return json.loads(json.dumps(cls.described))  # BentoML changes what it is given
+    read: Read
+    media: str
+    schema: dict[str, Any]
 
 
-def asked_one(task: Any, limits: Limits) -> type[Asked]:
+def asked_one(task: Any, limits: Limits) -> Asked:
     """Return how a request for one answer is read: a JSON object with a text, or the upload of a file."""
     raw = task.RAW
 
@@ -146,12 +126,12 @@ def asked_one(task: Any, limits: Limits) -> type[Asked]:
         return await asyncio.to_thread(from_file, raw, await _upload(request, raw), limits)
 
     if raw in FILES:
-        return _asked("Upload", file, "multipart/form-data", raw, {"type": "string", "format": "binary"})
+        return _asked(file, "multipart/form-data", raw, {"type": "string", "format": "binary"})
     longest = {"type": "string", "maxLength": limits.characters}
-    return _asked("Text", text, "application/json", raw, longest)
+    return _asked(text, "application/json", raw, longest)
 
 
-def asked_many(task: Any, limits: Limits) -> type[Asked]:
+def asked_many(task: Any, limits: Limits) -> Asked:
     """Return how a list is read: each instance is what is given, or the ``ValueError`` that only it is answered by."""
     raw = task.RAW
 
@@ -173,12 +153,11 @@ def asked_many(task: Any, limits: Limits) -> type[Asked]:
 
     items = {"type": "string"} | ({"contentEncoding": "base64", "contentMediaType": FILES[raw]} if raw in FILES else {})
     schema = {"type": "array", "items": items, "minItems": 1, "maxItems": limits.instances}
-    return _asked("List", read, "application/json", "inputs", schema)
+    return _asked(read, "application/json", "inputs", schema)
 
 
-def _asked(name: str, read: Read, media: str, field: str, schema: dict[str, Any]) -> type[Asked]:
-    described = {"type": "object", "properties": {field: schema}, "required": [field]}
-    return type(name, (Asked,), {"read": staticmethod(read), "media": media, "described": described})
+def _asked(read: Read, media: str, field: str, schema: dict[str, Any]) -> Asked:
+    return Asked(read, media, {"type": "object", "properties": {field: schema}, "required": [field]})
 
 
 async def _field(request: Request, name: str) -> Any:
@@ -199,7 +178,10 @@ async def _upload(request: Request, name: str) -> bytes:
     if kind == FILES[name].replace("*", kind.partition("/")[2]) or kind == "application/octet-stream":
         return await request.body()
     if kind == "multipart/form-data":
-        form = await request.form(max_files=1, max_fields=0)
+        try:
+            form = await request.form(max_files=1, max_fields=0)
+        except MultiPartException as error:
+            raise ValueError(f"the upload cannot be read: {error.message}") from None
         file = form.get(name)
         if file is not None and not isinstance(file, str):
             return await file.read()
