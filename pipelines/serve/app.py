@@ -15,7 +15,8 @@ from pipelines.serve.hosts import HostCheck
 from pipelines.serve.limits import Limits
 from pipelines.serve.metrics import CONTENT_TYPE, Metrics
 from pipelines.serve.page import pages
-from pipelines.serve.requests import Asked, asked_many, asked_one, public
+from pipelines.serve.reading import Asked, asked_many, asked_one
+from pipelines.serve.requests import public
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipelines import __version__
-from pipelines.serve.requests import Asked
+from pipelines.serve.reading import Asked
 
 SUMMARY = 'An input to `/NAME`, a list of them to `/NAME/batch`. Every error is `{"error": one sentence}`.'
 REFUSALS = {

@@ -14,7 +14,7 @@ from typing import Any
 
 API = "/gradio_api/"
 FILE, UPLOAD = f"{API}file=", f"{API}upload"
-POSTS = frozenset({f"{API}queue/join", f"{API}cancel", f"{API}reset", UPLOAD})
+POSTS = frozenset({f"{API}queue/join", f"{API}cancel", f"{API}reset", f"{API}run/predict", UPLOAD})
 GETS = frozenset({"/", "/config", "/theme.css", "/favicon.ico", "/robots.txt", "/manifest.json"}) | {
     f"{API}{name}" for name in ("info", "app_id", "startup-events", "queue/data", "upload_progress", "theme.css")
 }

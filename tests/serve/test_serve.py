@@ -17,6 +17,7 @@ import soundfile
 from PIL import Image
 
 from pipelines.__main__ import main
+from pipelines.export.extras import unmet
 from pipelines.serve import server as serve
 from pipelines.serve.batching import Batcher, Overloaded
 from pipelines.serve.limits import Inside, Limits
@@ -253,14 +254,14 @@ def test_of_two_that_load_at_once_the_second_is_told() -> None:
 
 def test_wrong_requests_are_one_sentence(capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
     run = str(tmp_path)
-    missing = importlib.util.find_spec("bentoml") is None
+    missing = bool(unmet("serve"))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     for arguments, sentence in (
         ([], "required: [NAME=]RUN"),
         ([run, "--port", "many"], "--port: invalid int value: 'many'"),
         ([run, "--timeout", "-1"], "--timeout: expected a number above 0, came -1.0"),
         ([run, "--beam", "3"], "unknown argument --beam"),
-        ([run], "serve needs BentoML: pip install -e '.[serve]'"),
+        ([run], "serve needs Starlette and Uvicorn: pip install -e '.[serve]'"),
     ):
         assert main(["serve", *arguments]) == 2
         assert sentence in (err := capsys.readouterr().err) and err.count("\n") == 1
@@ -275,7 +276,7 @@ def test_wrong_requests_are_one_sentence(capsys: Any, monkeypatch: Any, tmp_path
 def test_wrong_requests_load_no_tensorflow() -> None:
     code = "import sys; from pipelines.__main__ import main; main(['serve', 'x', '--timeout', '0'])\n"
     code += "main(['serve', '.', '--port', '0'])\n"
-    code += "assert not {'tensorflow', 'keras', 'bentoml', 'numpy'} & set(sys.modules)"
+    code += "assert not {'tensorflow', 'keras', 'starlette', 'uvicorn', 'numpy'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
