@@ -122,6 +122,7 @@ async def silent(port: int, said: bytes, ends: Counter[str]) -> None:
             ends["reset"] += 1
         finally:
             writer.close()
+        await asyncio.sleep(PAUSE)
 
 
 async def slow(port: int, asked: list[bytes], a: argparse.Namespace) -> dict[str, Any]:

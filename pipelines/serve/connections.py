@@ -7,12 +7,12 @@ that has closed its side (RFC 9112, 9.6). The protocol here is uvicorn's own, on
 import asyncio
 import json
 import resource
-from typing import Literal
+from typing import ClassVar, Literal
 
 import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
-CONNECTIONS = 1024
+CONNECTIONS = 4096
 """Connections open at a time. One more takes the place of one that is silent; where none is, it is refused."""
 SPARE = 128
 """File descriptors for what is no connection."""
@@ -42,7 +42,7 @@ def protocol(head_seconds: float, most: int, half_closed: bool = True) -> type[H
         half_closed: answer clients that have closed their side; else that ends answers without an end, such as events.
     """
     limits = {"head_seconds": head_seconds, "most": most, "half_closed": half_closed}
-    return type("LimitedConnection", (Connection,), limits)
+    return type("LimitedConnection", (Connection,), {**limits, "new": {}})
 
 
 class Connection(H11Protocol):
@@ -52,17 +52,20 @@ class Connection(H11Protocol):
         phase: ``new`` without a request yet, ``body`` while one is coming, ``answer`` while it is answered, ``idle``
             between requests.
         since: when that began, in seconds of the event loop.
+        new: connections without a request yet, the oldest first; of all connections.
     """
 
     head_seconds = 10.0
     most = CONNECTIONS
     half_closed = True
+    new: ClassVar[dict["Connection", None]] = {}
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Wait for a request; where too many connections are open, close one of those that are silent."""
         super().connection_made(transport)
         self.since, self._ended = self.loop.time(), False
         self._deadline: asyncio.TimerHandle | None = None
+        self.new[self] = None
         self._wait_for_head()
         if len(self.connections) > self.most:
             self._make_room()
@@ -137,6 +140,7 @@ class Connection(H11Protocol):
         self.since = self.loop.time()
 
     def _stop_waiting(self) -> None:
+        self.new.pop(self, None)
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -146,6 +150,7 @@ class Connection(H11Protocol):
 
     def _give_up(self, status: int, sentence: str) -> None:
         """Close; whoever has begun a request is told why. Others are not: they would take it for a later answer."""
+        self._stop_waiting()
         if self.phase == "body" or self.conn.trailing_data[0]:
             self.refuse(status, sentence)
         else:
@@ -156,13 +161,15 @@ class Connection(H11Protocol):
 
         Bodies that are still coming may have half of the places; beyond that the oldest of them is given up first.
         """
-        kinds: dict[Phase, list[Connection]] = {"new": [], "body": [], "idle": [], "answer": []}
+        if (oldest := next(iter(self.new))) is not self:
+            oldest._give_up(503, FULL)
+            return
+        kinds: dict[Phase, list[Connection]] = {"body": [], "idle": []}
         for connection in self.connections:
-            if connection is not self and not connection.transport.is_closing():
+            if connection.phase in kinds and not connection.transport.is_closing():
                 kinds[connection.phase].append(connection)
-        many_bodies = len(kinds["body"]) > self.most // 2
-        order: tuple[Phase, ...] = ("new", "body", "idle") if many_bodies else ("new", "idle", "body")
-        silent = next((kinds[phase] for phase in order if kinds[phase]), [])
+        first: Phase = "body" if len(kinds["body"]) > self.most // 2 else "idle"
+        silent = kinds[first] or kinds["body"]
         if silent:
             min(silent, key=lambda connection: connection.since)._give_up(503, FULL)
         else:
