@@ -115,9 +115,12 @@ def _taken(host: str, port: int, error: OSError) -> str:
 def _models(sources: list[tuple[str, Path]], weights: str | None, limits: Limits) -> dict[str, tuple[Any, Any]]:
     """Load every source and answer its task's hard cases once, so that no client waits for that."""
     from pipelines.cli.predict import answer_all  # noqa: PLC0415
+    from pipelines.data.images.pixels import MAX_PIXELS  # noqa: PLC0415
     from pipelines.predictor import Predictor  # noqa: PLC0415
     from pipelines.serve.batching import Batcher  # noqa: PLC0415
+    from pipelines.serve.pixels import PixelBudget  # noqa: PLC0415
 
+    budget = PixelBudget(MAX_PIXELS)
     models: dict[str, tuple[Any, Any]] = {}
     decodings = [_decoding(folder, weights) for _, folder in sources]
     if weights and not any("encoder_weights" in decoding for decoding in decodings):
@@ -129,10 +132,11 @@ def _models(sources: list[tuple[str, Path]], weights: str | None, limits: Limits
         if name in models:
             raise ValueError(f"{folder}: there is an endpoint {name} already; call this one NAME={folder}")
         answer = functools.partial(answer_all, predictor)
+        bounded = budget.bounding(answer) if task.RAW == "image" else answer
         cases = [case[task.RAW] for case in task.hard_cases()]
         answer(cases[:1])
         answer(cases)
-        models[name] = task, Batcher(answer, limits.batch, limits.waiting)
+        models[name] = task, Batcher(bounded, limits.batch, limits.waiting)
     return models
 
 
