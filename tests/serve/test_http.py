@@ -132,6 +132,26 @@ def test_a_wrong_request_is_one_sentence_and_never_an_error_of_the_server(served
     assert served.ask("/sentiment", {"text": "one"})[0] == 200
 
 
+def test_a_foreign_page_is_refused_at_every_path(served: Service) -> None:
+    for path, body in (("/sentiment", b"{}"), ("/sentiment/batch", b"{}"), ("/metrics", None), ("/livez", None)):
+        for name, value in (("Host", "elsewhere.example"), ("Origin", "http://elsewhere.example"), ("Origin", "null")):
+            connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
+            connection.request("POST" if body else "GET", path, body, {name: value})
+            response = connection.getresponse()
+            assert response.status == 400 and "another site's page" in json.loads(response.read())["error"], path
+            connection.close()
+
+
+def test_a_client_that_has_closed_its_side_gets_its_answer(served: Service) -> None:
+    body = b'{"text": "one"}'
+    for _ in range(8):
+        with socket.create_connection(("127.0.0.1", served.port), timeout=60) as raw:
+            raw.sendall(b"POST /sentiment HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            raw.shutdown(socket.SHUT_WR)
+            answer = b"".join(iter(lambda: raw.recv(4096), b""))
+        assert answer.startswith(b"HTTP/1.1 200") and b'"answer"' in answer
+
+
 @pytest.mark.parametrize("stated", [b"", b"Content-Length: 10\r\n"])
 def test_a_body_of_unknown_length_is_refused(served: Service, stated: bytes) -> None:
     with socket.create_connection(("127.0.0.1", served.port), timeout=30) as raw:
