@@ -305,4 +305,9 @@ def test_a_file_that_was_not_uploaded_cannot_be_asked_about(address: str, pictur
     status, paths = sent("/gradio_api/upload", form, "multipart/form-data; boundary=x", Cookie=anne)
     assert status == 200
     assert asked(paths[0], anne) == 200
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=SLOW / 1000)) as connection:
+        connection.request("GET", f"/gradio_api/queue/data?session_hash={anne}", headers={"Cookie": anne})
+        events = connection.getresponse()
+        done = next(line for line in iter(events.readline, b"") if b"process_completed" in line)
+    assert b'class=\\"answer' in done
     assert asked(paths[0], ben) == asked(str(outside), anne) == asked(str(tmp_path / "missing.png"), anne) == 403
