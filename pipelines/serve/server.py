@@ -20,6 +20,7 @@ from pipelines.serve.hosts import add_option
 from pipelines.serve.limits import Limits, add_options, limits_of
 
 INSTALL = "pip install -e '.[serve]'"
+RESERVED = frozenset({"livez", "readyz", "healthz", "metrics", "static_content"})
 BACKLOG = 1024
 """Connections that the system holds until they are accepted."""
 
@@ -67,6 +68,8 @@ def named(source: str) -> tuple[str, Path]:
         name, _, path = source.partition("=")
         if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
             raise ValueError(f"{source}: expected letters, digits, - and _ before the =, came {name!r}")
+    if name in RESERVED:
+        raise ValueError(f"{source}: /{name} is a path of the service itself; choose another name")
     folder = Path(path).expanduser()
     if not folder.is_dir():
         raise ValueError(f"{path}: there is no such folder")

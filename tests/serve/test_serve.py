@@ -222,6 +222,8 @@ def test_a_source_may_be_called_by_a_name(tmp_path: Path) -> None:
     (tmp_path / "a=b").mkdir()
     assert serve.named(str(tmp_path / "a=b")) == ("", tmp_path / "a=b")
     assert serve.named(f"new-1={tmp_path}") == ("new-1", tmp_path)
+    with pytest.raises(ValueError, match="/metrics is a path of the service itself"):
+        serve.named(f"metrics={tmp_path}")
     for source in (f"a/b={tmp_path}", f"={tmp_path}", f"é={tmp_path}", str(tmp_path / "none"), "a=none"):
         with pytest.raises(ValueError, match=r"expected letters|there is no such folder"):
             serve.named(source)
