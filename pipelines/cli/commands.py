@@ -183,7 +183,7 @@ def web(arguments: argparse.Namespace) -> int:
     from pipelines.web.page import run as serve_page  # noqa: PLC0415
 
     decoding = {"encoder_weights": a.encoder_weights} if a.encoder_weights else {}
-    return serve_page(a.runs, a.host, a.port, decoding)
+    return serve_page(a.runs, a.host, a.port, decoding, a.allow_host)
 
 
 def data(arguments: argparse.Namespace) -> int:

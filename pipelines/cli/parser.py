@@ -16,6 +16,7 @@ from pipelines.cli.arguments import (
 )
 from pipelines.config import VERSION, settings_of_stage
 from pipelines.serve import server as serve
+from pipelines.serve.hosts import add_option
 from pipelines.tasks import TASKS, load_settings
 
 FORMATS = ("saved_model", "onnx", "litert", "run")
@@ -157,6 +158,7 @@ def _add_web(command: Parser) -> None:
     command.add_argument("--port", type=int, default=7860, help="port (default: 7860; 0 takes a free one)")
     command.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
     command.add_argument("--encoder-weights", metavar="FILE", help="of the frozen network behind a captioning run")
+    add_option(command)
     command.epilog = "Needs Gradio: pip install 'gradio>=6.16,<7'. Ctrl-C stops it."
 
 
