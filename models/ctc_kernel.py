@@ -68,10 +68,10 @@ def loss(logits: Tensor, lengths: Tensor, labels: Tensor, label_lengths: Tensor)
 def _only_once(logits: Tensor, gradient: Tensor) -> tuple[Tensor, Any]:
     """Return the gradient; it cannot be differentiated again."""
 
-    def refuse(upstream: Tensor) -> tuple[Tensor, Tensor]:
+    def no_second_derivative(upstream: Tensor) -> tuple[Tensor, Tensor]:
         raise NotImplementedError("the CTC loss has no second derivative")
 
-    return tf.identity(gradient), refuse
+    return tf.identity(gradient), no_second_derivative
 
 
 @tf.function(jit_compile=True, reduce_retracing=True, autograph=False)

@@ -1,4 +1,4 @@
-"""One recurrent layer learns the adding problem: how far back can a cell learn to remember?"""
+"""Training of one recurrent layer on the adding problem: how far back can a cell learn to remember?"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,27 +6,26 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from pipelines.training.optimizer import make_optimizer
 
 from gates.lessons import adding_problem
 from models.recurrent import CELLS
-from pipelines.training.step import Average, make_step
+from pipelines.training.step import Average, make_optimizer, make_step
 
 CHANCE = 1 / 6
-"""Mean squared error of answering 1 whatever comes."""
+"""Mean squared error of the constant prediction 1."""
 SOLVED = 0.005
-"""Mean squared error at which a training ends early."""
+"""Mean squared error at which training stops early."""
 EVERY, HELD_OUT = 50, 1000
 
 
 @dataclass(frozen=True)
 class Learned:
-    """How a training went.
+    """Result of a training.
 
     Attributes:
-        layer: the recurrent layer, trained.
-        updates: updates after which the error was measured.
-        errors: mean squared error on sequences that were not trained on, one for each of ``updates``.
+        layer: the trained recurrent layer.
+        updates: numbers of updates at which the error was measured.
+        errors: mean squared error on held-out sequences, one for each of ``updates``.
     """
 
     layer: Any
@@ -42,22 +41,22 @@ class Learned:
 def learn_adding(
     cell: str, steps: int, updates: int = 2000, units: int = 48, batch_size: int = 64, rate: float = 0.01, seed: int = 0
 ) -> Learned:
-    """Train ``cell`` -> last output -> one number on fresh sequences of the adding problem.
+    """Train ``cell`` -> last output -> one number on new sequences of the adding problem in every update.
 
-    Adam with a constant rate and the global gradient norm clipped to 1; the error is looked at every 50 updates, and
-    the training ends when it is below ``SOLVED``.
+    Adam with a constant learning rate and gradient norm clipping at 1; the error is measured every 50 updates, and
+    training stops when it is below ``SOLVED``.
 
     Args:
         cell: ``"lstm"``, ``"gru"`` or ``"simple"``.
         steps: T, the length of the sequences.
-        updates: how many at most.
+        updates: maximum number of updates.
         units: H.
-        batch_size: B, sequences an update.
+        batch_size: B.
         rate: the learning rate.
-        seed: of the first weights; the data are the same for every seed.
+        seed: of the initial weights; the data do not depend on it.
 
     Raises:
-        ValueError: there is no such cell.
+        ValueError: the cell is unknown.
     """
     if cell not in CELLS:
         raise ValueError(f"cell: expected one of {', '.join(CELLS)}, got {cell!r}")

@@ -1,14 +1,14 @@
-"""Backpropagation through time by hand, in NumPy, for the simple recurrent network (Elman 1990; Werbos 1990).
+"""Backpropagation through time in NumPy, for the simple recurrent network (Elman 1990; Werbos 1990).
 
 Forward: ``h_t = tanh(x_t W + h_{t-1} U + b)``, h_0 = 0. Backward, from the last step to the first, with dh_t the
-gradient of the loss with respect to h_t, what later steps send back included::
+gradient of the loss with respect to h_t, including the contributions of later steps::
 
     dz_t     = dh_t * (1 - h_t^2)
     dW      += x_t^T dz_t        dU += h_{t-1}^T dz_t        db += dz_t
     dh_{t-1} = dL/dh_{t-1} + dz_t U^T
 
-Truncated after every k steps (Williams and Peng 1990), the last term is left out at the boundaries: states go on from
-one piece of the sequence to the next, gradients do not.
+Truncation after every k steps (Williams and Peng 1990) drops the last term at the boundaries: states are carried over
+to the next part of the sequence, gradients are not.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of the network, or the gradients with respect to them.
+    """Weights of the network, or gradients with respect to them.
 
     Attributes:
         kernel: W, float [D, H].
@@ -33,12 +33,12 @@ class Weights:
     bias: Array
 
     def flat(self) -> Array:
-        """Return all numbers in one row, float [D H + H H + H]."""
+        """Return all values as a vector, float [D H + H H + H]."""
         return np.concatenate([self.kernel.ravel(), self.recurrent.ravel(), self.bias])
 
 
 def forward(weights: Weights, inputs: Array) -> Array:
-    """Run the network over inputs float [B, T, D]: the states float [B, T, H]."""
+    """Run the network on inputs float [B, T, D]: states float [B, T, H]."""
     h = np.zeros((len(inputs), len(weights.bias)), inputs.dtype)
     states = []
     for x in np.moveaxis(inputs, 1, 0):
@@ -48,15 +48,15 @@ def forward(weights: Weights, inputs: Array) -> Array:
 
 
 def backward(weights: Weights, inputs: Array, states: Array, output_gradients: Array, truncate: int = 0) -> Weights:
-    """Add up the gradients of the weights over all steps.
+    """Compute the gradients of the weights, summed over all steps.
 
     Args:
         weights: those of ``forward``.
         inputs: float [B, T, D].
-        states: what ``forward`` returned, float [B, T, H].
-        output_gradients: dL/dh_t as far as the loss reads h_t itself, float [B, T, H].
-        truncate: k, the length of the pieces between which no gradient passes, counted from the first step; 0 never
-            truncates.
+        states: the result of ``forward``, float [B, T, H].
+        output_gradients: the direct part of dL/dh_t, float [B, T, H].
+        truncate: k, the length of the parts between which no gradient flows, counted from the first step; 0 does not
+            truncate.
 
     Returns:
         dL/dW, dL/dU and dL/db.
@@ -76,13 +76,13 @@ def backward(weights: Weights, inputs: Array, states: Array, output_gradients: A
 
 
 def last_state(weights: Weights, inputs: Array, truncate: int = 0) -> Weights:
-    """Return the gradients of the loss sum(h_T^2) / 2, which reads the last state alone; ``truncate`` as above."""
+    """Return the gradients of the loss sum(h_T^2) / 2, which depends on the last state only; ``truncate`` as above."""
     states = forward(weights, inputs)
     output_gradients = np.concatenate([np.zeros_like(states[:, :-1]), states[:, -1:]], axis=1)
     return backward(weights, inputs, states, output_gradients, truncate)
 
 
 def cosine(one: Weights, other: Weights) -> float:
-    """Return the cosine of the angle between two gradients, all weights taken together."""
+    """Return the cosine similarity of two gradients, over all weights together."""
     a, b = one.flat(), other.flat()
     return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))

@@ -1,4 +1,4 @@
-"""Drawings for teaching: curves on common axes, and how a network's inputs and outputs lie in time."""
+"""Teaching figures: curves on shared axes, and networks unrolled in time."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,9 @@ from pipelines.task import Task
 
 INPUT, STATE, OUTPUT = "#dbe9f6", "#fde3c8", "#d9efd5"
 SHOWN_STEPS, WIDEST = 4, 12
-"""Steps of a sequence that are drawn, and steps that fit beside each other on a page."""
+"""Number of steps drawn for a sequence, and number of steps that fit side by side."""
 EXAMPLES = 64
-"""Built-in examples from which an untrained network learns its vocabulary."""
+"""Number of built-in examples on which an untrained network's preprocessor is fitted."""
 
 
 def curves(
@@ -28,15 +28,15 @@ def curves(
     title: str = "",
     panel: Any = None,
 ) -> Figure:
-    """Draw curves over each other.
+    """Plot curves on shared axes.
 
     Args:
         named: legend -> (x, y), each a sequence of numbers.
-        labels: what stands at the x axis and at the y axis.
-        logarithmic: which axes are: ``""``, ``"x"``, ``"y"`` or ``"xy"``.
+        labels: labels of the x axis and the y axis.
+        logarithmic: logarithmic axes: ``""``, ``"x"``, ``"y"`` or ``"xy"``.
         levels: legend -> y of a dashed horizontal line.
-        title: one line above.
-        panel: matplotlib axes to draw into; a figure of its own when left out.
+        title: title of the plot.
+        panel: matplotlib axes; a new figure when omitted.
     """
     panel = canvas(6.4, 3.8).subplots() if panel is None else panel
     for name, (x, y) in named.items():
@@ -55,15 +55,15 @@ def curves(
 
 @dataclass(frozen=True)
 class Pattern:
-    """How a network's input and output lie in time.
+    """Input and output pattern of a network in time.
 
     Attributes:
         name: of the network.
-        reads: name and shape of its input, B first; T where the length is open.
-        writes: the same of its output.
-        many_in: the input is a sequence.
-        many_out: the output is one.
-        feeds_back: the output so far is read again, a step later.
+        reads: name and shape of its input, B first; T for an open length.
+        writes: the same for its output.
+        many_in: whether the input is a sequence.
+        many_out: whether the output is a sequence.
+        feeds_back: whether previous outputs are inputs of the next step.
     """
 
     name: str
@@ -80,11 +80,11 @@ class Pattern:
 
 
 def untrained(task: type[Task], **settings: Any) -> keras.Model:
-    """Build a task's network as it is before training, with what the first ``EXAMPLES`` built-in examples teach.
+    """Build a task's untrained network, with a preprocessor fitted on the first ``EXAMPLES`` built-in examples.
 
     Args:
         task: the class of the task.
-        **settings: of its ``Config``, over the preset ``small``.
+        **settings: of its ``Config``, overriding the preset ``small``.
     """
     config = from_dict(task.config_class, {**task.presets["small"](), **settings}, "small")
     source = task.open_source("synthetic", config)
@@ -93,9 +93,9 @@ def untrained(task: type[Task], **settings: Any) -> keras.Model:
 
 
 def pattern_of(model: keras.Model) -> Pattern:
-    """Read a model's pattern off its symbolic inputs and outputs: a sequence is what leaves its second axis open.
+    """Derive a model's pattern from its symbolic inputs and outputs: sequences have an open second axis.
 
-    The input named ``target``, where there is one, is the output so far.
+    An input named ``target`` holds the previous outputs.
     """
     sizes = {tensor.name: tensor.shape for tensor in model.inputs if len(tensor.shape) > 1}
     feeds_back = sizes.pop("target", None) is not None
@@ -117,9 +117,9 @@ def _shape(shape: Sequence[int | None]) -> str:
 
 
 def unrolled(patterns: Sequence[Pattern]) -> Picture:
-    """Draw networks unrolled in time: inputs below, states between, outputs above; few beside each other.
+    """Draw networks unrolled in time: inputs below, states in the middle, outputs above.
 
-    A network that reads one sequence and writes another, fed back to it, reads to the end before it writes.
+    A network that feeds back its output reads the full input before it writes.
     """
     counts = [SHOWN_STEPS * (1 + (p.many_in and p.feeds_back)) for p in patterns]
     places = _places(counts)
@@ -140,7 +140,7 @@ def unrolled(patterns: Sequence[Pattern]) -> Picture:
 
 
 def _places(counts: Sequence[int]) -> list[tuple[int, int]]:
-    """Row and first column of each panel, filled row by row, none wider than ``WIDEST``."""
+    """Row and first column of each panel, filled row by row up to ``WIDEST`` columns."""
     places, row, column = [], 0, 0
     for count in counts:
         if column and column + count > WIDEST:

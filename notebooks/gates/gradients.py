@@ -1,8 +1,8 @@
-"""The gradient on its way back through time, measured: how it vanishes, explodes, and what clipping does.
+"""Measured gradients through time: vanishing, exploding, and clipping.
 
-For ``h_t = f(h_{t-1}, x_t)`` the gradient reaches back over k steps as a product of k Jacobians (Bengio et al. 1994;
-Pascanu et al. 2013, arXiv 1211.5063, equation 5). Its size therefore falls or grows like a power of k, unless
-something, such as the sum in the LSTM's cell (Hochreiter and Schmidhuber 1997), holds the factors near 1.
+For ``h_t = f(h_{t-1}, x_t)`` the gradient over k steps is a product of k Jacobians (Bengio et al. 1994; Pascanu et al.
+2013, arXiv 1211.5063, equation 5). It shrinks or grows exponentially in k, unless the factors stay near 1, as with the
+sum in the LSTM cell (Hochreiter and Schmidhuber 1997).
 """
 
 from typing import Any
@@ -15,21 +15,21 @@ from models.recurrent import CELLS
 
 Array = np.ndarray
 SMALLEST = float(np.finfo(np.float32).tiny)
-"""A gradient below this is 0 for single precision."""
+"""Smallest normal float32; smaller gradients count as 0."""
 
 
 def fresh_layer(
     cell: str, units: int = 64, width: int = 8, gain: float = 1.0, forget_bias: float | None = None, seed: int = 0
 ) -> Any:
-    """Build a recurrent layer as training would begin with it.
+    """Build an untrained recurrent layer.
 
     Args:
         cell: ``"lstm"``, ``"gru"`` or ``"simple"``.
         units: H.
         width: D.
-        gain: factor of the recurrent weights, which begin orthogonal.
-        forget_bias: of the LSTM's forget gate, in place of 1.
-        seed: of the first weights.
+        gain: factor of the orthogonal initial recurrent weights.
+        forget_bias: of the LSTM's forget gate, instead of 1.
+        seed: of the initial weights.
     """
     keras.utils.set_random_seed(seed)
     layer: Any = CELLS[cell](units)
@@ -43,19 +43,19 @@ def fresh_layer(
 
 
 def state_gradients(layer: Any, inputs: Array, seed: int = 0) -> Array:
-    """Measure how much of the gradient of the last output reaches the states before it.
+    """Measure the gradient of the last output with respect to earlier states.
 
-    With a random direction v of length 1 in every row, this is the norm of d(v . h_T) / d s_{T-k}, where the state s
-    is h, or (h, c) together for an LSTM.
+    For a random unit vector v per row, this is the norm of d(v . h_T) / d s_{T-k}, where the state s is h, or (h, c)
+    for an LSTM.
 
     Args:
         layer: a built recurrent Keras layer.
         inputs: float32 [B, T, D].
-        seed: of the directions.
+        seed: of the random vectors.
 
     Returns:
-        float64 [T], entry k for the state k steps before the last one, 1 for k = 0: the geometric mean over the rows,
-        where a norm below ``SMALLEST`` counts as that.
+        float64 [T], entry k for the state k steps before the last, 1 for k = 0: the geometric mean over the rows, with
+        norms of at least ``SMALLEST``.
     """
     draw = np.random.default_rng(seed)
     direction = draw.normal(size=(len(inputs), layer.units))
@@ -66,7 +66,7 @@ def state_gradients(layer: Any, inputs: Array, seed: int = 0) -> Array:
         path = []
         for step in np.moveaxis(inputs, 1, 0):
             _, state = layer.cell(tf.constant(step), state)
-            state = [tf.identity(part) for part in state]  # h alone, not what it was computed from beside it
+            state = [tf.identity(part) for part in state]  # separate tensors for h and c
             path.append(state)
         end = tf.reduce_sum(state[0] * direction)
     gradients = tape.gradient(end, path, unconnected_gradients="zero")
@@ -77,21 +77,20 @@ def state_gradients(layer: Any, inputs: Array, seed: int = 0) -> Array:
 def cliff(
     weight: Any, bias: float = -0.1, steps: int = 30, target: float = 0.5, start: float = 0.5
 ) -> tuple[Array, Array]:
-    """Compute the error of the smallest recurrent network, one unit without input, and its derivative.
+    """Compute the error of a recurrent network with one unit and no input, and its derivative.
 
-    The unit repeats ``h = tanh(w h + b)`` and should end at ``target``; the error is the squared difference. Where the
-    two states in which it can settle become one, a tiny change of w changes the end of the path altogether: the error
-    has a cliff there (Pascanu et al. 2013, figure 6).
+    The unit iterates ``h = tanh(w h + b)``; the error is the squared difference from ``target``. Where its two stable
+    states merge, a tiny change of w changes the final state completely: a cliff (Pascanu et al. 2013, figure 6).
 
     Args:
         weight: w, float or float array of any shape.
         bias: b.
         steps: T.
-        target: where h should be after T steps.
-        start: h before the first step.
+        target: the desired h after T steps.
+        start: the initial h.
 
     Returns:
-        error and d error / d w, float64, of the shape of ``weight``.
+        error and d error / d w, float64, with the shape of ``weight``.
     """
     w = np.asarray(weight, np.float64)
     h, slope = np.full_like(w, start), np.zeros_like(w)
@@ -102,13 +101,13 @@ def cliff(
 
 
 def descend(start: float, updates: int, rate: float = 0.05, clip: float = 0.0) -> Array:
-    """Follow gradient descent on ``cliff``.
+    """Run gradient descent on ``cliff``.
 
     Args:
-        start: the first weight.
+        start: the initial weight.
         updates: N.
         rate: the learning rate.
-        clip: largest absolute gradient, larger ones are shortened to it; 0 never clips.
+        clip: maximum absolute gradient; 0 does not clip.
 
     Returns:
         float64 [N + 1], the weight before every update and after the last.

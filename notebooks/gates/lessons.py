@@ -1,4 +1,4 @@
-"""Data that shows what a recurrent layer must do: the adding problem, and sentences robbed of their order."""
+"""Teaching data: the adding problem, and sentences with shuffled words."""
 
 import random
 
@@ -6,14 +6,14 @@ import numpy as np
 
 
 def adding_problem(count: int, steps: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw sequences in which two of T numbers are marked; the answer, due at the end, is the sum of these two.
+    """Generate sequences of T numbers with two marked ones; the target is the sum of these two.
 
     Hochreiter and Schmidhuber (1997), experiment 4, with the fixed length of Le et al. (2015, arXiv 1504.00941): one
-    mark lies in the first half, the other in the second, so the first number waits 3/4 T steps on average. Answering 1
-    whatever comes has a mean squared error of 1/6.
+    mark is in the first half, the other in the second, so the first number is 3/4 T steps old on average. The constant
+    prediction 1 has a mean squared error of 1/6.
 
     Args:
-        count: B, how many sequences.
+        count: B.
         steps: T, at least 2.
         seed: equal arguments give equal sequences.
 
@@ -35,7 +35,7 @@ def adding_problem(count: int, steps: int, seed: int) -> tuple[np.ndarray, np.nd
 
 
 def shuffled_words(text: str, seed: int = 0) -> str:
-    """Put the words of ``text`` into a random order: what a model of word counts sees is unchanged."""
+    """Shuffle the words of ``text``; word counts do not change."""
     words = text.split()
     random.Random(f"{seed} {text}").shuffle(words)
     return " ".join(words)

@@ -48,7 +48,7 @@ def run(as_json: bool = False) -> int:
 def examine() -> list[Finding]:
     """Run every check; an unexpected exception is itself a finding."""
     found: list[Finding] = []
-    for check in (python, packages, wheels, extras, shadows, devices, arithmetic, sound, room):
+    for check in (python, packages, wheels, extras, shadows, devices, arithmetic, sound, resources):
         try:
             found += check()
         except Exception as error:  # a broken installation may raise anything
@@ -207,12 +207,12 @@ def sound() -> list[Finding]:
     return [Finding("broken", "sound", f"{detail}; not {', '.join(failed)}", "pip install --upgrade soundfile")]
 
 
-def room() -> list[Finding]:
+def resources() -> list[Finding]:
     """Check free disk space, here and for temporary files, and free memory."""
     found = []
     for name, path in (("disk", Path.cwd()), ("temporary files", Path(tempfile.gettempdir()))):
         free = shutil.disk_usage(path).free / 1e9
-        advice = "" if free >= LEAST_DISK else f"make room: real data and runs need {LEAST_DISK:.0f} GB and more"
+        advice = "" if free >= LEAST_DISK else f"free disk space: real data and runs need {LEAST_DISK:.0f} GB and more"
         found.append(Finding("note" if advice else "ok", name, f"{free:.1f} GB free in {path}", advice))
     memory = _free_memory()
     if memory is not None:

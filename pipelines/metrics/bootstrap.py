@@ -24,11 +24,11 @@ def bootstrap(
         name -> ``value``, ``low``, ``high``; resamples with an undefined metric (NaN) are ignored.
     """
     random = np.random.default_rng(seed)
-    draw = _draws(random, count, groups)
-    drawn = [score(draw()) for _ in range(resamples if count > 1 else 0)]
+    resample = _resampler(random, count, groups)
+    sampled = [score(resample()) for _ in range(resamples if count > 1 else 0)]
     table = {}
     for name, value in score(np.arange(count)).items():
-        sample = np.array([row[name] for row in drawn] or [value])
+        sample = np.array([row[name] for row in sampled] or [value])
         sample = sample[np.isfinite(sample)]
         low, high = np.percentile(sample, [2.5, 97.5]) if len(sample) else (value, value)
         table[name] = {"value": float(value), "low": float(low), "high": float(high)}
@@ -45,10 +45,10 @@ def paired_bootstrap(
         Resamples with an undefined difference (NaN) are ignored; if all are, the p-value is NaN.
     """
     random = np.random.default_rng(seed)
-    draw = _draws(random, count, groups)
+    resample = _resampler(random, count, groups)
     differences: dict[str, list[float]] = {}
     for _ in range(resamples):
-        indices = draw()
+        indices = resample()
         a, b = first(indices), second(indices)
         for name in a:
             differences.setdefault(name, []).append(a[name] - b[name])
@@ -67,7 +67,7 @@ def paired_bootstrap(
     return table
 
 
-def _draws(random: np.random.Generator, count: int, groups: Sequence[str] | None) -> Callable[[], np.ndarray]:
+def _resampler(random: np.random.Generator, count: int, groups: Sequence[str] | None) -> Callable[[], np.ndarray]:
     """Return a function that samples example indices, int64 [N'], N' = N without groups."""
     if groups is None:
         return lambda: random.integers(0, count, count)

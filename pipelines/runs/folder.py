@@ -214,11 +214,11 @@ def need_same(path: Path, task: str, config: TrainingConfig) -> tuple[Run, dict[
     if record["task"] != task:
         raise ValueError(f"--run {path}: is a {record['task']} run, not {task}")
     # Settings that are newer than the run have the value that corresponds to their absence.
-    whole = configuration.to_dict(configuration.from_dict(type(config), record["config"], str(path / CONFIG)))
+    full = configuration.to_dict(configuration.from_dict(type(config), record["config"], str(path / CONFIG)))
     now = configuration.to_dict(config)
     if run.has(STATE):
-        whole, now = (configuration.placeless(type(config), settings) for settings in (whole, now))
-    changed = configuration.difference(whole, now)
+        full, now = (configuration.placeless(type(config), settings) for settings in (full, now))
+    changed = configuration.difference(full, now)
     if changed and run.has(STATE):
         raise other_settings(path, changed)
     return run, record, changed

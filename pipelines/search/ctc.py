@@ -113,15 +113,15 @@ def align(logits: Any, steps: Any, tokens: Any, count: Any) -> dict[str, Any]:
         one = tf.pad(score, [[0, 0], [1, 0]], constant_values=NEVER)[:, :-1]
         two = tf.where(skips, tf.pad(score, [[0, 0], [2, 0]], constant_values=NEVER)[:, :-2], NEVER)
         choices = tf.stack([score, one, two])
-        came = tf.where(goes_on[:, None], tf.argmax(choices, 0, tf.int32), 0)
-        return tf.where(goes_on[:, None], tf.reduce_max(choices, 0) + emission, score), came
+        chosen = tf.where(goes_on[:, None], tf.argmax(choices, 0, tf.int32), 0)
+        return tf.where(goes_on[:, None], tf.reduce_max(choices, 0) + emission, score), chosen
 
     start = (first, tf.zeros_like(states))
-    scores, came = tf.scan(forward, (emitted[1:], real[1:]), start)
+    scores, chosen = tf.scan(forward, (emitted[1:], real[1:]), start)
     final = tf.concat([first[None], scores], 0)[-1]
     ends = tf.stack([2 * count, tf.maximum(2 * count - 1, 0)], axis=1)
     last = tf.gather(ends, tf.argmax(tf.gather(final, ends, batch_dims=1), 1), batch_dims=1)
-    back = tf.scan(lambda state, step: state - tf.gather(step, state, batch_dims=1), came, last, reverse=True)
+    back = tf.scan(lambda state, step: state - tf.gather(step, state, batch_dims=1), chosen, last, reverse=True)
     path = tf.transpose(tf.concat([back, last[None]], 0))
     real = tf.sequence_mask(steps, tf.shape(logits)[1])
     spoken = (path % 2 == 1) & real

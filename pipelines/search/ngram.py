@@ -213,7 +213,7 @@ def load(path: str | Path) -> NGram:
             if weight is not None:
                 backoffs[gram] = weight
     else:
-        raise ValueError(f"{path}: not a whole ARPA file, the line \\end\\ is missing")
+        raise ValueError(f"{path}: incomplete ARPA file, the line \\end\\ is missing")
     found = Counter(len(gram) for gram in logs)
     for length, count in promised.items():
         if found[length] != count:

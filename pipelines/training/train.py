@@ -152,11 +152,11 @@ def _training_examples(loaded: Loaded, source: Source) -> Encoded:
         made.append(True)
         return encode_parts(loaded.task, source, "train", size=size)
 
-    def whole() -> Encoded:
+    def complete() -> Encoded:
         (encoded,) = parts(None)  # to its end, where skipped examples are reported
         return encoded
 
-    found = cached(_cache_key(loaded, source), parts, whole)
+    found = cached(_cache_key(loaded, source), parts, complete)
     if not made:  # read from the cache, with its list of skipped examples
         judge(source, "train", len(found), found.dropped)
     return found

@@ -105,9 +105,9 @@ def test_missing_sound_formats(monkeypatch):
 def test_little_room(monkeypatch):
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: namedtuple("Usage", "free")(10**9))
     monkeypatch.setattr(doctor, "_free_memory", lambda: 1.0)
-    assert [f.state for f in doctor.room()] == ["note"] * 3
+    assert [f.state for f in doctor.resources()] == ["note"] * 3
     monkeypatch.setattr(doctor, "_free_memory", lambda: None)
-    assert [f.subject for f in doctor.room()] == ["disk", "temporary files"]
+    assert [f.subject for f in doctor.resources()] == ["disk", "temporary files"]
 
 
 def test_a_check_that_fails_is_a_finding_and_broken_means_exit_1(monkeypatch, capsys):
