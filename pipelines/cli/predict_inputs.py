@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pipelines.config import to_dict
 from pipelines.data import tables
 from pipelines.data.cells import inside, unfit
 from pipelines.data.folders import Around, chosen
@@ -51,7 +52,7 @@ def inputs(predictor: Any, typed: Sequence[str], file: str | None, column: str |
     Raises:
         ValueError: a text is the name of a file or folder; the file is not readable or has no such column.
     """
-    raw = predictor.task.RAW
+    raw = predictor.task.raw
     need_texts(typed, raw)
     found = in_file(file, raw, (column,) if column else usual(predictor)) if file else iter(())
     return itertools.chain(found, _typed(typed))
@@ -59,16 +60,11 @@ def inputs(predictor: Any, typed: Sequence[str], file: str | None, column: str |
 
 def usual(predictor: Any) -> tuple[str, ...]:
     """Return possible names of the input column, the one of the training first."""
-    task, raw = predictor.task, predictor.task.RAW
-    config = getattr(getattr(predictor, "loaded", None), "config", None)
-    own = [getattr(config, name, "") for name in (f"{raw}_column", raw)]
-    if raw == "audio":
-        from pipelines.data.audio.layouts import COLUMNS as known  # noqa: PLC0415  # texts need no libsndfile
-    elif raw == "image":
-        from pipelines.data.images.layouts import COLUMNS as known  # noqa: PLC0415
-    else:
-        known = getattr(task, "COLUMNS", {})
-    return tuple(dict.fromkeys(name for name in (*own, *known.get(raw, ()), raw) if isinstance(name, str) and name))
+    task, raw = predictor.task, predictor.task.raw
+    config = to_dict(predictor.loaded.config) if predictor.loaded else {}
+    own = [config.get(name, "") for name in (f"{raw}_column", raw)]
+    usual = task.columns.get(raw, ())
+    return tuple(dict.fromkeys(name for name in (*own, *usual, raw) if isinstance(name, str) and name))
 
 
 def need_texts(typed: Sequence[str], raw: str) -> None:
@@ -111,7 +107,7 @@ def in_file(path: str, raw: str, columns: Sequence[str]) -> Iterator[Any]:
 
     Args:
         path: the file, plain or compressed.
-        raw: the task's ``RAW``; paths of recordings and pictures in a table are relative to its folder.
+        raw: the task's ``raw``; paths of recordings and pictures in a table are relative to its folder.
         columns: possible names of the input column.
 
     Raises:

@@ -48,9 +48,10 @@ MOST_LABELS = 40
 """Labels of a split that are shown, the most frequent ones."""
 
 
-def languages(config: Any) -> dict[str, str]:
+def languages(config: configuration.TrainingConfig) -> dict[str, str]:
     """Return the language of each kind of text, for a task whose settings name them: ``source`` -> ``en``."""
-    return {name: value for name in ("source", "target") if isinstance(value := getattr(config, name, None), str)}
+    values = configuration.to_dict(config)
+    return {name: value for name in ("source", "target") if isinstance(value := values.get(name), str)}
 
 
 def table(report: dict[str, Any], names: Mapping[str, str] | None = None) -> str:

@@ -16,6 +16,7 @@ from pipelines.log import import_tensorflow
 from pipelines.runs.folder import open_run
 from pipelines.serve.hosts import add_option
 from pipelines.serve.limits import Limits, add_options, limits_of
+from pipelines.tasks import TASKS
 
 INSTALL = "pip install -e '.[serve]'"
 RESERVED = frozenset({"livez", "readyz", "healthz", "metrics", "static_content"})

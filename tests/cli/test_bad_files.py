@@ -73,11 +73,11 @@ def test_validate_captioning_names_each_and_goes_on(tmp_path: Path, capsys: pyte
 @pytest.mark.parametrize(("name", "made"), [("speech", recordings), ("captioning", pictures)])
 def test_training_drops_each_and_keeps_the_others(name: str, made: Any, tmp_path: Path) -> None:
     task = load_task(name)
-    config = task.Config(validation_share=0.1)
+    config = task.config_class(validation_share=0.1)
     source = task.open_source(str(made(tmp_path)), config)
     problems: list[Any] = []
     examples = [*source.read("train", problems.append), *source.read("validation", problems.append)]
-    encoded = task.encode(task.fit_preprocessor(config, examples), config, examples, keep_raw=False)
+    encoded = task(config, task.fit(config, examples)).encode(examples)
     assert len(encoded) == GOOD and len(problems) + len(encoded.dropped) == len(BAD) + 1
 
 

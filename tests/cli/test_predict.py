@@ -32,6 +32,7 @@ class Reverser:
         self.asked: list[list[str]] = []
 
     each = Predictor.each
+    failed = staticmethod(Predictor.failed)
 
     def __call__(self, inputs: list[str]) -> list[dict[str, Any]]:
         self.asked.append(inputs)

@@ -4,8 +4,8 @@ from collections import Counter
 
 import numpy as np
 import tensorflow as tf
-from models.rewards import CODES, cider_d, codes, document_frequencies, sentence_bleu
 
+from models.losses import CODES, cider_d, codes, document_frequencies, sentence_bleu
 from pipelines.metrics import captions as caption_metrics
 
 

@@ -17,7 +17,7 @@ import soundfile
 from PIL import Image
 
 from pipelines.__main__ import main
-from pipelines.export.extras import unmet
+from pipelines.export.formats import unmet
 from pipelines.serve import server as serve
 from pipelines.serve.batching import Batcher, Overloaded
 from pipelines.serve.limits import Inside, Limits

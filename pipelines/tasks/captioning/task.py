@@ -45,6 +45,7 @@ class Captioning(Seq2Seq):
     name = "captioning"
     modality = Modality("image", rank=3, media="image/*")
     raw = "image"
+    columns = layouts.COLUMNS
     answer_output = "caption"
     metric = "bleu4"
     threshold, margin = 80.0, 15.0

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from models.recurrent.kernels import portable
 from pipelines.config import from_dict
+from pipelines.data.audio import layouts
 from pipelines.data.audio.augment import augment_batch
 from pipelines.data.audio.features import log_mel
 from pipelines.data.audio.files import sounds_in
@@ -52,6 +53,7 @@ class Speech(Task):
     name = "speech"
     modality = Modality("audio", rank=1, media="audio/*")
     raw = "audio"
+    columns = layouts.COLUMNS
     answer_output = "text"
     metric = "wer"
     higher_is_better = False
