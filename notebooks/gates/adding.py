@@ -66,7 +66,11 @@ def learn_adding(
     model = keras.Model(sequence, keras.layers.Dense(1)(layer(sequence))[:, 0])
     optimizer = make_optimizer(rate, updates, schedule="constant")
     optimizer.build(model.trainable_variables)
-    update = make_step(model, lambda x, y: tf.square(model(x["x"], training=True) - y["y"]), optimizer, Average([], 0))
+
+    def loss(x: Any, y: Any) -> tuple[Any, Any]:
+        return tf.square(model(x["x"], training=True) - y["y"]), tf.ones_like(y["y"])
+
+    update = make_step(model, loss, optimizer, Average([], 0))
     x, y = adding_problem(HELD_OUT, steps, seed=0)
     learned = Learned(layer, [], [])
     for n in range(1, updates + 1):

@@ -2,7 +2,9 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pipelines.cli import commands, language_model
 from pipelines.cli.arguments import (
@@ -84,22 +86,7 @@ def build_parser(decoding: Sequence[str] = ()) -> Parser:
     parser = Parser(prog="pipelines", description="Recurrent task pipelines for Keras 3.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"pipelines {VERSION}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def add(name: str, function: Callable[[argparse.Namespace], int], summary: str) -> Parser:
-        own = name in OF_A_TASK
-        command = subparsers.add_parser(name, help=summary, description=summary, allow_abbrev=False, add_help=not own)
-        if own:
-            command.add_argument("-h", "--help", action=TaskHelp)
-            command.add_argument("task", help=f"one of: {', '.join(TASKS)}")
-            command.add_argument("--data", default="synthetic", help="synthetic (default), tfds:NAME, or a path")
-            command.add_argument("--config", metavar="FILE", help="JSON file of settings")
-        if name in OF_A_RUN:
-            command.add_argument("run", help="run folder" + " or exported SavedModel" * (name == "predict"))
-            command.epilog = DECODES
-        add_settings(command, decoding if name in OF_A_RUN else ())
-        command.set_defaults(function=function, prog=f"pipelines {name}")
-        return command
-
+    add = partial(_add_command, subparsers, decoding)
     add("tasks", commands.tasks, "list tasks, their presets and settings")
     command = add("demo", commands.demo, "run all tasks on built-in data: train, evaluate, export, predict")
     command.add_argument("--out", default="demo", help="folder for the runs (default: demo)")
@@ -120,11 +107,29 @@ def build_parser(decoding: Sequence[str] = ()) -> Parser:
     command = add("data", commands.data, "list the named data sets, or download one")
     command.add_argument("name", nargs="?", default="", help="name of a data set, or tfds:NAME; without it: the list")
     command.add_argument("--out", default="data", help="folder to download to (default: data)")
-    command = add(
-        "doctor", commands.doctor, "check versions, conflicts, devices, arithmetic, audio formats and disk space"
-    )
+    command = add("doctor", commands.doctor, "check versions, devices, arithmetic, audio formats and disk space")
     command.add_argument("--json", action="store_true", help="one JSON array instead of lines")
     return parser
+
+
+def _add_command(
+    subparsers: Any, decoding: Sequence[str], name: str, function: Callable[[argparse.Namespace], int], summary: str
+) -> Parser:
+    own = name in OF_A_TASK
+    command: Parser = subparsers.add_parser(
+        name, help=summary, description=summary, allow_abbrev=False, add_help=not own
+    )
+    if own:
+        command.add_argument("-h", "--help", action=TaskHelp)
+        command.add_argument("task", help=f"one of: {', '.join(TASKS)}")
+        command.add_argument("--data", default="synthetic", help="synthetic (default), tfds:NAME, or a path")
+        command.add_argument("--config", metavar="FILE", help="JSON file of settings")
+    if name in OF_A_RUN:
+        command.add_argument("run", help="run folder" + " or exported SavedModel" * (name == "predict"))
+        command.epilog = DECODES
+    add_settings(command, decoding if name in OF_A_RUN else ())
+    command.set_defaults(function=function, prog=f"pipelines {name}")
+    return command
 
 
 def _add_validate(command: Parser) -> None:

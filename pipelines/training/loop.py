@@ -21,6 +21,8 @@ from pipelines.task import Loss, Phase
 from pipelines.training.checkpoint import Progress, deferred, load_state, save_history, save_state
 from pipelines.training.step import Average, Mixture, dry_run, longest, make_optimizer, make_step, memory_guard, reading
 
+Step = Callable[[Any], tuple[Any, Any, Any]]
+
 
 class TrainingStopped(RuntimeError):
     """The training was interrupted or its loss is not finite; the run can be resumed."""
@@ -105,7 +107,7 @@ class Trainer:
         if last:  # another loss has gradients of another scale, so the moments of the first optimizer do not apply
             self.optimizers[True] = self._optimizer(s.learning_rate * last.rate, steps * last.epochs, 0.0, "linear")
         self.average = Average(self.model.trainable_variables, s.ema)
-        self.steps: dict[bool, Callable[[Any], tuple[Any, Any, Any]]] = {}
+        self.steps: dict[bool, Step] = {}
         found = importlib.util.find_spec("tensorboard")  # without an origin it is only a folder of that name
         self.log = tf.summary.create_file_writer(str(self.run.path / TENSORBOARD)) if found and found.origin else None
         self.wait = self.busy = 0.0
@@ -162,7 +164,7 @@ class Trainer:
             return self.last.loss, self.last.transform, 1.0
         return self.loss, self.transform, self.mean_weight
 
-    def _compiled(self, dataset: tf.data.Dataset, epoch: int) -> Callable[[Any], tuple[Any, Any, Any]]:
+    def _compiled(self, dataset: tf.data.Dataset, epoch: int) -> Step:
         second = bool(self.last) and epoch >= self.first_epochs
         if second not in self.steps:
             loss, _, mean_weight = self._phase(epoch)
@@ -195,14 +197,7 @@ class Trainer:
                 self._stop_if_interrupted(progress)
         self.padding = padding_share(train, plan, s.bucket_growth)
 
-    def _batch(
-        self,
-        step: Callable[[Any], tuple[Any, Any, Any]],
-        data: Iterator[Any],
-        train: Encoded,
-        indices: np.ndarray,
-        progress: Progress,
-    ) -> None:
+    def _batch(self, step: Step, data: Iterator[Any], train: Encoded, indices: np.ndarray, progress: Progress) -> None:
         begin = time.monotonic()
         with memory_guard(train, indices):
             loss, norm, waited = (float(value) for value in step(data))
