@@ -20,7 +20,8 @@ def single_mask(mask: Any) -> Any:
 
 
 def fast_inner_loop(layer: Any, sequences: Any, initial_state: Any, mask: Any, training: bool) -> Any:
-    """Do what ``keras.layers.RNN.inner_loop`` does on the fast path: (last output, outputs, states)."""
+    """Do what ``keras.layers.RNN.inner_loop`` does with inputs [B, T, D] on the fast path: (last output [B, H], outputs
+    [B, T, H], states [B, H])."""
     mask = single_mask(mask)
     states = list(initial_state) if isinstance(initial_state, list | tuple) else [initial_state]
     if training and layer.dropout:

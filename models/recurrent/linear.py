@@ -32,7 +32,7 @@ class DecayInitializer(keras.initializers.Initializer):
         self._uniform = keras.initializers.RandomUniform(low, high, seed)
 
     def __call__(self, shape: Any, dtype: Any = None) -> Any:
-        """Return L of this shape."""
+        """Return L of this shape, [H]."""
         share = self._uniform(shape, dtype=dtype)
         return -ops.log(ops.expm1(-ops.log(share) / SHARPNESS))
 

@@ -61,7 +61,7 @@ class _LinearLayer(keras.layers.RNN):
         return config | {name: cell[name] for name in ("units", "use_bias", "kernel_initializer", "dropout", "seed")}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> "_LinearLayer":
         """Make the layer that `get_config` describes."""
         return cls(**config)
 

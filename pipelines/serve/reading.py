@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from pipelines.serve.limits import Limits
 from pipelines.serve.requests import FILES, from_file, from_json
+from pipelines.task import Task
 
 Read = Callable[[Request], Awaitable[Any]]
 
@@ -30,7 +31,7 @@ class Asked:
     schema: dict[str, Any]
 
 
-def asked_one(task: Any, limits: Limits) -> Asked:
+def asked_one(task: Task | type[Task], limits: Limits) -> Asked:
     """Return how a request for one answer is read: a JSON object with a text, or the upload of a file."""
     raw = task.raw
 
@@ -46,7 +47,7 @@ def asked_one(task: Any, limits: Limits) -> Asked:
     return _asked(text, "application/json", raw, longest)
 
 
-def asked_many(task: Any, limits: Limits) -> Asked:
+def asked_many(task: Task | type[Task], limits: Limits) -> Asked:
     """Return how a list is read: each instance is what is given, or the ``ValueError`` that only it is answered by."""
     raw = task.raw
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from pipelines import Predictor, load_settings, load_task
 from pipelines.__main__ import main
 from pipelines.cli import predict as batch
 from pipelines.cli.predict_inputs import Given, in_file, inputs, need_texts, usual
@@ -21,8 +22,11 @@ class Reverser:
     """Answers a text with its mirror image."""
 
     task = SimpleNamespace(
-        RAW="text", COLUMNS={"text": ("text", "review")}, raw=lambda given: [{"text": one} for one in given]
+        raw="text", columns={"text": ("text", "review")}, parse=lambda given: [{"text": one} for one in given]
     )
+    loaded = None
+    each = Predictor.each
+    failed = staticmethod(Predictor.failed)
 
     def __call__(self, given: list[str]) -> list[dict[str, Any]]:
         return [{"id": str(i), "input": one, "answer": one[::-1], "score": 0.5} for i, one in enumerate(given)]
@@ -169,14 +173,14 @@ def test_a_text_that_is_the_name_of_a_file_is_refused(tmp_path: Path) -> None:
 def test_the_usual_names_begin_with_that_of_the_training() -> None:
     predictor = Reverser()
     assert usual(predictor) == ("text", "review")
-    predictor.loaded = SimpleNamespace(config=SimpleNamespace(text_column="body"))  # type: ignore[attr-defined]
+    predictor.loaded = SimpleNamespace(config=load_settings("sentiment").Config(text_column="body"))  # type: ignore[attr-defined]
     assert usual(predictor) == ("body", "text", "review")
-    spoken = SimpleNamespace(task=SimpleNamespace(RAW="audio"), loaded=None)
+    spoken = SimpleNamespace(task=load_task("speech"), loaded=None)
     assert usual(spoken)[:2] == ("path", "file")
 
 
 def test_inputs_that_stand_for_several_keep_their_columns() -> None:
-    task = SimpleNamespace(RAW="image", raw=lambda given: [{"image": part} for part in given[0].split("|")])
+    task = SimpleNamespace(raw="image", parse=lambda given: [{"image": part} for part in given[0].split("|")])
     found = list(batch.expanded(task, [Given("a|b", {"n": 1}), "c"]))
     assert [(str(one), getattr(one, "columns", {})) for one in found] == [("a", {"n": 1}), ("b", {"n": 1}), ("c", {})]
 

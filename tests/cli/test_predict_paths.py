@@ -56,7 +56,7 @@ def test_a_name_that_no_file_can_have_fails_alone(here: Path, task: str, good: s
 
 def test_a_folder_of_recordings_stands_for_them(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     soundfile.write(here / "b.flac", np.zeros(100, np.float32), 16000)
-    raw = load_task("speech").raw([str(here), b"bytes", "~tmp.wav"])
+    raw = load_task("speech").parse([str(here), b"bytes", "~tmp.wav"])
     assert [(e["id"], Path(e["audio"]).name if isinstance(e["audio"], str) else e["audio"]) for e in raw] == [
         ("0", "b.flac"),
         ("1", "~tmp.wav"),

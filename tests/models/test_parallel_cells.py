@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from models import recurrent
-from models.decoders import AttentionDecoder
+from models.decoders import AttentionDecoder, Memory
 from models.recurrent import kernels
 from models.recurrent.kernels import scan
 from tests.models.parallel import (
@@ -162,8 +162,8 @@ def test_steps_of_half_precision_hand_on_states_in_single(kind):
     decoder = AttentionDecoder(7, 4, 4, cell=kind, context_recurrence=True, dtype="mixed_bfloat16")
     keys, tokens, lengths = tf.ones([2, 3, 5], "bfloat16"), tf.ones([2, 2], tf.int32), tf.constant([2, 2])
     decoder(tokens, lengths, keys, lengths)
-    state, memory = decoder.start(keys, lengths)
-    _, after = decoder.step(tokens[:, 0], state, memory)
+    state, ready = decoder.start(Memory(keys, lengths))
+    _, after = decoder.step(tokens[:, 0], state, ready)
     assert {s.dtype.name for s in tf.nest.flatten([state, after])} == {"float32"}
 
 

@@ -179,8 +179,8 @@ class Sentiment(Classification):
 
     @classmethod
     def more(cls, card: Card, example: Example, row: Row) -> Prediction:
-        """Word whether the text was cut, and the probabilities."""
-        return {"cut": bool(row["cut"])} | super().more(card, example, row)
+        """Word whether the text was cut, which exports before 0.2 do not tell, and the probabilities."""
+        return ({"cut": bool(row["cut"])} if "cut" in row else {}) | super().more(card, example, row)
 
     def inputs(self, **raw: Any) -> dict[str, Any]:
         """In graph: ``text`` string [B] -> ``tokens`` int32 [B, T], ``lengths`` int32 [B] and ``cut`` bool [B]."""

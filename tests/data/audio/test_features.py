@@ -154,5 +154,5 @@ def test_impossible_settings_are_named(options, words):
 
 
 def test_too_many_bands_for_the_window_are_named():
-    with pytest.raises(ValueError, match="bands=128 is too many"):
+    with pytest.raises(ValueError, match="mel_bins=128 is too many"):
         mel_filters(Mel(window_ms=8, hop_ms=4, mel_bins=128))
