@@ -21,9 +21,10 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from pipelines import load_settings
 
 CHILD = Path(__file__).with_name("latency_child.py")
 PACKAGES = ("tensorflow", "keras", "onnxruntime", "ai-edge-litert")
@@ -70,7 +71,7 @@ def prepare(run: Path, exports: Path, weights: str | None) -> None:
     home = exports / run.resolve().name
     decoding = {"encoder_weights": weights} if weights and "encoder_weights" in record_of(run)["config"] else {}
     options = [word for value in decoding.values() for word in ("--encoder-weights", value)]
-    alone = find_spec(f"pipelines.{task_of(run)}_numeric") is not None
+    alone = load_settings(task_of(run)).NUMERIC
     for form in ("saved_model", "onnx", "litert") if alone else ("saved_model",):
         if not (home / form).exists():
             command = ["-m", "pipelines", "export", str(run), "--format", form, "--out", str(home / form), *options]

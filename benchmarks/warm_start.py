@@ -11,7 +11,7 @@ test split, each with several seeds; a line of JSON for each training goes to st
 standard error.
 
 - ``scratch``: nothing but the 500;
-- ``neighbours``: ``--embedding-start neighbours``, first vectors out of the 500 texts themselves;
+- ``neighbours``: ``--embedding-init neighbours``, first vectors out of the 500 texts themselves;
 - ``embeddings``: ``--embeddings FILE``, vectors of the same kind out of the 24,000 texts;
 - ``init``: ``--init RUN``, vocabulary, embedding and recurrent layer of a run that told strong from mild opinions.
 """

@@ -61,7 +61,7 @@ class AttentionDecoder(keras.layers.Layer):
         vocabulary_size: V.
         embedding_size: E, also the width of the readout r.
         units: H of every recurrent layer, and the width A of additive attention.
-        cell: "lstm", "gru" or "simple".
+        cell: "lstm", "gru", "simple", "mingru", "minlstm" or "rglru".
         layers: number of recurrent layers below the attention.
         attention: "additive", "general" or "scaled_dot".
         tied: share the embedding with the output matrix (Press and Wolf 2017, E17-2025).
@@ -167,7 +167,8 @@ class AttentionDecoder(keras.layers.Layer):
         keys = states if words is None else ops.concatenate([states, ops.cast(words, states.dtype)], axis=-1)
         ready = Keys(keys, lengths, self.attention.project(keys))
         summary = self.mean(keys, lengths)[0] if summary is None else summary
-        parts = iter(ops.split(self.bridge(summary), self.bridge.units // self.units, axis=-1))
+        first = ops.cast(self.bridge(summary), self.stack.state_dtype)
+        parts = iter(ops.split(first, self.bridge.units // self.units, axis=-1))
         each = 2 if self.cell == "lstm" else 1
         state = {"stack": [tuple(next(parts) for _ in range(each)) for _ in range(self.depth)]}
         return (state | {"upper": [tuple(parts)]} if self.upper else state), ready

@@ -29,7 +29,7 @@ class TextEncoder(keras.layers.Layer):
         vocabulary_size: V.
         embedding_size: E.
         units: H, the width of each layer and direction.
-        cell: "lstm", "gru" or "simple".
+        cell: "lstm", "gru", "simple", "mingru", "minlstm" or "rglru".
         layers: number of recurrent layers.
         bidirectional: read in both directions.
         dropout: dropout rate of embeddings, between layers, and of the outputs.

@@ -113,9 +113,14 @@ class Predictor:
         except Exception as error:  # whatever one input causes must not take its neighbours along
             if len(inputs) == 1:
                 reason = " ".join(str(error).split())[:500] or type(error).__name__
-                return [{"id": "0", "input": _shown(inputs[0]), "answer": "", "score": 0.0, "error": reason}]
+                return [Predictor.failed(inputs[0], reason)]
         half = len(inputs) // 2
         return self.each(inputs[:half]) + self.each(inputs[half:])
+
+    @staticmethod
+    def failed(given: Any, reason: str) -> Prediction:
+        """Return the prediction of an input that cannot be answered."""
+        return {"id": "0", "input": _shown(given), "answer": "", "score": 0.0, "error": reason}
 
     def stream(self, inputs: Iterable[Any], chunk: int = 512) -> Iterator[Prediction]:
         """Answer an endless or very long iterable, ``chunk`` inputs at a time; ids count through."""

@@ -14,7 +14,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "pipelines.config": (),
     "pipelines.metrics": (),
     "pipelines.data": ("pipelines.log", "pipelines.config", "models"),
-    "pipelines.search": ("models", "pipelines.config"),
+    "pipelines.search": ("models", "pipelines.config", "pipelines.data"),
     "pipelines.explain": ("models", "pipelines.metrics"),
     "pipelines.task": ("models", "pipelines.config", "pipelines.data", "pipelines.explain", "pipelines.metrics"),
     "pipelines.recipes": ("pipelines.task", "pipelines.search", "pipelines.log"),

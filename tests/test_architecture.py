@@ -172,7 +172,7 @@ def without_shapes(tree: ast.Module) -> list[str]:
     for node in public_and_private(tree):
         told = ast.get_docstring(node) or ""
         hidden = node.name.startswith("_") and node.name != "__call__"
-        about_words = node.name in ("get_config", "report")
+        about_words = node.name in ("get_config", "from_config", "report")
         if not hidden and not about_words and TENSOR.search(annotated(node)) and not SHAPE.search(told):
             found.append(f"{node.lineno} {node.name}")
     return found

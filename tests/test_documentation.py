@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from pipelines import TASKS, load_settings
+from pipelines import TASKS, load_settings, load_task
 from pipelines.cli.arguments import read_settings
 from pipelines.cli.parser import build_parser
 from pipelines.config import ALIASES, from_dict, settings_of_stage
@@ -206,13 +206,9 @@ def test_the_table_of_an4_is_made_and_read(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_the_page_names_every_column_that_is_recognised() -> None:
-    from pipelines.data.audio import layouts as recordings
-    from pipelines.data.images import layouts as pictures
-    from pipelines.tasks.sentiment import task as sentiment
-    from pipelines.tasks.translation import task as translation
 
     rows = ROW.findall((ROOT / "docs/your-data.md").read_text("utf-8"))
-    for columns in (sentiment.COLUMNS, translation.COLUMNS, recordings.COLUMNS, pictures.COLUMNS):
+    for columns in (load_task(name).columns for name in TASKS):
         named = [", ".join(names) for names in columns.values()]
         assert any(all(names in row for names in named) for row in rows), named
 

@@ -105,7 +105,7 @@ def test_a_notebook_runs_in_a_reduced_form(
         shutil.copytree(small_run(task), as_in_jupyter / "runs" / task)
         reduced |= {"SETTINGS": {"preset": "tiny", "limit": 32}}
     module = load_task(task)
-    monkeypatch.setattr(module, "open_source", few_examples(module.open_source))
+    monkeypatch.setattr(module, "open_source", staticmethod(few_examples(module.open_source)))
     monkeypatch.setattr(evaluation, "bootstrap", few_resamples(evaluation.bootstrap))
     code = [cell for cell in cells(path) if cell["cell_type"] == "code"]
     names: dict[str, Any] = {"__name__": "__main__"}
@@ -130,7 +130,7 @@ def few_examples(open_source: Any) -> Any:
 
 
 def few_resamples(bootstrap: Any) -> Any:
-    return lambda scorer, count, resamples: bootstrap(scorer, count, 5)
+    return lambda scorer, count, resamples, **options: bootstrap(scorer, count, 5, **options)
 
 
 @pytest.mark.slow

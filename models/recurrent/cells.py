@@ -14,13 +14,15 @@ from models.recurrent import kernels
 _register = keras.saving.register_keras_serializable(package="recurrent_pipelines")
 
 
-def _single(mask: Any) -> Any:
+def single_mask(mask: Any) -> Any:
+    """Return the mask [B, T] that Keras may hand over inside a list."""
     return mask[0] if isinstance(mask, list | tuple) else mask
 
 
-def _inner_loop(layer: Any, sequences: Any, initial_state: Any, mask: Any, training: bool) -> Any:
-    """Do what ``keras.layers.RNN.inner_loop`` does on the fast path: (last output, outputs, states)."""
-    mask = _single(mask)
+def fast_inner_loop(layer: Any, sequences: Any, initial_state: Any, mask: Any, training: bool) -> Any:
+    """Do what ``keras.layers.RNN.inner_loop`` does with inputs [B, T, D] on the fast path: (last output [B, H], outputs
+    [B, T, H], states [B, H])."""
+    mask = single_mask(mask)
     states = list(initial_state) if isinstance(initial_state, list | tuple) else [initial_state]
     if training and layer.dropout:
         sequences = sequences * layer.cell.get_dropout_mask(sequences[:, 0, :])[:, None, :]
@@ -40,9 +42,9 @@ class LSTM(keras.layers.LSTM):
     def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
         """Run the recurrence over inputs [B, T, D]: the last output [B, H], all outputs [B, T, H], final states."""
         if kernels.takes_fast_path(self):
-            return _inner_loop(self, sequences, initial_state, mask, training)
+            return fast_inner_loop(self, sequences, initial_state, mask, training)
         if kernels.is_portable():  # past Keras's own attempt at cuDNN, which a graph keeps once there is a GPU
-            return super(keras.layers.LSTM, self).inner_loop(sequences, initial_state, _single(mask), training)
+            return super(keras.layers.LSTM, self).inner_loop(sequences, initial_state, single_mask(mask), training)
         return super().inner_loop(sequences, initial_state, mask, training)
 
 
@@ -53,9 +55,9 @@ class GRU(keras.layers.GRU):
     def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
         """Run the recurrence over inputs [B, T, D]: the last output [B, H], all outputs [B, T, H], final states."""
         if kernels.takes_fast_path(self):
-            return _inner_loop(self, sequences, initial_state, mask, training)
+            return fast_inner_loop(self, sequences, initial_state, mask, training)
         if kernels.is_portable():  # past Keras's own attempt at cuDNN, which a graph keeps once there is a GPU
-            return super(keras.layers.GRU, self).inner_loop(sequences, initial_state, _single(mask), training)
+            return super(keras.layers.GRU, self).inner_loop(sequences, initial_state, single_mask(mask), training)
         return super().inner_loop(sequences, initial_state, mask, training)
 
 
@@ -66,7 +68,7 @@ class SimpleRNN(keras.layers.SimpleRNN):
     def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
         """Run the recurrence over inputs [B, T, D]: the last output [B, H], all outputs [B, T, H], final states."""
         if kernels.takes_fast_path(self):
-            return _inner_loop(self, sequences, initial_state, mask, training)
+            return fast_inner_loop(self, sequences, initial_state, mask, training)
         return super().inner_loop(sequences, initial_state, mask, training)
 
 
@@ -93,7 +95,7 @@ class Bidirectional(keras.layers.Bidirectional):
         else:
             half = len(initial_state) // 2
             states = [list(initial_state[:half]), list(initial_state[half:])]
-        results = kernels.recurrent(pair, sequences, states, _single(mask), bool(training))
+        results = kernels.recurrent(pair, sequences, states, single_mask(mask), bool(training))
         outputs = [
             ops.cast(self._output(layer, y), self.compute_dtype) for layer, (y, _) in zip(pair, results, strict=True)
         ]
@@ -111,7 +113,7 @@ class Bidirectional(keras.layers.Bidirectional):
     def _runs_in_one_loop(self, training: bool | None) -> bool:
         """Tell whether both layers are ours, alike, and free of what the shared loop does not do."""
         one, two = self.forward_layer, self.backward_layer
-        if type(one) is not type(two) or type(one) not in (LSTM, GRU, SimpleRNN):
+        if type(one) is not type(two) or not (type(one) in (LSTM, GRU, SimpleRNN) or kernels.is_linear(one)):
             return False
         shared = ("units", "use_bias", "reset_after", "compute_dtype", "zero_output_for_mask")
         if any(getattr(one, a, None) != getattr(two, a, None) for a in shared):

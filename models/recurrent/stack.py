@@ -8,8 +8,12 @@ from keras import ops
 from models.ops import mask_from_lengths
 from models.recurrent import kernels
 from models.recurrent.cells import GRU, LSTM, Bidirectional, SimpleRNN
+from models.recurrent.linear import DecayInitializer
+from models.recurrent.parallel import RGLRU, MinGRU, MinLSTM
 
-CELLS = {"lstm": LSTM, "gru": GRU, "simple": SimpleRNN}
+CELLS = {"lstm": LSTM, "gru": GRU, "simple": SimpleRNN, "mingru": MinGRU, "minlstm": MinLSTM, "rglru": RGLRU}
+LINEAR = ("mingru", "minlstm", "rglru")
+"""Cells whose recurrence is linear in the state: computed in single precision whatever the policy."""
 
 
 @keras.saving.register_keras_serializable(package="recurrent_pipelines")
@@ -21,7 +25,7 @@ class RecurrentStack(keras.layers.Layer):
     Outputs at padded steps are zero, and padding never changes the outputs at real steps.
 
     Args:
-        cell: ``"lstm"``, ``"gru"`` or ``"simple"``.
+        cell: ``"lstm"``, ``"gru"``, ``"simple"``, ``"mingru"``, ``"minlstm"`` or ``"rglru"``.
         units: H, the width of one direction of every layer.
         layers: how many layers.
         bidirectional: run each layer in both directions; outputs are concatenated, [B, T, 2H].
@@ -83,10 +87,16 @@ class RecurrentStack(keras.layers.Layer):
             zero_output_for_mask=True,
             go_backwards=backwards,
             kernel_initializer=keras.initializers.GlorotUniform(kernel),
-            recurrent_initializer=keras.initializers.Orthogonal(seed=recurrent),
+            **self._recurrent_initializer(recurrent),
             dtype=self.dtype_policy,
             name=name,
         )
+
+    def _recurrent_initializer(self, seed: int | None) -> dict[str, Any]:
+        """The option of a layer that takes the seed of its recurrent weights; minimal cells have none."""
+        if self.cell == "rglru":
+            return {"decay_initializer": DecayInitializer(seed=seed)}
+        return {} if self.cell in LINEAR else {"recurrent_initializer": keras.initializers.Orthogonal(seed=seed)}
 
     def _dropout(self, n: int) -> Any:
         seed = None if self.seed is None else self.seed + 5 * n + 4
@@ -96,6 +106,12 @@ class RecurrentStack(keras.layers.Layer):
     def output_size(self) -> int:
         """The width of the outputs: H, or 2H with both directions."""
         return self.units * (2 if self.bidirectional else 1)
+
+    @property
+    def state_dtype(self) -> str:
+        """The dtype of the states that `step` takes and returns."""
+        exact = self.cell in LINEAR and self.compute_dtype != "float64"
+        return "float32" if exact else self.compute_dtype
 
     def build(self, inputs_shape: Any, lengths_shape: Any = None, initial_state_shape: Any = None) -> None:
         """Create the weights for inputs [B, T, D]."""
@@ -169,14 +185,14 @@ class RecurrentStack(keras.layers.Layer):
         x, new_states = inputs, []
         for n, rnn in enumerate(self.rnns):
             y, after = rnn.cell(self._drop(x, n, training), list(states[n]))
-            x = self._finish(x, y, n)
+            x = self._finish(x, ops.cast(y, self.compute_dtype), n)
             new_states.append(tuple(after) if isinstance(after, list | tuple) else (after,))
         return x, new_states
 
     def zero_state(self, batch: Any) -> list[tuple[Any, ...]]:
         """Make the zero states [B, H] of every layer for ``batch`` rows."""
         count = (2 if self.cell == "lstm" else 1) * (2 if self.bidirectional else 1)
-        zeros = ops.zeros((batch, self.units), dtype=self.compute_dtype)
+        zeros = ops.zeros((batch, self.units), dtype=self.state_dtype)
         return [(zeros,) * count for _ in self.rnns]
 
     def _drop(self, x: Any, n: int, training: bool | None) -> Any:

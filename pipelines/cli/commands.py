@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import importlib
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipelines.cli.arguments import described
@@ -98,7 +97,7 @@ def predict(arguments: argparse.Namespace) -> int:
 
     a = arguments
     _need_folder(a.run)
-    if a.file and not Path(a.file).is_file():
+    if a.file and not Path(a.file).expanduser().exists():
         raise ValueError(f"--file {a.file}: there is no such file")
     if not a.input and not a.file:
         raise ValueError(f"{a.prog}: expected an input, - for standard input, or --file FILE")
@@ -114,22 +113,11 @@ def predict(arguments: argparse.Namespace) -> int:
         import_tensorflow()
         from pipelines.predictor import Predictor  # noqa: PLC0415
 
-        known = sys.stderr.isatty() and "-" not in a.input  # counting the inputs takes time
-        total = len(a.input) + (batch.lines_in(a.file) if a.file else 0) if known else None
-        batch.run(Predictor(a.run, **a.decoding), _inputs(a), out, kind, total)
+        known = sys.stderr.isatty() and "-" not in a.input  # how much there is; counting it takes time
+        total = len(a.input) + (batch.lines_in(a.file) if a.file and Path(a.file).is_file() else 0) if known else None
+        predictor = Predictor(a.run, **a.decoding)
+        batch.run(predictor, batch.inputs(predictor, a.input, a.file, a.column), out, kind, total)
     return 0
-
-
-def _inputs(arguments: argparse.Namespace) -> Iterator[str]:
-    def lines(file: Iterable[bytes]) -> Iterator[str]:
-        for number, line in enumerate(file):
-            yield line.rstrip(b"\r\n").decode("utf-8" if number else "utf-8-sig", "replace")
-
-    if arguments.file:
-        with open(arguments.file, "rb") as file:
-            yield from lines(file)
-    for argument in arguments.input:
-        yield from lines(sys.stdin.buffer) if argument == "-" else [argument]
 
 
 def explain(arguments: argparse.Namespace) -> int:
@@ -195,7 +183,7 @@ def web(arguments: argparse.Namespace) -> int:
     from pipelines.web.page import run as serve_page  # noqa: PLC0415
 
     decoding = {"encoder_weights": a.encoder_weights} if a.encoder_weights else {}
-    return serve_page(a.runs, a.host, a.port, decoding)
+    return serve_page(a.runs, a.host, a.port, decoding, a.allow_host)
 
 
 def data(arguments: argparse.Namespace) -> int:

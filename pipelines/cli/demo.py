@@ -100,9 +100,9 @@ def _answers(task: type[Task], proven: Proven) -> str:
     lines = (proven.folder.parent / "predictions.jsonl").read_text("utf-8").splitlines()
     predictions = {one["id"]: one for one in map(json.loads, lines)}
     shown = ["answers of the export in a fresh process:"]
-    count = len(proven.examples)
-    for example, answer in list(zip(proven.examples, proven.answers[task.answer_output], strict=True))[count - SHOWN :]:
-        prediction, text = predictions[example["id"]], answer.decode("utf-8")
+    for number, example in list(enumerate(proven.examples))[-SHOWN:]:
+        text = task.answered({name: values[number] for name, values in proven.answers.items()})
+        prediction = predictions[example["id"]]
         if text != prediction["answer"]:
             raise RuntimeError(f"{example['id']}: the export answers {text!r}, the run {prediction['answer']!r}")
         shown.append(f"  {prediction['input']}\n    -> {text}   (reference: {prediction['references'][0]})")

@@ -18,6 +18,7 @@ from pipelines.cli.arguments import (
 )
 from pipelines.config import VERSION, settings_of_stage
 from pipelines.serve import server as serve
+from pipelines.serve.hosts import add_option
 from pipelines.tasks import TASKS, load_settings
 
 FORMATS = ("saved_model", "onnx", "litert", "run")
@@ -148,7 +149,9 @@ def _add_explain(command: Parser) -> None:
 
 def _add_predict(command: Parser) -> None:
     command.add_argument("input", nargs="*", help="inputs; - reads lines from standard input")
-    command.add_argument("--file", help="file with one input a line")
+    command.add_argument("--file", help="file with one input a line, a table (.csv, .tsv, .jsonl), or a folder")
+    named = ("--column", "--text-column", "--audio-column", "--image-column", "--source")
+    command.add_argument(*named, dest="column", metavar="NAME", help="column of the table (default: the training's)")
     command.add_argument("--json", action="store_true", help="JSON lines instead")
     command.add_argument("--csv", action="store_true", help="CSV with a header instead; also for --out FILE.csv")
     command.add_argument("--out", metavar="FILE", help="write to a file instead; --resume continues it")
@@ -160,6 +163,7 @@ def _add_web(command: Parser) -> None:
     command.add_argument("--port", type=int, default=7860, help="port (default: 7860; 0 takes a free one)")
     command.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
     command.add_argument("--encoder-weights", metavar="FILE", help="of the frozen network behind a captioning run")
+    add_option(command)
     command.epilog = "Needs Gradio: pip install 'gradio>=6.16,<7'. Ctrl-C stops it."
 
 

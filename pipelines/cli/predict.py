@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tqdm import tqdm
 
 from pipelines.cli.predict_files import COLUMNS as COLUMNS
-from pipelines.cli.predict_files import HEADER, Tally, behind
 from pipelines.cli.predict_files import Kind as Kind
+from pipelines.cli.predict_files import Prediction, Tally, behind, header
 from pipelines.cli.predict_files import line as line
 from pipelines.cli.predict_files import opened as opened
+from pipelines.cli.predict_inputs import Given
+from pipelines.cli.predict_inputs import inputs as inputs
 
 if TYPE_CHECKING:
     from pipelines.predictor import Predictor
@@ -34,10 +38,10 @@ def run(predictor: Predictor, inputs: Iterable[Any], out: BinaryIO, kind: Kind, 
 
     Args:
         predictor: the model.
-        inputs: raw inputs; read as they are needed.
+        inputs: raw inputs, or ``Given`` ones with what their rows hold besides; read as they are needed.
         out: where lines go; a file that ``opened`` continues is continued behind its last complete line.
         kind: ``lines`` of ANSWER, tab, score, tab, input (and, where it failed, tab, the reason); JSON lines; or CSV
-            with the ``COLUMNS``.
+            with the ``COLUMNS``, and behind them the other columns of the inputs.
         total: how many inputs there are, for the progress bar, one that stands for several counted once; None where
             nobody knows.
 
@@ -47,8 +51,9 @@ def run(predictor: Predictor, inputs: Iterable[Any], out: BinaryIO, kind: Kind, 
     """
     tally, cuts = getattr(out, "tally", None) or Tally(), Cuts()
     quiet = not sys.stderr.isatty()
-    if kind == "csv" and not getattr(out, "size", 0):
-        out.write(HEADER)
+    inputs, columns = _columns(inputs) if kind == "csv" else (inputs, ())
+    if kind == "csv":
+        getattr(out, "begin", out.write)(header(columns))
     with tqdm(total=total, initial=tally.answered, unit=" inputs", disable=quiet, dynamic_ncols=True) as bar:
 
         def more(count: int) -> None:
@@ -56,10 +61,10 @@ def run(predictor: Predictor, inputs: Iterable[Any], out: BinaryIO, kind: Kind, 
 
         rest = behind(expanded(predictor.task, inputs, more), tally, kind)
         for part in chunks(rest):
-            for prediction in predictor.each(part):
+            for prediction in answered(predictor, part):
                 numbered = prediction | {"id": str(tally.answered)}
                 tally.count("error" in prediction)
-                out.write(line(numbered, kind))
+                out.write(line(numbered, kind, columns))
                 cuts.see(tally.answered, prediction)
                 if "error" in prediction:
                     tqdm.write(f"input {tally.answered}: {prediction['error']}", file=sys.stderr)
@@ -68,6 +73,32 @@ def run(predictor: Predictor, inputs: Iterable[Any], out: BinaryIO, kind: Kind, 
     cuts.close()
     if tally.failed:
         raise RuntimeError(tally.sentence())
+
+
+def _columns(inputs: Iterable[Any]) -> tuple[Iterable[Any], tuple[str, ...]]:
+    """Return the inputs again, and the names of the further columns of the first good row of a table."""
+    every, seen = iter(inputs), []
+    columns: tuple[str, ...] = ()
+    for one in itertools.islice(every, MOST):
+        seen.append(one)
+        columns = tuple(one.columns) if isinstance(one, Given) else ()
+        if columns or not isinstance(one, Given):
+            break
+    return itertools.chain(seen, every), columns
+
+
+def answered(predictor: Predictor, part: list[Any]) -> Iterator[Prediction]:
+    """Answer inputs in order; further columns of a row come under ``columns``, and a failed input has no score."""
+    found = iter(predictor.each([_raw(one) for one in part if not getattr(one, "error", "")]))
+    for one in part:
+        reason = getattr(one, "error", "")
+        prediction = predictor.failed(_raw(one), reason) if reason else next(found)
+        columns = {"columns": dict(one.columns)} if isinstance(one, Given) and one.columns else {}
+        yield prediction | columns | ({"score": None} if "error" in prediction else {})
+
+
+def _raw(given: Any) -> Any:
+    return given.raw if isinstance(given, Given) else given
 
 
 def expanded(
@@ -79,12 +110,15 @@ def expanded(
     """
     for given in inputs:
         try:
-            examples = task.parse([given])
+            examples = [] if getattr(given, "error", "") else task.parse([_raw(given)])
         except ValueError:
+            examples = []
+        if not examples:
             yield given  # answering it will say why
-        else:
-            more(len(examples) - 1)
-            yield from (example[task.raw] for example in examples)
+            continue
+        more(len(examples) - 1)
+        for example in examples:
+            yield replace(given, raw=example[task.raw]) if isinstance(given, Given) else example[task.raw]
 
 
 def chunks(inputs: Iterable[Any], most: int = MOST, padded: int = PADDED) -> Iterator[list[Any]]:
@@ -104,6 +138,7 @@ def chunks(inputs: Iterable[Any], most: int = MOST, padded: int = PADDED) -> Ite
 
 def _size(given: Any) -> int:
     """Bytes of an input: of the file where it is the path of one, else of itself."""
+    given = _raw(given)
     if isinstance(given, str | Path):
         with contextlib.suppress(OSError, ValueError):
             return os.stat(given).st_size

@@ -16,8 +16,8 @@ NAMED = 50
 
 COLUMNS = ("input", "answer", "score", "error")
 """Of a CSV file."""
-HEADER = (",".join(COLUMNS) + "\n").encode()
-"""First line of a CSV file."""
+HEADER = ",".join(COLUMNS).encode()
+"""Beginning of the first line of a CSV file."""
 EXPECTED = {"lines": "ANSWER, tab, score, tab, input", "json": "a JSON object", "csv": ",".join(COLUMNS)}
 
 Prediction = dict[str, Any]
@@ -54,17 +54,35 @@ class Tally:
         return f"{self.failed} of {self.answered} inputs failed: number {numbers}{more}; the line of each says why"
 
 
-def line(prediction: Prediction, kind: Kind) -> bytes:
-    """Write one prediction as a line of UTF-8; what has no UTF-8, half a surrogate pair, is escaped."""
+def header(columns: Sequence[str] = ()) -> bytes:
+    """Return the first line of a CSV file: ``COLUMNS``, and those of the inputs; one of the same name is ``given``."""
+    return _row([*COLUMNS, *(f"given {name}" if name in COLUMNS else _cell(name) for name in columns)])
+
+
+def line(prediction: Prediction, kind: Kind, columns: Sequence[str] = ()) -> bytes:
+    """Write one prediction as a line of UTF-8; what has no UTF-8, half a surrogate pair, is escaped.
+
+    Args:
+        prediction: the prediction; one that failed may have the score None, which is left empty.
+        kind: of the file.
+        columns: other columns of the input, which a CSV file has too.
+    """
     if kind == "json":
         text = json.dumps(prediction, ensure_ascii=False)
     elif kind == "csv":
-        return _row([_cell(str(prediction.get(name, ""))) for name in COLUMNS])
+        held = prediction.get("columns", {})
+        own = [_text(prediction.get(name)) for name in COLUMNS]
+        return _row([_cell(value) for value in (*own, *(_text(held.get(name)) for name in columns))])
     else:
-        cells = [prediction["answer"], f"{prediction['score']:.4f}", str(prediction["input"])]
+        score = "" if prediction["score"] is None else f"{prediction['score']:.4f}"
+        cells = [prediction["answer"], score, str(prediction["input"])]
         cells += [prediction["error"]] if "error" in prediction else []
         text = "\t".join(_cell(cell) for cell in cells)
     return (text + "\n").encode("utf-8", "backslashreplace")
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _row(cells: Sequence[str]) -> bytes:
@@ -81,11 +99,12 @@ def _cell(value: str) -> str:
 
 
 class Done(NamedTuple):
-    """What a file holds: its complete lines, their bytes, and a last line that was cut short."""
+    """What a file holds: its complete lines, their bytes, a last line that was cut short, and the header of CSV."""
 
     tally: Tally
     size: int
     rest: bytes
+    header: bytes
 
 
 class Continued:
@@ -98,7 +117,19 @@ class Continued:
 
     def __init__(self, file: BinaryIO, path: str, done: Done) -> None:
         self._file, self._path, self.flush = file, path, file.flush
-        self.tally, self.size, self._rest = done
+        self.tally, self.size, self._rest, self._header = done
+
+    def begin(self, header: bytes) -> None:
+        """Write the first line of a CSV file, or compare that which is there.
+
+        Raises:
+            ValueError: the file has other columns.
+        """
+        if not self.size:
+            self.write(header)
+        elif self._header != header:
+            there, here = (line.decode("utf-8", "backslashreplace").strip() for line in (self._header, header))
+            raise ValueError(f"--resume: {self._path}:1: has the columns {there!r:.200}, this job has {here!r:.200}")
 
     def write(self, content: bytes) -> None:
         """Write a line; the first one takes the place of one that was cut short.
@@ -151,21 +182,22 @@ def opened(path: str, resume: bool, kind: Kind) -> Iterator[Any]:
 
 
 def _done(file: BinaryIO, path: str, kind: Kind) -> Done:
-    tally, size, rest = Tally(), 0, b""
+    tally, size, rest, first = Tally(), 0, b"", b""
     file.seek(0)
     for number, content in enumerate(file, start=1):
         if not content.endswith(b"\n"):
             rest = content
             break
         size += len(content)
-        if kind == "csv" and number == 1 and content == HEADER:
+        if kind == "csv" and number == 1 and content.startswith(HEADER):
+            first = content
             continue
         try:
             failed, tally.last = _read(content, kind)
         except (ValueError, KeyError, TypeError, IndexError, csv.Error):
             raise ValueError(f"--resume: {path}:{number}: expected {EXPECTED[kind]}, as this job writes") from None
         tally.count(failed)
-    return Done(tally, size, rest)
+    return Done(tally, size, rest, first)
 
 
 def _read(content: bytes, kind: Kind) -> tuple[bool, str]:
@@ -176,11 +208,11 @@ def _read(content: bytes, kind: Kind) -> tuple[bool, str]:
     text = content.decode("utf-8")[:-1]
     if kind == "csv":
         csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # the default of 128 KiB refuses long inputs
-        given, _, score, error = next(csv.reader([text]))
-        float(score)
+        given, _, score, error, *_ = next(csv.reader([text]))
+        float(score or 0.0 if error else score)
         return bool(error), given
     cells = text.split("\t")
-    float(cells[1])
+    float(cells[1] or 0.0 if len(cells) > 3 else cells[1])
     return len(cells) > 3, cells[2]
 
 

@@ -59,7 +59,10 @@ def stamp(files: Iterable[Path]) -> str:
     """
     total = hashlib.sha256()
     for file in files:
-        found = file.stat() if file.exists() else None
+        try:
+            found = file.stat()
+        except (OSError, ValueError):  # a name with a zero byte is a ValueError
+            found = None
         total.update(f"{file.name} {found and (found.st_size, found.st_mtime_ns)}\n".encode())
     return total.hexdigest()
 

@@ -62,6 +62,7 @@ class Source:
         files: lists the files that examples name or are, such as recordings, of which ``fingerprint`` does not know the
             content.
         whole: of data without splits, that were cut: the reader of all of it, which answers to the split ``all``.
+        lacking: split name -> sentence that says why it cannot be read, for those of which a part is not there.
         finish: makes an example whole whose reader left out what is dear, such as drawing; it is asked for those alone
             that are kept.
     """
@@ -72,6 +73,7 @@ class Source:
     cuts: Mapping[str, str] = field(default_factory=dict)
     files: Callable[[], Iterable[Path]] = tuple
     whole: Reader | None = None
+    lacking: Mapping[str, str] = field(default_factory=dict)
     finish: Callable[[Example], Example] = as_it_is
 
     def read(self, split: str, on_problem: OnProblem = refuse) -> Iterator[Example]:
@@ -92,7 +94,9 @@ class Source:
         """
         names = self._named(split)
         if not names:
-            raise ValueError(f"{self.spec}: there is no split {split}; there are: {', '.join(self.readers) or 'none'}")
+            why = self._why(split)
+            there = ", ".join(self.readers) or "none"
+            raise ValueError(f"{self.spec}: there is no split {split}{why and f' ({why})'}; there are: {there}")
         return names[0]
 
     def has(self, split: str) -> bool:
@@ -103,8 +107,14 @@ class Source:
         """
         return bool(self._named(split))
 
+    def _why(self, split: str) -> str:
+        """Say why a split is lacking, or nothing."""
+        return next((self.lacking[n] for n in (split, *SPLIT_NAMES.get(split, ())) if n in self.lacking), "")
+
     def _named(self, split: str) -> list[str]:
         """Return the splits that ``split`` means, the first of which counts."""
+        if split in self.lacking:  # not another one that begins so
+            return []
         if split == ALL and self.whole:
             return [ALL]
         names = [name for name in (split, *SPLIT_NAMES.get(split, ())) if name in self.readers]
@@ -214,6 +224,18 @@ def _within(reader: Reader, limits: _Limits, number: int) -> Reader:
         return (example for example in reader(problems) if limits.part(example) == number)
 
     return read
+
+
+def told(cuts: Mapping[str, str]) -> list[str]:
+    """Return the sentences of ``Source.cuts``; what is said of several splits alike is said once of them together."""
+    together: dict[str, list[str]] = {}
+    for name, sentence in cuts.items():
+        together.setdefault(sentence.removeprefix(f"{name} is "), []).append(name)
+    found = []
+    for rest, names in together.items():
+        every = f"{', '.join(names[:-1])} and {names[-1]} are " if len(names) > 1 else f"{names[0]} is "
+        found.append(rest if rest == cuts[names[0]] else every + rest)
+    return found
 
 
 def _between(reader: Reader, group: Callable[[Example], str], low: float, high: float) -> Reader:

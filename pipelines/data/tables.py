@@ -1,32 +1,35 @@
 """Raw examples from files: CSV, TSV and JSON lines (also .gz and .xz), one file a split or one with a split column."""
 
-import bz2
 import csv
-import gzip
 import hashlib
-import io
 import json
-import lzma
 import re
-import textwrap
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
+from itertools import starmap
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from pipelines.config import nearest
+from pipelines.data.advice import lacks_table, looks_like_data, table_lines
+from pipelines.data.cells import inside, unfit, wrong_kind
+from pipelines.data.columns import column as column
+from pipelines.data.columns import hint as hint
+from pipelines.data.columns import lacks as lacks
+from pipelines.data.columns import need_header as need_header
+from pipelines.data.columns import place as place
+from pipelines.data.folders import passed_over
+from pipelines.data.named_texts import NamedTexts
+from pipelines.data.reading import PACKED as PACKED
+from pipelines.data.reading import broken as broken
+from pipelines.data.reading import lines as lines
+from pipelines.data.reading import open_regular
+from pipelines.data.reading import open_text as open_text
+from pipelines.data.reading import readable as readable
 from pipelines.data.source import SPLIT_NAMES, Example, Joined, OnProblem, Problem, Reader, Source, alone
 
 TABLES = (".csv", ".tsv", ".jsonl")
-PACKED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 Columns = Mapping[str, tuple[str, ...]]
 """Field of the example -> the column names under which it is usually found, or the one the user gave."""
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})")
-_UTF_16 = ("\udcff\udcfe", "\udcfe\udcff")  # its two marks of byte order, as `open_text` escapes them
-_HALF = re.compile(r"[\ud800-\udfff]")
-_INVALID = re.compile(r"[\udc80-\udcff]")  # bytes that are no UTF-8, as `open_text` escapes them
 
 
 def stem(path: Path) -> str:
@@ -45,55 +48,12 @@ def kind(path: Path) -> str:
     return next((table for table in TABLES if name.endswith(table)), "")
 
 
-def open_text(path: Path) -> TextIO:
-    """Open a plain or compressed file as UTF-8 text; of invalid bytes, each stays as `broken` finds it."""
-    opener = PACKED.get(path.suffix.lower(), open)
-    raw = opener(path, "rb")
-    return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
-
-
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Name the file that is read within when it cannot be opened or unpacked.
-
-    Raises:
-        ValueError: in place of every error that reading a plain or compressed file has.
-    """
-    try:
-        yield
-    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
-        raise ValueError(f"{path}: cannot be read: {error}") from None
-
-
-def lines(path: Path) -> Iterator[str]:
-    """Stream the lines of a plain or compressed text file with their ends.
-
-    Raises:
-        ValueError: the file cannot be read, or is UTF-16.
-    """
-    with readable(path), open_text(path) as file:
-        first = next(file, "")
-        if first.startswith(_UTF_16):
-            raise ValueError(f"{path}: expected UTF-8, came UTF-16; save it as UTF-8")
-        yield from ((first,) if first else ())
-        yield from file
-
-
-def broken(text: str) -> str:
-    """Say why a text cannot be used, or nothing: its bytes were no UTF-8, or it could not be written as UTF-8."""
-    if text.isascii():
-        return ""
-    if _INVALID.search(text):
-        return "is not valid UTF-8"
-    return "holds half of a surrogate pair, which is no character" if _HALF.search(text) else ""
-
-
 def fingerprint(paths: list[Path]) -> str:
     """Return the SHA-256 over the names and contents of ``paths``."""
     total = hashlib.sha256()
     for path in sorted(paths):
         total.update(path.name.encode())
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()
 
@@ -109,21 +69,7 @@ def open_tables(spec: str, columns: Columns, optional: tuple[str, ...] = ()) -> 
     Raises:
         ValueError: no such path, no table in it, or a needed column is missing; names what is there.
     """
-    path = Path(spec).expanduser()
-    if not path.exists():
-        raise ValueError(f"--data {spec}: there is no such file or folder")
-    if path.is_dir():
-        files = sorted(p for p in path.iterdir() if p.is_file() and kind(p) and not p.name.startswith("."))
-        if not files:
-            seen = ", ".join(sorted(p.name for p in path.iterdir())[:6]) or "nothing"
-            raise ValueError(f"--data {spec}: expected a .csv, .tsv or .jsonl file in the folder, found {seen}")
-    else:
-        files = [path]
-        if not kind(path):
-            lines_of = "; JSON lines are called .jsonl" if path.suffix.lower() == ".json" else ""
-            raise ValueError(
-                f"--data {spec}: expected a .csv, .tsv or .jsonl file (also .gz or .xz), or a folder{lines_of}"
-            )
+    files = _files(spec, Path(spec).expanduser(), columns, optional)
     if len(files) == 1:
         readers = _one_file(files[0], columns, optional)
     else:
@@ -131,7 +77,28 @@ def open_tables(spec: str, columns: Columns, optional: tuple[str, ...] = ()) -> 
         if len(readers) < len(files):
             raise ValueError(f"--data {spec}: two files hold the same split: {', '.join(p.name for p in files)}")
         readers = _whole(spec, readers)
-    return Source(spec, readers, fingerprint(files))
+    named = [text for file in files for text in named_texts(file, columns).files]
+    return Source(spec, readers, fingerprint([*files, *named]))
+
+
+def _files(spec: str, path: Path, columns: Columns, optional: tuple[str, ...]) -> list[Path]:
+    """The table at a path, or those in a folder, whose other files are named where they look like data."""
+    if not path.exists():
+        raise ValueError(f"--data {spec}: there is no such file or folder")
+    if not path.is_dir():
+        if kind(path):
+            return [path]
+        json_lines = "; JSON lines are called .jsonl" if path.suffix.lower() == ".json" else ""
+        raise ValueError(
+            f"--data {spec}: expected a .csv, .tsv or .jsonl file (also .gz or .xz), such as one with "
+            f"{table_lines(columns, optional)}, or a folder{json_lines}"
+        )
+    every = sorted(p for p in path.iterdir() if not p.is_dir() and not p.name.startswith("."))
+    files = [p for p in every if kind(p)]
+    if not files:
+        raise ValueError(lacks_table(spec, path, columns, optional))
+    passed_over(path, [p.name for p in every if not kind(p) and looks_like_data(p)], ".csv, .tsv or .jsonl")
+    return files
 
 
 def _whole(spec: str, readers: dict[str, Reader]) -> dict[str, Reader]:
@@ -169,32 +136,38 @@ def table_reader(
 ) -> Reader:
     """Return a function that streams the examples of one table, of one ``split`` where it has such a column.
 
-    With ``strays`` it reports the rows that are of no split. A row of JSON lines that lacks a column is reported, and
-    reading raises ValueError where no row has it.
+    With ``strays`` it reports the rows that are of no split. A row of JSON lines that lacks a column, or one whose cell
+    is of another kind, is reported, and reading raises ValueError where all rows are so.
     """
 
     def read(on_problem: OnProblem) -> Iterator[Example]:
         there: set[str] = set()
+        texts, judged = named_texts(path, columns), False
         for line, row in rows(path, on_problem):
             where = f"{path}:{line}"
             if split is not None and (own := _split(row)) != split:
                 if strays and not own:
                     on_problem(Problem(where, "the split is empty, or no text"))
                 continue
-            found = {name: column(tuple(row), candidates) for name, candidates in columns.items()}
+            found = {name: place(row, candidates) for name, candidates in columns.items()}
             lacking = next((name for name, own in found.items() if own is None and name not in optional), "")
             if lacking:
                 usual = columns[lacking]
-                if lacking not in there and not _anywhere(path, usual):
-                    raise ValueError(f"{where}: {lacks(row, lacking, usual)}{hint(row, lacking, usual)}")
+                if lacking not in there and not anywhere(path, usual):
+                    needed = f"; for example {table_lines(columns, optional, kind(path))}"
+                    raise ValueError(f"{where}: {lacks(row, lacking, usual)}{hint(row, lacking, usual)}{needed}")
                 there.add(lacking)
                 on_problem(Problem(where, lacks(row, lacking, usual)))
                 continue
-            example = {name: row[own] for name, own in found.items() if own is not None}
+            example = {name: inside(row, own) for name, own in found.items() if own is not None}
+            reason = next(filter(None, starmap(unfit, example.items())), "")
+            if reason and not judged:
+                _need_kind(path, columns, f"{where}: {reason}")
+                judged = True
             example["id"] = str(row.get("id") or f"{stem(path)}:{line}")
-            reason = next((broken(value) for value in example.values() if isinstance(value, str) and broken(value)), "")
+            reason = reason or unfit("id", example["id"]) or texts(example)
             if reason:
-                on_problem(Problem(where, f"the text {reason}"))
+                on_problem(Problem(where, reason))
                 continue
             example["where"] = where
             yield example
@@ -202,9 +175,27 @@ def table_reader(
     return read
 
 
-def _anywhere(path: Path, candidates: tuple[str, ...]) -> bool:
+def _need_kind(path: Path, columns: Columns, sentence: str) -> None:
+    """Refuse a table none of whose rows holds what its columns should."""
+    if all(any(starmap(wrong_kind, cells.items())) for cells in _cells(path, columns)):
+        raise ValueError(f"{sentence}; no row has anything else")
+
+
+def _cells(path: Path, columns: Columns) -> Iterator[dict[str, Any]]:
+    """Stream the cells of each row by field."""
+    for _, row in rows(path, lambda problem: None):
+        found = {name: place(row, candidates) for name, candidates in columns.items()}
+        yield {name: inside(row, own) for name, own in found.items() if own is not None}
+
+
+def named_texts(path: Path, columns: Columns) -> NamedTexts:
+    """Find the columns of a table whose cells name text files, see `NamedTexts`."""
+    return NamedTexts(path, lambda: _cells(path, columns), list(columns))
+
+
+def anywhere(path: Path, candidates: tuple[str, ...]) -> bool:
     """Say whether some row of JSON lines has the column; other tables have the same columns in every row."""
-    return kind(path) == ".jsonl" and any(column(tuple(row), candidates) for _, row in rows(path, lambda problem: None))
+    return kind(path) == ".jsonl" and any(place(row, candidates) for _, row in rows(path, lambda problem: None))
 
 
 def rows(path: Path, on_problem: OnProblem) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -274,51 +265,3 @@ def _parsed(path: Path, reader: Any, on_problem: OnProblem) -> Iterator[tuple[in
                 on_problem(Problem(f"{path}:{line}", reason))
         else:
             yield first, values
-
-
-_SEPARATORS = {"\t": "tabs, which belong into a .tsv", ",": "commas, which belong into a .csv"}
-_SEPARATORS |= {";": "semicolons", "|": "vertical bars"}
-
-
-@lru_cache(maxsize=256)
-def column(there: tuple[str, ...], candidates: tuple[str, ...]) -> str | None:
-    """Return the first of the ``candidates`` that is ``there``, if need be in another case; None where none is."""
-    exact = next((name for name in candidates if name in there), None)
-    if exact is not None:
-        return exact
-    folded = {name.casefold(): name for name in reversed(there)}
-    return next((folded[name.casefold()] for name in candidates if name.casefold() in folded), None)
-
-
-def lacks(row: Mapping[str, Any], name: str, candidates: tuple[str, ...]) -> str:
-    """Say that no column of ``row`` is the field ``name``, and which columns there are."""
-    there = textwrap.shorten(", ".join(map(str, row)) or "none", 120, placeholder=" ...")
-    return f"no column for {name} (one of: {', '.join(candidates)}); there are: {there}"
-
-
-def hint(row: Mapping[str, Any], name: str, candidates: tuple[str, ...]) -> str:
-    """Say what may have been meant, or by which option a column is named; nothing where the user has named it."""
-    option = name if name in ("source", "target") else f"{name}-column"
-    close = nearest(candidates[0], [str(column) for column in row])
-    first = "the first line must name the columns"
-    return close or (f"; {first}, name yours with --{option}" if len(candidates) > 1 else "")
-
-
-def need_header(path: Path, header: list[str], separator: str) -> None:
-    """Check the names of a table's columns.
-
-    Args:
-        path: the table, for messages.
-        header: names of the columns, without spaces around them.
-        separator: what stands between columns.
-
-    Raises:
-        ValueError: there is one column, whose name holds another separator, or two columns have the same name.
-    """
-    expected = "tabs" if separator == "\t" else "commas"
-    for other, found in _SEPARATORS.items():
-        if len(header) == 1 and other != separator and other in header[0]:
-            raise ValueError(f"{path}:1: expected columns separated by {expected}, came {found}")
-    twice = next((name for i, name in enumerate(header) if name and name in header[:i]), "")
-    if twice:
-        raise ValueError(f"{path}:1: two columns are called {twice!r:.40}; the first line must name the columns")

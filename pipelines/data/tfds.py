@@ -12,7 +12,8 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from pipelines.config import nearest
-from pipelines.data.source import Example, OnProblem, Reader, Source
+from pipelines.data.cells import LISTS, unfit
+from pipelines.data.source import Example, OnProblem, Problem, Reader, Source
 from pipelines.data.tables import Columns
 from pipelines.data.text.layouts import CLASS_NAMES
 from pipelines.data.tfds_folder import PREFIX, folder, missing
@@ -70,7 +71,12 @@ def open_named(spec: str, columns: Columns, optional: tuple[str, ...] = ()) -> S
             rows = tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False))
             for number, row in enumerate(rows, start=1):
                 fields = {field: convert[field](row[name]) for field, name in chosen.items()}
-                yield {"id": f"{split}:{number}", "where": f"{spec} {split}:{number}", **fields}
+                where = f"{spec} {split}:{number}"
+                texts = {name: value for name, value in fields.items() if name not in LISTS}  # `usable` sees to those
+                if reason := next(filter(None, (unfit(name, value) for name, value in texts.items())), ""):
+                    on_problem(Problem(where, reason))
+                    continue
+                yield {"id": f"{split}:{number}", "where": where, **fields}
 
         return read
 
@@ -122,7 +128,7 @@ def _converter(feature: Any) -> Callable[[Any], Any]:
             return int
         return lambda value: CLASS_NAMES.get(names[value], names[value]) if value >= 0 else HIDDEN
     if isinstance(feature, tfds.features.Text):
-        return lambda value: value.decode("utf-8", "replace")
+        return lambda value: value.decode("utf-8", "surrogateescape")  # what is no text is found by `unfit`
     return lambda value: value
 
 

@@ -1,34 +1,33 @@
 """Look at data before training: counts, lengths, unseen words, duplicates, and every example that cannot be used.
 
-Splits are streamed once. What is kept is 8 bytes an example, the different lengths, and a table of fixed size that
-remembers words, so a million lines need some tens of megabytes.
+Splits are streamed once. What is kept is 8 or 16 bytes an example, the different lengths, and for each kind of text a
+table of fixed size that remembers words, so a million lines need some tens of megabytes.
 """
 
-import hashlib
 import itertools
-import re
 import sys
 import unicodedata
-from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from pipelines.data.counts import Lengths, Seen, Split
+from pipelines.data.counts import WordTable as WordTable
+from pipelines.data.counts import percentiles as percentiles
+from pipelines.data.identity import Look, digest_of, kind_of, look
 from pipelines.data.labels import need_classes, shown
 from pipelines.data.source import Example, Problem, Source, distinct
 
 NAMED = 5
 """How many duplicates and how many texts in another normal form are named by file and line."""
 _FILES = {"audio", "image"}
-_NO_TEXT = {"id", "where", "label", "speaker", "split", *_FILES}
-_WORD = re.compile(r"\w+")
-_BITS = 27
+_NO_TEXT = {"id", "where", "label", "speaker", "rate", "split", *_FILES}
 
 
 @dataclass(frozen=True)
@@ -70,44 +69,6 @@ def usual_facets(example: Example) -> Facets:
     return Facets(texts, None if example.get("label") is None else str(example["label"]))
 
 
-class WordTable:
-    """Remembers words in 16 MiB, however many there are: of a million, one in a hundred is confused with another."""
-
-    def __init__(self) -> None:
-        self._bits = bytearray(2 ** (_BITS - 3))
-
-    def add(self, word: str) -> None:
-        """Remember ``word``."""
-        place = hash(word) % 2**_BITS
-        self._bits[place >> 3] |= 1 << (place & 7)
-
-    def __contains__(self, word: str) -> bool:
-        """Say whether ``word`` was added."""
-        place = hash(word) % 2**_BITS
-        return bool(self._bits[place >> 3] & 1 << (place & 7))
-
-
-@dataclass
-class Split:
-    """What was counted in one split."""
-
-    name: str
-    known: Counter[str] | None
-    examples: int = 0
-    bad: int = 0
-    labels: Counter[str] = field(default_factory=Counter)
-    words: Counter[int] = field(default_factory=Counter)
-    characters: Counter[int] = field(default_factory=Counter)
-    tokens: int = 0
-    unseen: int = 0
-    not_nfc: int = 0
-    not_nfc_at: list[str] = field(default_factory=list)
-    unusual: int = 0
-    unusual_at: list[str] = field(default_factory=list)
-    digests: array = field(default_factory=lambda: array("Q"))
-    refused: set[int] = field(default_factory=set)  # numbers of the examples that cannot be used
-
-
 def validate(
     source: Source, view: View, on_problem: Tell, most_bad: float, on_note: Tell = lambda split, note: None
 ) -> dict[str, Any]:
@@ -120,6 +81,8 @@ def validate(
         most_bad: share of unusable examples above which training refuses the data.
         on_note: called likewise with what is unusual about an example that is used.
 
+    Of recordings and pictures, duplicates have equal sound or pixels; equal texts are counted beside them.
+
     Returns:
         The report, JSON types: ``data``, ``splits`` (by name), ``unreadable`` (name of a split that training does not
         need -> why it cannot be read) and ``refusals`` (sentences; empty when training would begin).
@@ -129,7 +92,7 @@ def validate(
     """
     train = source.find("train") if source.has("train") else ""
     names = sorted(distinct(source.readers), key=lambda name: name != train)
-    seen = WordTable()
+    seen: Seen = {}
     splits: list[Split] = []
     unreadable: dict[str, str] = {}
     needed = [source.find(purpose) for purpose in ("train", "validation") if source.has(purpose)]
@@ -143,7 +106,7 @@ def validate(
             unreadable[name] = str(error)
     report: dict[str, Any] = {}
     for split in splits:
-        others = [other for other in splits[: splits.index(split)] if len(other.digests)]
+        others = [other for other in splits[: splits.index(split)] if other.examples]
         report[split.name] = _summary(source, split, others, bool(train) and split.name != train)
     refusals = _refusals(source, splits, most_bad)
     return {"data": source.spec, "splits": report, "unreadable": unreadable, "refusals": refusals}
@@ -154,7 +117,7 @@ def _count(
     name: str,
     view: View,
     tell: tuple[Tell, Tell],
-    seen: WordTable,
+    seen: Seen,
     known: Counter[str] | None,
 ) -> Split:
     split = Split(name, known)
@@ -165,25 +128,27 @@ def _count(
 
     examples = source.read(name, bad)
     progress = tqdm(examples, desc=name, unit=" examples", disable=not sys.stderr.isatty(), leave=False)
-    for number, (example, facets) in enumerate(_viewed(progress, view)):
+    for number, (example, facets, found) in enumerate(_viewed(progress, view)):
+        split.compared = kind_of(example)
         reason = _reason(facets, known)
         if reason:
             split.refused.add(number)
             bad(Problem(example["where"], reason))
         else:
-            _add(split, example["where"], facets, seen, learn=known is None)
-            for note in _notes(facets):
+            _add(split, example["where"], facets, found, seen, learn=known is None)
+            for note in (*_notes(facets), *found.notes):
                 tell[1](name, Problem(example["where"], note))
     return split
 
 
-def _viewed(examples: Iterable[Example], view: View) -> Iterator[tuple[Example, Facets]]:
+def _viewed(examples: Iterable[Example], view: View) -> Iterator[tuple[Example, Facets, Look]]:
     """View examples in their order; recordings and pictures, which are decoded outside of Python, several at a time."""
     source = iter(examples)
     with ThreadPoolExecutor() as pool:
         for first in source:
             chunk = [first, *itertools.islice(source, 63 if first.keys() & _FILES else 0)]
-            yield from zip(chunk, pool.map(view, chunk) if len(chunk) > 1 else [view(first)], strict=True)
+            several = pool.map if len(chunk) > 1 else map
+            yield from zip(chunk, several(view, chunk), several(look, chunk), strict=True)
 
 
 def _reason(facets: Facets, known: Counter[str] | None) -> str:
@@ -200,60 +165,68 @@ def _notes(facets: Facets) -> tuple[str, ...]:
     return facets.notes + skipped
 
 
-def _add(split: Split, where: str, facets: Facets, seen: WordTable, learn: bool) -> None:
+def _add(split: Split, where: str, facets: Facets, found: Look, seen: Seen, learn: bool) -> None:
     split.examples += 1
     if facets.label is not None:
         split.labels[facets.label] += 1
+    for name, text in facets.texts.items():
+        if name not in seen:
+            seen[name] = WordTable()
+        split.fields.setdefault(name, Lengths()).add(text, seen[name], learn)
     text = "\n".join(facets.texts.values())
-    split.characters[len(text)] += 1
-    split.words[len(text.split())] += 1
-    words = _WORD.findall(text.casefold())
-    if learn:
-        for word in words:
-            seen.add(word)
-    else:
-        split.tokens += len(words)
-        split.unseen += sum(word not in seen for word in words)
     if not unicodedata.is_normalized("NFC", text):
         split.not_nfc += 1
         split.not_nfc_at += [where] if len(split.not_nfc_at) < NAMED else []
-    if _notes(facets):
+    if found.notes or _notes(facets):
         split.unusual += 1
         split.unusual_at += [where] if len(split.unusual_at) < NAMED else []
-    split.digests.append(_digest(text))
-
-
-def _digest(text: str) -> int:
-    """64 bits of the text without regard to case and spacing."""
-    plain = " ".join(text.casefold().split())
-    return int.from_bytes(hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=8).digest(), "big")
+    split.texts.append(digest_of(text))
+    if found.digest is not None:
+        split.files.append(found.digest)
 
 
 def _summary(source: Source, split: Split, others: list[Split], unseen: bool) -> dict[str, Any]:
-    digests = np.frombuffer(split.digests, np.uint64) if split.examples else np.zeros(0, np.uint64)
-    _, first = np.unique(digests, return_index=True)
-    repeated = np.ones(len(digests), bool)
-    repeated[first] = False
-    shared = {other.name: np.isin(digests, np.frombuffer(other.digests, np.uint64)) for other in others}
-    wanted = {name: np.flatnonzero(mask)[:NAMED].tolist() for name, mask in {**shared, "": repeated}.items()}
+    compared = {name: _compared(split, others, name) for name in (("files", "texts") if split.files else ("texts",))}
+    wanted = {at: np.flatnonzero(mask)[:NAMED].tolist() for at, mask in _flat(compared).items()}
     examples = enumerate(source.read(split.name, lambda problem: None))
     usable = (example for number, example in examples if number not in split.refused)
     places = _places(usable, set(itertools.chain(*wanted.values())))
+
+    def told(at: tuple[str, str]) -> dict[str, Any]:
+        return {"count": int(compared[at[0]][at[1]].sum()), "at": [places[i] for i in wanted[at] if i in places]}
+
+    main = "files" if split.files else "texts"
+    also = [other.name for other in others]
+    equal = {"within": told(("texts", "")), **{name: told(("texts", name)) for name in also}} if split.files else None
+    fields = {name: lengths.summary(unseen) for name, lengths in split.fields.items()}
+    only = next(iter(fields.values())) if len(fields) == 1 else Lengths().summary(False)
     return {
         "examples": split.examples,
         "bad": split.bad,
         "labels": dict(sorted(split.labels.items())),
-        "words": percentiles(split.words),
-        "characters": percentiles(split.characters),
-        "unseen_words": round(split.unseen / split.tokens, 6) if unseen and split.tokens else None,
-        "duplicates": {"count": int(repeated.sum()), "at": [places[i] for i in wanted[""] if i in places]},
-        "also_in": {
-            name: {"count": int(mask.sum()), "at": [places[i] for i in wanted[name] if i in places]}
-            for name, mask in shared.items()
-        },
+        **only,
+        "fields": fields,
+        "compared": split.compared,
+        "duplicates": told((main, "")),
+        "also_in": {name: told((main, name)) for name in also},
+        "equal_texts": equal,
         "not_nfc": {"count": split.not_nfc, "at": split.not_nfc_at},
         "unusual": {"count": split.unusual, "at": split.unusual_at},
     }
+
+
+def _compared(split: Split, others: list[Split], name: str) -> dict[str, np.ndarray]:
+    """Which examples are in another split too, by its name, and under no name which repeat an earlier one: bool [N]."""
+    digests = np.frombuffer(getattr(split, name), np.uint64) if split.examples else np.zeros(0, np.uint64)
+    _, first = np.unique(digests, return_index=True)
+    repeated = np.ones(len(digests), bool)
+    repeated[first] = False
+    shared = {o.name: np.isin(digests, np.frombuffer(getattr(o, name), np.uint64)) for o in others}
+    return {**shared, "": repeated}
+
+
+def _flat(compared: dict[str, dict[str, np.ndarray]]) -> dict[tuple[str, str], np.ndarray]:
+    return {(what, name): mask for what, masks in compared.items() for name, mask in masks.items()}
 
 
 def _places(usable: Iterable[Example], wanted: set[int]) -> dict[int, str]:
@@ -265,16 +238,6 @@ def _places(usable: Iterable[Example], wanted: set[int]) -> dict[int, str]:
             if len(found) == len(wanted):
                 break
     return found
-
-
-def percentiles(lengths: Counter[int]) -> dict[str, int]:
-    """Return the shortest, the 50th, 95th and 99th percentile (nearest rank), and the longest of counted lengths."""
-    if not lengths:
-        return {}
-    values = np.array(sorted(lengths), np.int64)
-    ranks = np.cumsum([lengths[int(value)] for value in values])
-    at = {str(p): int(values[np.searchsorted(ranks, p / 100 * ranks[-1])]) for p in (50, 95, 99)}
-    return {"min": int(values[0]), **at, "max": int(values[-1])}
 
 
 def _refusals(source: Source, splits: list[Split], most_bad: float) -> list[str]:

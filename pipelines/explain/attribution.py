@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.recurrent.kernels import portable
+from models.recurrent.linear import LinearCell
 
 Array = np.ndarray
 _POINTS = 32  # of the quadrature in one segment of the path, evaluated as one batch
@@ -146,7 +147,9 @@ def busiest(maps: dict[str, Array], count: int) -> dict[str, Array]:
 
 
 def _cell_maps(cell: Any, inputs: Array, states: Array) -> dict[str, Array]:
-    """Gates of one direction from its inputs [T, D] and states [T, H], without a loop."""
+    """Gates of one direction from its inputs [T, D] and states [T, H], without a loop; none of linear recurrences."""
+    if isinstance(cell, LinearCell):
+        return {"states": states}
     kernel, recurrent = (weight.numpy() for weight in (cell.kernel, cell.recurrent_kernel))
     before = np.vstack([np.zeros_like(states[:1]), states[:-1]])
     bias = cell.bias.numpy() if cell.use_bias else np.zeros(kernel.shape[1], np.float32)

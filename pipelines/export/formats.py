@@ -54,7 +54,7 @@ def _task(run: str) -> str:
 
 EXTRAS = {
     "web": ("gradio>=6.16,<7",),
-    "serve": ("bentoml>=1.4.39,<1.5",),
+    "serve": ("uvicorn>=0.54,<1", "starlette>=1,<2", "prometheus-client>=0.21,<1", "python-multipart>=0.0.20,<1"),
     "tf-serving": ("tensorflow-serving-api>=2.21,<2.22",),
     "onnx": ("tf2onnx>=1.17", "onnxruntime>=1.22"),
     "litert": ("ai-edge-litert>=2",),

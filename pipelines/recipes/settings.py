@@ -8,7 +8,7 @@ from pydantic.dataclasses import dataclass
 from pipelines.config import STRICT, Names, Stage, TrainingConfig
 from pipelines.search.settings import SearchSettings
 
-Cell = Literal["lstm", "gru", "simple"]
+Cell = Literal["lstm", "gru", "simple", "mingru", "minlstm", "rglru"]
 """Kinds of recurrent layers, see `models.recurrent`."""
 
 

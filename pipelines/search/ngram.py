@@ -10,13 +10,14 @@ from __future__ import annotations
 import gzip
 import math
 import os
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from pipelines.data.reading import broken, lines
 
 BEGIN, END, UNKNOWN, SPACE = "<s>", "</s>", "<unk>", "<space>"
 LN10 = math.log(10.0)
@@ -244,9 +245,7 @@ def _text(path: Path, mode: str) -> IO[str]:
 
 
 def _lines(path: Path, kind: str = "an ARPA file") -> Iterator[tuple[int, str]]:
-    try:
-        with _text(path.expanduser(), "rt") as file:
-            for number, line in enumerate(file, 1):
-                yield number, line.strip()
-    except (OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path}: cannot be read as {kind}: {error}") from None
+    for number, line in enumerate(lines(path.expanduser(), newline="\n"), 1):
+        if broken(line):
+            raise ValueError(f"{path}:{number}: cannot be read as {kind}: the text {broken(line)}")
+        yield number, line.strip()

@@ -59,7 +59,11 @@ def sample(
     """Sample every token from the model's distribution.
 
     Args:
-        step, state, rules, limits, memory: see the module.
+        step: see the module.
+        state: see the module.
+        rules: see the module.
+        limits: see the module.
+        memory: see the module.
         temperature: divisor of the logits, > 0; below 1 sharpens the distribution.
         top_k: number of most probable tokens to sample from; 0 uses all.
         top_p: sample from the smallest set of tokens with this total probability (Holtzman et al. 2020,
@@ -133,7 +137,11 @@ def beam(
     (Wu et al. 2016, arXiv 1609.08144, equation 14). An answer cut at its limit competes unchanged.
 
     Args:
-        step, state, rules, limits, memory: see the module.
+        step: see the module.
+        state: see the module.
+        rules: see the module.
+        limits: see the module.
+        memory: see the module.
         width: K, the beam width and number of answers.
         length_penalty: alpha; 0 ranks by log-probability, larger values favour longer answers.
 

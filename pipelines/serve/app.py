@@ -1,147 +1,167 @@
-"""The HTTP service as BentoML sees it: two endpoints a model, typed, with their page, health and metrics.
-
-BentoML gives routes, OpenAPI, health and metrics. Reading of requests, batching and limits are ours; docs/serving.md
-says which of BentoML's own were measured and found wanting.
-"""
+"""The HTTP service as an ASGI application: two endpoints a model, health, metrics, a page and its description."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
+from time import perf_counter
 from typing import Any
 
-import bentoml
-from prometheus_client import Counter, Histogram
-from pydantic import BaseModel, ConfigDict
-from starlette.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from pipelines.config import VERSION
 from pipelines.serve.batching import Batcher, Overloaded
-from pipelines.serve.guard import Door, Guard, refusal
+from pipelines.serve.description import SYSTEM, described
+from pipelines.serve.guard import Guard, Scope, refusal
+from pipelines.serve.hosts import HostCheck
 from pipelines.serve.limits import Limits
-from pipelines.serve.requests import asked_many, asked_one, public
+from pipelines.serve.metrics import CONTENT_TYPE, Metrics
+from pipelines.serve.page import pages
+from pipelines.serve.reading import Asked, asked_many, asked_one
+from pipelines.serve.requests import public
 from pipelines.task import Task
 
 logger = logging.getLogger(__name__)
 
-
-SUMMARY = 'An input to `/NAME`, a list of them to `/NAME/batch`. Every error is `{"error": one sentence}`.'
-REFUSALS = {
-    400: "The request cannot be read",
-    411: "There is no Content-Length",
-    413: "The body is too large",
-    422: "This input cannot be answered",
-    500: "The model failed",
-    503: "Too much is waiting; try again",
-    504: "There was no answer in time",
-}
+Answer = Callable[[Any], Awaitable[Response]]
 
 
-class Answer(BaseModel):
-    """One answer; what else it holds depends on the task."""
-
-    model_config = ConfigDict(extra="allow")
-    answer: str
-    score: float
-
-
-class Answers(BaseModel):
-    """Answers in the order of the inputs; one that failed has ``error``, the reason, and nothing else."""
-
-    answers: list[Answer]
-
-
-def build(models: dict[str, tuple[Any, Batcher]], limits: Limits) -> Any:
+def build(
+    models: dict[str, tuple[Task | type[Task], Batcher]],
+    limits: Limits,
+    listening: str = "127.0.0.1",
+    name: str = "",
+    allowed: Iterable[str] = (),
+) -> Any:
     """Return the ASGI application.
 
     Args:
         models: by the name of their endpoint, a task and the queue before its model.
         limits: of every endpoint.
+        listening: the address at which the server listens.
+        name: as the user called that address.
+        allowed: further names of hosts by which the service may be asked.
     """
-    methods: dict[str, Any] = {}
-    routes = []
-    for number, (name, (task, batcher)) in enumerate(models.items()):
-        batcher.observe = _observer(name)
-        one = _endpoint(f"one_{number}", _answer_one(name, task, batcher), Answer)
-        one.__doc__ = f"{_what(task)} in, its answer out."
-        many = _endpoint(f"list_{number}", _answer_many(name, task, batcher), Answers)
-        many.__doc__ = "A list in, its answers out, in order; an instance that fails fails alone."
-        routes += [f"/{name}", f"/{name}/batch"]
-        methods[one.__name__] = bentoml.api(one, route=routes[-2], input_spec=asked_one(task, limits))
-        methods[many.__name__] = bentoml.api(many, route=routes[-1], input_spec=asked_many(task, limits))
-    service = bentoml.service(type("Pipelines", (), methods), name="pipelines", traffic={"timeout": limits.timeout + 9})
-    service.add_asgi_middleware(Guard, limits=limits, endpoints=frozenset(routes))
-    context = bentoml.server_context  # names in the metrics
-    context.service_name = context.bento_name = "pipelines"
-    context.bento_version, context.service_routes = VERSION, routes
-    return Door(service.to_asgi(), frozenset(routes), _described(service.openapi_spec.asdict(), routes))
+    metrics = Metrics()
+    endpoints: dict[str, Endpoint] = {}
+    for model, (task, batcher) in models.items():
+        batcher.observe = metrics.observer(model)
+        failed = metrics.failed.labels(model=model)
+        one, many = _answer_one(task, batcher, failed), _answer_many(task, batcher, failed)
+        what = "A list in, its answers out, in order; an instance that fails fails alone."
+        endpoints[f"/{model}"] = Endpoint(one, asked_one(task, limits), f"{_what(task)} in, its answer out.")
+        endpoints[f"/{model}/batch"] = Endpoint(many, asked_many(task, limits), what)
+    static = pages({model: (task.raw, _what(task)) for model, (task, _) in models.items()})
+    static["/docs.json"] = JSONResponse(described({path: (e.asked, e.what) for path, e in endpoints.items()}))
+    guarded = Guard(Service(endpoints, metrics), limits, frozenset(endpoints))
+    return HostCheck(Door(Counted(guarded, metrics), frozenset(endpoints), static), listening, name, allowed)
 
 
-def _described(spec: dict[str, Any], routes: list[str]) -> dict[str, Any]:
-    """Say in BentoML's description what this service is, and with which statuses it refuses."""
-    spec["info"] = {"title": "Recurrent task pipelines", "version": VERSION, "description": SUMMARY}
-    error = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
-    for route in routes:
-        responses = spec["paths"][route]["post"]["responses"]
-        for status in set(responses) - {"200", 200}:
-            del responses[status]
-        for status, why in REFUSALS.items():
-            responses[str(status)] = {"description": why, "content": {"application/json": {"schema": error}}}
-    return spec
+class Endpoint:
+    """Answers requests of one kind for one model."""
 
+    def __init__(self, work: Answer, asked: Asked, what: str) -> None:
+        """Take what answers, how requests are read, and a sentence that says what it does."""
+        self.work, self.asked, self.what = work, asked, what
 
-def _observer(name: str) -> Callable[[int, float], None]:
-    size = _BATCH_SIZE.labels(model=name)
-    wait = _WAITED.labels(model=name)
-
-    def observe(instances: int, seconds: float) -> None:
-        size.observe(instances)
-        wait.observe(seconds)
-
-    return observe
-
-
-_BATCH_SIZE = Histogram(
-    "pipelines_batch_size", "Instances that a model answered together", ["model"], buckets=[1, 2, 4, 8, 16, 32, 64]
-)
-_WAITED = Histogram("pipelines_waited_seconds", "How long the oldest instance of a batch had waited", ["model"])
-_FAILED = Counter("pipelines_failed_instances", "Instances answered with an error of their own", ["model"])
-
-
-def _what(task: Task | type[Task]) -> str:
-    return {"audio": "A recording", "image": "A picture"}.get(task.raw, "A text")
-
-
-def _endpoint(name: str, work: Callable[[Any], Any], output: Any) -> Callable[..., Any]:
-    async def endpoint(self: Any, given: Any, problem: str) -> Any:
-        if problem:
-            return refusal(400, problem)
+    async def __call__(self, request: Request) -> Response:
+        """Answer a request; whatever is wrong is a refusal."""
         try:
-            return await work(given)
+            try:
+                given = await self.asked.read(request)
+            except ValueError as error:
+                return refusal(400, str(error))
+            return await self.work(given)
         except Overloaded:
             return refusal(503, "too much is waiting; try again in a moment")
         except Exception:
             logger.exception("an endpoint failed")
             return refusal(500, "the model failed; the log of the server says why")
 
-    endpoint.__name__ = endpoint.__qualname__ = name
-    endpoint.__annotations__["return"] = output
-    return endpoint
+
+class Service:
+    """Answers at the endpoints, and says how it is."""
+
+    def __init__(self, endpoints: dict[str, Endpoint], metrics: Metrics) -> None:
+        self._endpoints, self._metrics = endpoints, metrics
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Handle one request for an endpoint or a path of ``SYSTEM``."""
+        path = scope["path"]
+        if path in self._endpoints:
+            response = await self._endpoints[path](Request(scope, receive))
+        elif scope["method"] not in ("GET", "HEAD"):
+            response = refusal(405, f"expected GET, came {scope['method']}")
+            response.headers["Allow"] = "GET"
+        elif path == "/metrics":
+            response = Response(self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+        else:
+            response = PlainTextResponse("\n")
+        await response(scope, receive, send)
 
 
-def _answer_one(name: str, task: Task | type[Task], batcher: Batcher) -> Callable[[Any], Any]:
+class Counted:
+    """Middleware that counts requests, for paths of which there are few; not those of Prometheus itself."""
+
+    def __init__(self, app: Any, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Pass one request on."""
+        path = scope["path"]
+        if path == "/metrics":
+            await self._app(scope, receive, send)
+            return
+        counted, began = self._metrics.request(path), perf_counter()
+        if path not in SYSTEM:
+            counted.came()
+
+        async def noted(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                counted.answered(message["status"], perf_counter() - began)
+            await send(message)
+
+        with counted.inside.track_inprogress():
+            await self._app(scope, receive, noted)
+
+
+class Door:
+    """Answers what the service has no endpoint for, so that its metrics count endpoints, not what somebody typed."""
+
+    def __init__(self, app: Any, endpoints: frozenset[str], static: dict[str, Response]) -> None:
+        """Take the service, its endpoints, and what is always the same, by path."""
+        self._app, self._known, self._static = app, endpoints | frozenset(SYSTEM), static
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Handle one connection of ASGI."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+        elif scope["type"] == "http":
+            path = scope["path"]
+            if path in self._known:
+                await self._app(scope, receive, send)
+                return
+            missing = f"there is nothing at {path[:100]}; the page at / lists the endpoints"
+            await (self._static.get(path) or refusal(404, missing))(scope, receive, send)
+
+
+def _what(task: Task | type[Task]) -> str:
+    return {"audio": "A recording", "image": "A picture"}.get(task.raw, "A text")
+
+
+def _answer_one(task: Task | type[Task], batcher: Batcher, failed: Any) -> Answer:
     async def work(given: Any) -> JSONResponse:
         (prediction,) = await batcher.ask([given])
         answer = public(task.raw, prediction)
-        _FAILED.labels(model=name).inc("error" in answer)
+        failed.inc("error" in answer)
         return JSONResponse(answer, 422 if "error" in answer else 200)
 
     return work
 
 
-def _answer_many(name: str, task: Task | type[Task], batcher: Batcher) -> Callable[[Any], Any]:
+def _answer_many(task: Task | type[Task], batcher: Batcher, failed: Any) -> Answer:
     async def work(given: list[Any]) -> JSONResponse:
         found = iter(await batcher.ask([one for one in given if not isinstance(one, ValueError)]))
         answers = [{"error": str(g)} if isinstance(g, ValueError) else public(task.raw, next(found)) for g in given]
-        _FAILED.labels(model=name).inc(sum("error" in answer for answer in answers))
+        failed.inc(sum("error" in answer for answer in answers))
         return JSONResponse({"answers": answers})
 
     return work

@@ -1,26 +1,20 @@
-"""What stands before the service: the page, unknown paths, and the limits of size, number and time. Pure ASGI."""
+"""What stands before the endpoints: the limits of size, number and time. Pure ASGI."""
 
 import asyncio
 from typing import Any
 
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse
 
-from pipelines.serve.limits import Inside, Limits
+from pipelines.serve.limits import Body, Inside, Limits
 from pipelines.serve.requests import sayable
 
-SYSTEM = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
-PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>Recurrent task pipelines</title>
-<link rel="stylesheet" href="./static_content/swagger-ui.css"></head>
-<body><div id="swagger-ui"></div>
-<script src="./static_content/swagger-ui-bundle.js"></script>
-<script src="./static_content/swagger-ui-standalone-preset.js"></script>
-<script src="./static_content/swagger-initializer.js"></script></body></html>
-"""
-POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
-HEADERS = {405: {"Allow": "POST"}, 503: {"Retry-After": "1"}}
+HEADERS = {405: {"Allow": "POST"}, 408: {"Connection": "close"}, 503: {"Retry-After": "1"}}
 
 Scope = dict[str, Any]
+
+
+class Gone(Exception):
+    """The client has closed its connection before its request was complete."""
 
 
 def refusal(status: int, sentence: str) -> JSONResponse:
@@ -32,36 +26,11 @@ def _model(path: str) -> str:
     return path[1:].partition("/")[0]
 
 
-class Door:
-    """Answers what the service has no endpoint for, so that its metrics count endpoints, not what somebody typed.
-
-    The page is our own: BentoML's loads a tracker, also where its tracking is turned off.
-    """
-
-    def __init__(self, app: Any, endpoints: frozenset[str], described: dict[str, Any]) -> None:
-        """Take the service, its endpoints, and their OpenAPI description."""
-        self.app, self.known, self.described = app, SYSTEM | endpoints, described
-
-    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        """Handle one connection of ASGI."""
-        path = scope.get("path", "")
-        if scope["type"] == "lifespan" or path in self.known or path.startswith("/static_content/"):
-            await self.app(scope, receive, send)
-        elif scope["type"] == "http":
-            page: Response = refusal(404, f"there is nothing at {path[:100]}; the page at / lists the endpoints")
-            if path == "/docs.json":
-                page = JSONResponse(self.described)
-            if path == "/":
-                page = HTMLResponse(PAGE, headers={"Content-Security-Policy": POLICY})
-            await page(scope, receive, send)
-        else:
-            await send({"type": "websocket.close", "code": 1000})
-
-
 class Guard:
     """Refuses what is too large, too much at a time, or takes too long, before and around the endpoints.
 
-    Both endpoints of a model count together: what they hold waits for the same model.
+    Both endpoints of a model count together: what they hold waits for the same model. Bodies are read here, so that a
+    request takes a place when it is complete, and a body that never comes takes none.
     """
 
     def __init__(self, app: Any, limits: Limits, endpoints: frozenset[str]) -> None:
@@ -76,11 +45,13 @@ class Guard:
             return
         inside, headers = self.inside[_model(path)], dict(scope["headers"])
         refused = self._refused(inside, headers, scope["method"])
+        if refused is None:
+            try:
+                refused = await self._answered(inside, int(headers[b"content-length"]), scope, receive, send)
+            except Gone:
+                return
         if refused is not None:
             await refused(scope, receive, send)
-            return
-        with inside.let_in(int(headers[b"content-length"])):
-            await self._in_time(scope, receive, send)
 
     def _refused(self, inside: Inside, headers: dict[bytes, bytes], method: str) -> JSONResponse | None:
         length = headers.get(b"content-length", b"")
@@ -94,7 +65,44 @@ class Guard:
         later = inside.problem(int(length))
         return refusal(503, later) if later else None
 
-    async def _in_time(self, scope: Scope, receive: Any, send: Any) -> None:
+    async def _answered(
+        self, inside: Inside, length: int, scope: Scope, receive: Any, send: Any
+    ) -> JSONResponse | None:
+        """Read the body and let the endpoint answer, or return why not."""
+        end = asyncio.get_running_loop().time() + self.limits.timeout
+        content = await self._read(inside, receive)
+        if not isinstance(content, bytes):
+            return content
+        if later := inside.problem(length):  # others were complete sooner
+            return refusal(503, later)
+        with inside.let_in(length):
+            return await self._in_time(end, scope, content, send)
+
+    async def _read(self, inside: Inside, receive: Any) -> bytes | JSONResponse:
+        """Return the body, or why there is none.
+
+        Raises:
+            Gone: the client has gone.
+        """
+        too_much = False
+
+        def give_up() -> None:
+            nonlocal too_much
+            too_much = True
+            if not deadline.expired():
+                deadline.reschedule(0)
+
+        body = Body(give_up)
+        try:
+            async with asyncio.timeout(self.limits.body) as deadline:
+                with inside.receiving(body):
+                    return await _whole(inside, body, receive)
+        except TimeoutError:
+            if too_much:
+                return refusal(503, "too much is coming; try again in a moment")
+            return refusal(408, f"the body was not complete within {self.limits.body:g} s")
+
+    async def _in_time(self, end: float, scope: Scope, content: bytes, send: Any) -> JSONResponse | None:
         begun = False
 
         async def noted(message: dict[str, Any]) -> None:
@@ -102,10 +110,27 @@ class Guard:
             begun = True
             await send(message)
 
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": content, "more_body": False}
+
         try:
-            async with asyncio.timeout(self.limits.timeout):
+            async with asyncio.timeout_at(end):
                 await self.app(scope, receive, noted)
         except TimeoutError:
             if begun:
                 raise
-            await refusal(504, f"there was no answer within {self.limits.timeout:g} s")(scope, receive, send)
+            return refusal(504, f"there was no answer within {self.limits.timeout:g} s")
+        return None
+
+
+async def _whole(inside: Inside, body: Body, receive: Any) -> bytes:
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        part, more = message.get("body", b""), message.get("more_body", False)
+        if not (more or body.content):
+            return bytes(part)  # came at once, as most do
+        inside.received(body, part)
+        if not more:
+            return bytes(body.content)

@@ -3,12 +3,15 @@
 import argparse
 import contextlib
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
 
 OPTIONS = {
     "megabytes": ("max-megabytes", "of one request"),
-    "held": ("max-held-megabytes", "of all requests of one model that wait or are being answered; then 503"),
+    "held": (
+        "max-held-megabytes",
+        "of all requests of one model that wait or are answered, and as many of those still coming; then 503",
+    ),
     "characters": ("max-characters", "of one text"),
     "seconds": ("max-seconds", "of one recording"),
     "samples": ("max-samples", "of one recording, all its channels together"),
@@ -16,6 +19,8 @@ OPTIONS = {
     "waiting": ("max-waiting", "inputs of one model that wait or are being answered; more are refused with 503"),
     "batch": ("max-batch", "inputs that a model answers together"),
     "timeout": ("timeout", "seconds from a request to its answer; then 504"),
+    "head": ("head-timeout", "seconds until the headers of a request are complete; then 408"),
+    "body": ("body-timeout", "seconds until the body of a request is complete; then 408"),
 }
 
 
@@ -36,6 +41,8 @@ class Limits:
     waiting: int = 128
     batch: int = 32
     timeout: float = 30.0
+    head: float = 10.0
+    body: float = 30.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -59,15 +66,20 @@ class Limits:
 
 
 class Inside:
-    """The requests of one model that wait or are being answered: their number and the bytes of their bodies.
+    """The requests of one model: those whose bodies are coming, and those that are complete, counted apart.
+
+    A body that never comes takes no place of a complete request, and no bytes but those that it has sent.
 
     Attributes:
-        requests: how many they are.
-        bytes: what their bodies have together, by the lengths that the requests announced.
+        requests: complete ones that wait or are being answered.
+        bytes: what their bodies have together.
+        coming: bodies that are not complete yet, in the order in which they began.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits, self.requests, self.bytes = limits, 0, 0
+        self.coming: dict[Body, None] = {}
+        self._coming_bytes = 0
 
     def problem(self, length: int) -> str:
         """Return why a request with a body of ``length`` bytes must come later, "" when it may come in."""
@@ -80,7 +92,7 @@ class Inside:
 
     @contextlib.contextmanager
     def let_in(self, length: int) -> Iterator[None]:
-        """Count a request with a body of ``length`` bytes while it is inside."""
+        """Count a complete request with a body of ``length`` bytes while it is inside."""
         self.requests += 1
         self.bytes += length
         try:
@@ -89,14 +101,39 @@ class Inside:
             self.requests -= 1
             self.bytes -= length
 
+    @contextlib.contextmanager
+    def receiving(self, body: "Body") -> Iterator[None]:
+        """Count a body while it is coming."""
+        self.coming[body] = None
+        try:
+            yield
+        finally:
+            del self.coming[body]
+            self._coming_bytes -= len(body.content)
+
+    def received(self, body: "Body", part: bytes) -> None:
+        """Add what has come of a body; where all of them have too much, the one that began first is given up."""
+        body.content += part
+        self._coming_bytes += len(part)
+        if self._coming_bytes > self.limits.held_bytes:
+            next(iter(self.coming)).give_up()
+
+
+@dataclass(eq=False)
+class Body:
+    """What has come of a body; ``give_up`` ends the waiting for the rest."""
+
+    give_up: Callable[[], object]
+    content: bytearray = field(default_factory=bytearray)
+
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """Describe an option for each limit."""
-    for field in fields(Limits):
-        option, what = OPTIONS[field.name]
-        kind = int if isinstance(field.default, int) else float
-        text = f"{what} (default: {field.default:.12g})"
-        command.add_argument(f"--{option}", dest=field.name, type=kind, default=field.default, metavar="N", help=text)
+    for limit in fields(Limits):
+        option, what = OPTIONS[limit.name]
+        kind = int if isinstance(limit.default, int) else float
+        text = f"{what} (default: {limit.default:.12g})"
+        command.add_argument(f"--{option}", dest=limit.name, type=kind, default=limit.default, metavar="N", help=text)
 
 
 def limits_of(arguments: argparse.Namespace) -> Limits:
@@ -105,4 +142,4 @@ def limits_of(arguments: argparse.Namespace) -> Limits:
     Raises:
         ValueError: see ``Limits``.
     """
-    return Limits(**{field.name: getattr(arguments, field.name) for field in fields(Limits)})
+    return Limits(**{limit.name: getattr(arguments, limit.name) for limit in fields(Limits)})

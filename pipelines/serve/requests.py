@@ -1,21 +1,13 @@
 """What a service takes for each kind of input, and within which limits; knows no HTTP."""
 
-import asyncio
 import base64
-import json
 import re
-from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar
-
-import bentoml
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from typing import Any
 
 from pipelines.data.audio.files import extent
 from pipelines.data.images.files import inspect
 from pipelines.runs.folder import finite
 from pipelines.serve.limits import Limits
-from pipelines.task import Task
 
 FILES = {"audio": "audio/*", "image": "image/*"}
 """Raw inputs that come as the bytes of a file, with their media type; every other raw input is a text."""
@@ -25,7 +17,7 @@ def from_json(raw: str, value: Any, limits: Limits) -> Any:
     """Read one instance out of JSON: a text, or the bytes of a file in base64.
 
     Args:
-        raw: the task's ``RAW``, which names the instance in errors.
+        raw: the task's ``raw``, which names the instance in errors.
         value: what the JSON holds.
         limits: of the service.
 
@@ -96,113 +88,3 @@ def public(raw: str, prediction: dict[str, Any]) -> dict[str, Any]:
     if "error" in prediction:
         return {"error": re.sub(r"^input \d+\b", raw, prediction["error"])}
     return {name: finite(value) for name, value in prediction.items() if name not in ("id", "input", "references")}
-
-
-Read = Callable[[Request], Awaitable[Any]]
-
-
-class Asked(bentoml.IODescriptor):
-    """What a request holds, or why it cannot be read: a wrong request must not become an error of the server.
-
-    BentoML's own reading of files would also fetch any address that a form names in place of a file.
-    """
-
-    given: Any = None
-    problem: str = ""
-    read: ClassVar[Read]
-    media: ClassVar[str]
-    described: ClassVar[dict[str, Any]]
-
-    @classmethod
-    async def from_http_request(cls, request: Request, serde: Any) -> "Asked":
-        """Read a request; the result holds what was given or the problem."""
-        try:
-            return cls(given=await cls.read(request))
-        except ValueError as error:
-            return cls(problem=str(error))
-        except ClientDisconnect:
-            return cls(problem="the request was cut short")
-        except HTTPException as error:
-            return cls(problem=f"the upload cannot be read: {error.detail}")
-
-    @classmethod
-    def mime_type(cls) -> str:
-        """Return the media type of the request."""
-        return cls.media
-
-    @classmethod
-    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Return the schema of the request's body."""
-        return json.loads(json.dumps(cls.described))  # BentoML changes what it is given
-
-
-def asked_one(task: Task | type[Task], limits: Limits) -> type[Asked]:
-    """Return how a request for one answer is read: a JSON object with a text, or the upload of a file."""
-    raw = task.raw
-
-    async def text(request: Request) -> Any:
-        return from_json(raw, await _field(request, raw), limits)
-
-    async def file(request: Request) -> bytes:
-        return await asyncio.to_thread(from_file, raw, await _upload(request, raw), limits)
-
-    if raw in FILES:
-        return _asked("Upload", file, "multipart/form-data", raw, {"type": "string", "format": "binary"})
-    longest = {"type": "string", "maxLength": limits.characters}
-    return _asked("Text", text, "application/json", raw, longest)
-
-
-def asked_many(task: Task | type[Task], limits: Limits) -> type[Asked]:
-    """Return how a list is read: each instance is what is given, or the ``ValueError`` that only it is answered by."""
-    raw = task.raw
-
-    def each(values: list[Any]) -> list[Any]:
-        found: list[Any] = []
-        for value in values:
-            try:
-                found.append(from_json(raw, value, limits))
-            except ValueError as error:
-                found.append(error)
-        return found
-
-    async def read(request: Request) -> list[Any]:
-        values = await _field(request, "inputs")
-        if not isinstance(values, list) or not 0 < len(values) <= limits.instances:
-            came = f"{len(values)} of them" if isinstance(values, list) else "something else"
-            raise ValueError(f"inputs: expected a list of 1 to {limits.instances} instances, came {came}")
-        return await asyncio.to_thread(each, values)
-
-    items = {"type": "string"} | ({"contentEncoding": "base64", "contentMediaType": FILES[raw]} if raw in FILES else {})
-    schema = {"type": "array", "items": items, "minItems": 1, "maxItems": limits.instances}
-    return _asked("List", read, "application/json", "inputs", schema)
-
-
-def _asked(name: str, read: Read, media: str, field: str, schema: dict[str, Any]) -> type[Asked]:
-    described = {"type": "object", "properties": {field: schema}, "required": [field]}
-    return type(name, (Asked,), {"read": staticmethod(read), "media": media, "described": described})
-
-
-async def _field(request: Request, name: str) -> Any:
-    body = await request.body()
-    try:
-        values = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"the body is no JSON: {error}") from None
-    if not isinstance(values, dict) or name not in values:
-        raise ValueError(f"expected a JSON object with the field {name}")
-    if len(values) > 1:
-        raise ValueError(f"expected the field {name} alone, came {', '.join(sorted(values))[:200]}")
-    return values[name]
-
-
-async def _upload(request: Request, name: str) -> bytes:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == FILES[name].replace("*", kind.partition("/")[2]) or kind == "application/octet-stream":
-        return await request.body()
-    if kind == "multipart/form-data":
-        form = await request.form(max_files=1, max_fields=0)
-        file = form.get(name)
-        if file is not None and not isinstance(file, str):
-            return await file.read()
-    media = FILES[name].replace("*", "...")
-    raise ValueError(f"expected a file in the field {name} of a form, or its bytes alone as {media}")

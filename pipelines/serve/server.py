@@ -7,20 +7,21 @@ import json
 import os
 import socket
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipelines.export.formats import need
 from pipelines.log import import_tensorflow
 from pipelines.runs.folder import open_run
+from pipelines.serve.hosts import add_option
 from pipelines.serve.limits import Limits, add_options, limits_of
 from pipelines.tasks import TASKS
 
 INSTALL = "pip install -e '.[serve]'"
-CONNECTIONS = 1024
-"""Connections open at a time; beyond them uvicorn answers 503 by itself."""
+RESERVED = frozenset({"livez", "readyz", "healthz", "metrics", "static_content"})
+BACKLOG = 1024
+"""Connections that the system holds until they are accepted."""
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -29,6 +30,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--port", type=int, default=3000, help="port (default: 3000; 0 takes a free one)")
     command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     command.add_argument("--encoder-weights", metavar="FILE", help="weights of a captioning run's frozen network")
+    add_option(command)
     add_options(command)
     command.epilog = "An endpoint is called like its task, or NAME. Ctrl-C answers what was accepted and stops."
 
@@ -37,22 +39,21 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal ends it; print the address when the first request can come.
 
     Raises:
-        ValueError: BentoML is missing or of another version, the port is taken, or a source is no run and no export.
+        ValueError: a package is missing or of another version, the port is taken, or a source is no run and no export.
         RuntimeError: the service could not start.
     """
     a = arguments
     limits = limits_of(a)
-    need("serve", f"serve needs BentoML: {INSTALL}")
+    need("serve", f"serve needs Starlette and Uvicorn: {INSTALL}")
     sources = [named(source) for source in a.source]
     for _, source in sources:
         if not (source / "saved_model.pb").exists():
             open_run(source)
-    with listening(a.host, a.port) as listener, tempfile.TemporaryDirectory(prefix="pipelines-serve-") as folder:
-        os.environ["BENTOML_DO_NOT_TRACK"] = "True"  # the one value that BentoML accepts; read when it is imported
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # an older process's counts must not be added to ours
-        os.environ.setdefault("BENTOML_HOME", folder)
+    with listening(a.host, a.port) as listener:
+        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # another process's counts must not be added to ours
         import_tensorflow()
-        return _serve(_models(sources, a.encoder_weights, limits), limits, listener)
+        models = _models(sources, a.encoder_weights, limits)
+        return _serve(models, limits, listener, a.host, a.allow_host)
 
 
 def named(source: str) -> tuple[str, Path]:
@@ -66,6 +67,8 @@ def named(source: str) -> tuple[str, Path]:
         name, _, path = source.partition("=")
         if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
             raise ValueError(f"{source}: expected letters, digits, - and _ before the =, came {name!r}")
+    if name in RESERVED:
+        raise ValueError(f"{source}: /{name} is a path of the service itself; choose another name")
     folder = Path(path).expanduser()
     if not folder.is_dir():
         raise ValueError(f"{path}: there is no such folder")
@@ -101,7 +104,7 @@ def listen(listener: socket.socket) -> None:
         ValueError: another service was bound to the same port while models were loaded, and was ready first.
     """
     try:
-        listener.listen(CONNECTIONS)
+        listener.listen(BACKLOG)
     except OSError as error:
         host, port, *_ = listener.getsockname()
         raise ValueError(_taken(host, port, error)) from None
@@ -113,9 +116,12 @@ def _taken(host: str, port: int, error: OSError) -> str:
 
 def _models(sources: list[tuple[str, Path]], weights: str | None, limits: Limits) -> dict[str, tuple[Any, Any]]:
     """Load every source and answer its task's hard cases once, so that no client waits for that."""
+    from pipelines.data.images.pixels import MAX_PIXELS  # noqa: PLC0415
     from pipelines.predictor import Predictor  # noqa: PLC0415
     from pipelines.serve.batching import Batcher  # noqa: PLC0415
+    from pipelines.serve.pixels import PixelBudget  # noqa: PLC0415
 
+    budget = PixelBudget(MAX_PIXELS)
     models: dict[str, tuple[Any, Any]] = {}
     decodings = [_decoding(folder, weights) for _, folder in sources]
     if weights and not any("encoder_weights" in decoding for decoding in decodings):
@@ -127,10 +133,11 @@ def _models(sources: list[tuple[str, Path]], weights: str | None, limits: Limits
         if name in models:
             raise ValueError(f"{folder}: there is an endpoint {name} already; call this one NAME={folder}")
         answer = predictor.each
+        bounded = budget.bounding(answer) if task.raw == "image" else answer
         cases = [case[task.raw] for case in task.hard_cases()]
         answer(cases[:1])
         answer(cases)
-        models[name] = task, Batcher(answer, limits.batch, limits.waiting)
+        models[name] = task, Batcher(bounded, limits.batch, limits.waiting)
     return models
 
 
@@ -147,17 +154,23 @@ def _decoding(folder: Path, weights: str | None) -> dict[str, Any]:
     return decoding
 
 
-def _serve(models: dict[str, tuple[Any, Any]], limits: Limits, listener: socket.socket) -> int:
+def _serve(
+    models: dict[str, tuple[Any, Any]], limits: Limits, listener: socket.socket, host: str, allowed: Sequence[str]
+) -> int:
     import uvicorn  # noqa: PLC0415
 
     from pipelines.serve import app as serve_app  # noqa: PLC0415
+    from pipelines.serve.connections import HEAD_BYTES, most_connections, protocol  # noqa: PLC0415
 
     config = uvicorn.Config(
-        serve_app.build(models, limits),
+        serve_app.build(models, limits, listener.getsockname()[0], host, allowed),
+        http=protocol(limits.head, most_connections()),
+        ws="none",
+        lifespan="off",
+        h11_max_incomplete_event_size=HEAD_BYTES,
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=int(limits.timeout) + 1,
     )
     server = uvicorn.Server(config)

@@ -65,6 +65,7 @@ class Task(ABC):
         name: of the package in ``pipelines/tasks``.
         modality: the kind of its raw inputs.
         raw: key of the raw input in an example, and name of the export's main input.
+        columns: usual names of the columns in a table, by key of an example.
         answer_output: the output that holds the answer, string [B] unless ``answered`` is overridden.
         metric: the main score.
         higher_is_better: whether larger values of ``metric`` are better.
@@ -83,6 +84,7 @@ class Task(ABC):
     name: ClassVar[str]
     modality: ClassVar[Modality]
     raw: ClassVar[str]
+    columns: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     answer_output: ClassVar[str]
     metric: ClassVar[str]
     higher_is_better: ClassVar[bool] = True

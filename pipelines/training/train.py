@@ -19,7 +19,7 @@ from pipelines.config import TrainingConfig
 from pipelines.data.batching import Encoded
 from pipelines.data.cache import cached, key, stamp
 from pipelines.data.catalogue import located
-from pipelines.data.source import Source, limited
+from pipelines.data.source import Source, limited, told
 from pipelines.log import say
 from pipelines.runs.folder import (
     CONFIG,
@@ -100,7 +100,7 @@ def _fit(loaded: Loaded, source: Source, other: Loaded | None) -> None:
     training = _training_examples(loaded, source)
     validation = encode_split(loaded.task, source, "validation")
     counts = f"{len(training)} training and {len(validation)} validation examples; run {loaded.run.path}"
-    for line in (*source.cuts.values(), counts, *advice(chosen, source, len(training), len(validation))):
+    for line in (*told(source.cuts), counts, *advice(chosen, source, len(training), len(validation))):
         say(line)
     if not loaded.run.has(STATE):
         _begin(loaded, training, other)

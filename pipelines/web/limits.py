@@ -12,6 +12,7 @@ MOST_BYTES = 10_000_000  # of an uploaded file
 MOST_SECONDS = 30.0  # of sound
 MOST_SAMPLES = 15_000_000  # of sound, all channels together; 60 MB as float32
 MOST_PIXELS = 25_000_000
+HEAD_SECONDS = 10.0  # until the headers of a request are complete
 PATIENCE = 90.0  # seconds that an answer may take, waiting for earlier ones included
 
 

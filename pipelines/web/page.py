@@ -37,7 +37,7 @@ def names(tasks: Sequence[str], folders: Sequence[Path]) -> list[str]:
     return [f"{task}: {folder.name}" if tasks.count(task) > 1 else task for task, folder in pairs]
 
 
-def run(runs: Sequence[str], host: str, port: int, decoding: Mapping[str, str]) -> int:
+def run(runs: Sequence[str], host: str, port: int, decoding: Mapping[str, str], allowed: Sequence[str] = ()) -> int:
     """Serve the page until it is interrupted.
 
     Args:
@@ -45,6 +45,7 @@ def run(runs: Sequence[str], host: str, port: int, decoding: Mapping[str, str]) 
         host: address to listen at.
         port: to listen at; 0 takes a free one.
         decoding: settings that replace those of every run that has them, such as ``encoder_weights``.
+        allowed: further names of hosts by which the page may be asked.
 
     Raises:
         ValueError: Gradio is missing or of another version, a folder is no run, or the port cannot be used.
@@ -67,7 +68,7 @@ def run(runs: Sequence[str], host: str, port: int, decoding: Mapping[str, str]) 
         listener.listen()
         print(f"http://{shown}:{listener.getsockname()[1]}/", flush=True)
         try:
-            serve(pages, worker, listener, host)
+            serve(pages, worker, listener, host, allowed)
         except KeyboardInterrupt:  # how a server is stopped
             return 0
     return 0

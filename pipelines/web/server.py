@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.serve.hosts import OwnPages, is_local
+from pipelines.serve.hosts import HostCheck
 from pipelines.web.answers import Page, warm
-from pipelines.web.limits import MOST_BYTES, Worker
+from pipelines.web.limits import HEAD_SECONDS, MOST_BYTES, Worker
 
 # Read when Gradio is imported: no statistics, no look for a newer version, no list of past runs in the browser.
 os.environ.update(
@@ -24,9 +24,12 @@ with warnings.catch_warnings():
     import gradio as gr
 import fastapi
 import uvicorn
+from gradio.processing_utils import save_file_to_cache
 
+from pipelines.serve.connections import HEAD_BYTES, most_connections, protocol
 from pipelines.web.drawing import CSS
 from pipelines.web.tabs import build
+from pipelines.web.uploads import Uploads
 
 MOST_BODY = 2 * MOST_BYTES  # of any request; an upload is refused beyond `MOST_BYTES` by Gradio
 FONTS = ["system-ui", "sans-serif"]  # a name alone is looked for on the reader's machine, never on the network
@@ -37,26 +40,33 @@ HEADERS = {
 }
 
 
-def serve(pages: Sequence[tuple[str, Page | str]], worker: Worker, listener: socket.socket, host: str) -> None:
+def serve(
+    pages: Sequence[tuple[str, Page | str]],
+    worker: Worker,
+    listener: socket.socket,
+    host: str,
+    allowed: Sequence[str] = (),
+) -> None:
     """Answer at ``listener`` until SIGINT or SIGTERM; uploads are deleted at the end at the latest.
 
     Args:
         pages: as `web_tabs.build` takes them.
         worker: of the pages.
         listener: bound and listening.
-        host: as it was asked for. Where it stands for an address of this machine alone, requests that name another
-            host are refused, so that a foreign page cannot reach this one.
+        host: as it was asked for.
+        allowed: further names of hosts by which the page may be asked.
     """
     with tempfile.TemporaryDirectory(prefix="pipelines-web-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(Path(folder) / "uploads")
         examples = Path(folder) / "examples"
+        blocks = build(pages, examples)
         app = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-        if is_local(listener.getsockname()[0]):
-            app.add_middleware(OwnPages, name=host)
+        app.add_middleware(Uploads, examples=_cached(examples))
+        app.add_middleware(HostCheck, listening=listener.getsockname()[0], name=host, allowed=allowed)
         app.add_middleware(Guard)
         gr.mount_gradio_app(
             app,
-            build(pages, examples),
+            blocks,
             path="/",
             server_name=host,
             server_port=listener.getsockname()[1],
@@ -71,11 +81,25 @@ def serve(pages: Sequence[tuple[str, Page | str]], worker: Worker, listener: soc
             css=CSS,
         )
         worker.pool.submit(warm, [page for _, page in pages if isinstance(page, Page)])
-        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+        config = uvicorn.Config(
+            app,
+            http=protocol(HEAD_SECONDS, most_connections(), half_closed=False),
+            ws="none",
+            h11_max_incomplete_event_size=HEAD_BYTES,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=2,
+        )
         try:
             uvicorn.Server(config).run(sockets=[listener])
         finally:
             worker.pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _cached(examples: Path) -> list[str]:
+    """Return the paths of the examples, and of the copies that Gradio makes of them among the uploads."""
+    uploads, files = os.environ["GRADIO_TEMP_DIR"], [path for path in examples.rglob("*") if path.is_file()]
+    return [str(path) for path in files] + [save_file_to_cache(str(path), cache_dir=uploads) for path in files]
 
 
 class Guard:

@@ -220,7 +220,7 @@ RUNS = {
     "resume a changed state": spoiled("state.npz", half, False, "train", "sentiment", *TINY, "--run", "{run}"),
 }
 CASES = REQUESTS | SETTINGS | FILES | RUNS
-ANSWERED = ("nul bytes", "mark and carriage returns", "huge field")
+ANSWERED = ("nul bytes", "utf-16", "mark and carriage returns", "huge field")
 """Cases that are odd and not wrong."""
 FAILED = ("predict odd texts",)
 """Cases in which not all of the work can be done: one of the odd texts is none."""

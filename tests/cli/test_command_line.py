@@ -60,7 +60,7 @@ WRONG = [
     (["demo", "--task", "sentimnt"], "expected one of"),
     (
         ["train", "sentiment", "--cell", "lstmm"],
-        "input should be 'lstm', 'gru' or 'simple', came 'lstmm' (did you mean lstm",
+        "input should be 'lstm', 'gru', 'simple', 'mingru', 'minlstm' or 'rglru', came 'lstmm' (did you mean lstm",
     ),
     (["train", "sentiment", "--config", str(ROOT / "tests")], "cannot be read as JSON"),
     (["train", "translation", "--min-tokens", "80"], "--min-tokens 80: expected fewer than --max-tokens, which is 80"),
@@ -185,7 +185,7 @@ def test_help_of_a_task_lists_its_presets_and_settings(capsys: pytest.CaptureFix
     out = capsys.readouterr().out
     assert end.value.code == 0 and out.startswith("usage: pipelines train")
     assert "--preset base: Learn real recordings.\n    layers 3, epochs 60, " in out
-    assert "--cell 'lstm'" in out and "(lstm, gru, simple)" in out
+    assert "--cell 'lstm'" in out and "(lstm, gru, simple, mingru, minlstm, rglru)" in " ".join(out.split())
     status, out, err = call(capsys, "train", "speach", "--help")
     assert status == 2 and "no task 'speach'" in err and not out
 
@@ -210,10 +210,11 @@ def test_lines_come_from_files_and_standard_input(
     (tmp_path / "in.txt").write_bytes(lines)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines)))
     run = small_run("sentiment")
-    _, from_file, _ = call(capsys, "predict", run, "--file", tmp_path / "in.txt")
+    status, from_file, _ = call(capsys, "predict", run, "--file", tmp_path / "in.txt")
     _, from_stdin, _ = call(capsys, "predict", run, "-")
-    assert from_file == from_stdin
-    assert [line.split("\t")[2] for line in from_file.splitlines()] == ["first", "", "�ber �"]
+    assert status == 1 and from_file.replace(f"{tmp_path}/in.txt", "standard input") == from_stdin
+    assert [line.split("\t")[2] for line in from_file.splitlines()] == ["first", "", r"\xdcber \xff"]
+    assert from_file.splitlines()[2].startswith("\t\t") and from_file.endswith("in.txt:3: is not valid UTF-8\n")
 
 
 def test_evaluate_prints_a_table_and_compares_two_runs(

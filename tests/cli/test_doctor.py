@@ -82,6 +82,9 @@ def test_the_path_of_recurrent_layers_is_told_and_wrong_arithmetic_found(monkeyp
         "lstm layer": "ok",
         "gru layer": "ok",
         "simple layer": "broken",
+        "mingru layer": "ok",
+        "minlstm layer": "ok",
+        "rglru layer": "ok",
     }
     path = "portable: there is a GPU" if tf.config.list_physical_devices("GPU") else "fast;"
     assert all(f.detail.startswith(path) for f in findings.values())

@@ -32,6 +32,7 @@ class Reverser:
         self.asked: list[list[str]] = []
 
     each = Predictor.each
+    failed = staticmethod(Predictor.failed)
 
     def __call__(self, inputs: list[str]) -> list[dict[str, Any]]:
         self.asked.append(inputs)
@@ -72,6 +73,7 @@ def test_a_failing_input_fails_alone_and_is_named(kind: batch.Kind, capsys: Any)
         answers = [json.loads(one) for one in lines]
         assert [i for i, a in enumerate(answers) if "error" in a] == [3, 11]
         assert answers[3]["error"] == "the graph broke" and answers[3]["answer"] == ""
+        assert answers[3]["score"] is None
         assert [a["answer"] for i, a in enumerate(answers) if i not in (3, 11)] == [
             one[::-1] for one in inputs if one != "bad"
         ]
@@ -119,7 +121,7 @@ def test_a_csv_file_is_read_back_by_others(capsys: Any) -> None:
     assert list(table.columns) == list(batch.COLUMNS)
     assert list(table["input"]) == ['a "quoted", text', "bad", "two lines", "ü"]
     assert list(table["answer"]) == ['txet ,"detouq" a', "", "senil owt", "ü"]
-    assert list(table["error"]) == ["", "the graph broke", "", ""] and list(table["score"]) == [0.5, 0.0, 0.5, 0.5]
+    assert list(table["error"]) == ["", "the graph broke", "", ""] and list(table["score"]) == ["0.5", "", "0.5", "0.5"]
 
 
 @pytest.mark.parametrize("kind", ["json", "lines", "csv"])

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,18 @@ def test_a_name_that_no_file_can_have_fails_alone(here: Path, task: str, good: s
     assert "File name too long" in answers[1]["error"]
 
 
+def test_a_folder_of_recordings_stands_for_them(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    soundfile.write(here / "b.flac", np.zeros(100, np.float32), 16000)
+    raw = load_task("speech").parse([str(here), b"bytes", "~tmp.wav"])
+    assert [(e["id"], Path(e["audio"]).name if isinstance(e["audio"], str) else e["audio"]) for e in raw] == [
+        ("0", "b.flac"),
+        ("1", "~tmp.wav"),
+        ("2", b"bytes"),
+        ("3", "~tmp.wav"),
+    ]
+    assert "1 file passed over (~tmp.png)" in capsys.readouterr().err
+
+
 def test_a_folder_that_cannot_be_read_fails_alone(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(folder: Path) -> Any:
         raise PermissionError(13, "Permission denied")
@@ -69,12 +82,12 @@ def test_a_file_that_cannot_be_read_is_no_picture_unless_its_name_says_so(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (here / "notes").write_text("secret")
-    opened = open
+    opened = os.open
 
-    def refuse(path: Any, *arguments: Any) -> Any:
+    def refuse(path: Any, *arguments: Any, **options: Any) -> Any:
         if Path(path).name == "notes":
             raise PermissionError(13, "Permission denied")
-        return opened(path, *arguments)
+        return opened(path, *arguments, **options)
 
-    monkeypatch.setattr("builtins.open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     assert [Path(found).name for found in pictures_in(here)] == ["~tmp.png"]

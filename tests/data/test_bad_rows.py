@@ -14,7 +14,7 @@ from pipelines.data.source import Problem, Source
 from pipelines.data.text.layouts import open_parallel
 from pipelines.data.text.vectors import read_vectors
 from pipelines.data.validate import usual_facets, validate
-from pipelines.tasks.sentiment import task as sentiment
+from pipelines.tasks.sentiment.task import Sentiment
 
 COLUMNS = {"text": ("text", "review"), "label": ("label", "class")}
 BAD_GZIP = gzip.compress(b"text,label\nfine,1\n")[:10] + b"\xff" * 20
@@ -120,7 +120,7 @@ def test_half_a_surrogate_pair_costs_its_row(field: str, tmp_path: Path) -> None
     reason = "the text holds half of a surrogate pair, which is no character"
     assert told(source) == ([whole["text"]], {2: reason})
     (tmp_path / "train.jsonl").rename(tmp_path / "all.jsonl")  # of a text that is cut by, the hash is taken
-    source = sentiment.open_source(str(tmp_path / "all.jsonl"), sentiment.Config())
+    source = Sentiment.open_source(str(tmp_path / "all.jsonl"), Sentiment.config_class())
     assert sum(len(told(source, split)[0]) for split in source.readers) == 1
 
 

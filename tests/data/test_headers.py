@@ -64,7 +64,11 @@ def test_columns_are_found_in_another_case(tmp_path: Path) -> None:
             b"text,label\na,1\n",
             "separated by tabs, came commas, which belong into a .csv",
         ),
-        ("train.csv", "text,label\na,1\n".encode("utf-16"), "train.csv: expected UTF-8, came UTF-16; save it as UTF-8"),
+        (
+            "train.csv",
+            "text,label\na,1\n".encode("utf-16-le"),
+            "train.csv: expected UTF-8, came zero bytes as UTF-16 without its mark has; save it as UTF-8",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_header_is_said(name: str, content: bytes, message: str, tmp_path: Path) -> None:

@@ -13,7 +13,17 @@ from pipelines.__main__ import main
 from pipelines.export import formats
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("gradio", "bentoml", "tensorflow-serving-api", "tf2onnx", "onnxruntime", "ai-edge-litert")
+PACKAGES = (
+    "gradio",
+    "uvicorn",
+    "starlette",
+    "prometheus-client",
+    "python-multipart",
+    "tensorflow-serving-api",
+    "tf2onnx",
+    "onnxruntime",
+    "ai-edge-litert",
+)
 
 
 @pytest.fixture
@@ -71,7 +81,8 @@ def test_a_build_of_another_name_is_taken_and_a_folder_of_the_name_is_not(
 def test_each_command_says_what_is_here_and_what_it_needs(
     here: dict[str, str | None], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    here.update({"gradio": "5.49.1", "bentoml": "1.5.0", "tensorflow-serving-api": "2.20.0"})
+    here.update({"gradio": "5.49.1", "uvicorn": "0.30.6", "starlette": "1.10.0", "tensorflow-serving-api": "2.20.0"})
+    here.update({"prometheus-client": "0.26.0", "python-multipart": "0.0.34"})
     for arguments, sentence in (
         (
             ["web"],
@@ -79,7 +90,7 @@ def test_each_command_says_what_is_here_and_what_it_needs(
         ),
         (
             ["serve", str(tmp_path)],
-            "serve needs BentoML: pip install -e '.[serve]' (1.5.0 is here, expected bentoml>=1.4.39,<1.5)",
+            "serve needs Starlette and Uvicorn: pip install -e '.[serve]' (0.30.6 is here, expected uvicorn>=0.54,<1)",
         ),
         (
             ["export", str(tmp_path), "--warmup"],

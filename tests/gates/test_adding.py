@@ -15,7 +15,7 @@ def test_a_few_steps_are_learned_and_the_course_is_kept():
 
 
 def test_an_unknown_cell_is_refused():
-    with pytest.raises(ValueError, match="expected one of lstm, gru, simple, got 'tcn'"):
+    with pytest.raises(ValueError, match="expected one of lstm, gru, simple, mingru, minlstm, rglru, got 'tcn'"):
         learn_adding("tcn", 10)
 
 

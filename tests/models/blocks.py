@@ -104,6 +104,9 @@ BLOCKS = POOLING | {
     "lstm": Block(recurrent.LSTM, {"units": 4, **KEPT}, MASKED, ("BT.", "B.", "B."), _masked),
     "gru": Block(recurrent.GRU, {"units": 4, **KEPT}, MASKED, ("BT.", "B."), _masked),
     "simple": Block(recurrent.SimpleRNN, {"units": 4, **KEPT}, MASKED, ("BT.", "B."), _masked),
+    "mingru": Block(recurrent.MinGRU, {"units": 4, **KEPT}, MASKED, ("BT.", "B."), _masked),
+    "minlstm": Block(recurrent.MinLSTM, {"units": 4, **KEPT}, MASKED, ("BT.", "B."), _masked),
+    "rglru": Block(recurrent.RGLRU, {"units": 4, **KEPT}, MASKED, ("BT.", "B."), _masked),
     "bidirectional": Block(
         recurrent.Bidirectional,
         {"layer": recurrent.GRU(4, return_sequences=True)},
@@ -114,6 +117,9 @@ BLOCKS = POOLING | {
     "stack": Block(recurrent.RecurrentStack, {"cell": "lstm", **STACK}, SEQUENCE, ("BT.", *["B."] * 4)),
     "stack, both directions": Block(
         recurrent.RecurrentStack, {"cell": "gru", "bidirectional": True, **STACK}, SEQUENCE, ("BT.", *["B."] * 4)
+    ),
+    "stack, both directions, parallel": Block(
+        recurrent.RecurrentStack, {"cell": "rglru", "bidirectional": True, **STACK}, SEQUENCE, ("BT.", *["B."] * 4)
     ),
     "additive": Block(AdditiveAttention, {"units": 7}, ATTENTION, READ),
     "general": Block(MultiplicativeAttention, {"kind": "general"}, ATTENTION, READ),
@@ -141,6 +147,9 @@ BLOCKS = POOLING | {
     "decoder, context recurrence over two layers": Block(
         AttentionDecoder, {**DECODER, "layers": 2, "context_recurrence": True, "attention": "general"}, TARGET, READ
     ),
+    "decoder, parallel cells": Block(
+        AttentionDecoder, {**DECODER, "cell": "minlstm", "layers": 2, "context_recurrence": True}, TARGET, READ
+    ),
     "decoder, lexical": Block(
         AttentionDecoder,
         {**DECODER, "context_recurrence": True, "lexical": True},
@@ -152,6 +161,7 @@ BLOCKS = POOLING | {
 DROPPED = {
     "stack": 1,
     "stack, both directions": 1,
+    "stack, both directions, parallel": 1,
     "text encoder": 2,
     "grid encoder": 1,
     "decoder": 2,
@@ -159,6 +169,7 @@ DROPPED = {
     "decoder, untied": 2,
     "decoder, context recurrence": 3,
     "decoder, context recurrence over two layers": 4,
+    "decoder, parallel cells": 4,
     "decoder, lexical": 3,
 }
 """Tensors of each block that lose units in training, counted in what its docstring promises for ``dropout``."""

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from models.recurrent import RecurrentStack, portable
+from models.recurrent import CELLS, RecurrentStack, portable
 
 FULL = {"layers": 3, "dropout": 0.3, "residual": True, "layer_norm": True, "seed": 1}
 
@@ -15,7 +15,7 @@ def inputs(batch=3, time=5, width=4):
     return np.random.default_rng(0).normal(size=(batch, time, width)).astype("float32")
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "simple"])
+@pytest.mark.parametrize("cell", list(CELLS))
 def test_steps_equal_the_sequence(cell):
     stack, x = RecurrentStack(cell, 4, **FULL), inputs()
     outputs, states = stack(x, np.array([5, 5, 5]))
@@ -51,9 +51,11 @@ def test_a_layer_is_normalised_first_and_then_what_it_read_is_added(residual, la
     np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("bidirectional", [False, True])
-def test_padding_and_neighbours_change_nothing(bidirectional):
-    stack, x = RecurrentStack("gru", 4, bidirectional=bidirectional, **FULL), inputs()
+@pytest.mark.parametrize(
+    ("cell", "bidirectional"), [("gru", False), ("gru", True), ("minlstm", False), ("rglru", True)]
+)
+def test_padding_and_neighbours_change_nothing(cell, bidirectional):
+    stack, x = RecurrentStack(cell, 4, bidirectional=bidirectional, **FULL), inputs()
     lengths = np.array([5, 2, 0])
     outputs, states = stack(x, lengths)
     assert outputs.shape == (3, 5, stack.output_size)
@@ -67,7 +69,7 @@ def test_padding_and_neighbours_change_nothing(bidirectional):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "simple"])
+@pytest.mark.parametrize("cell", ["lstm", "simple", "rglru"])
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_loops_without_a_mask_give_the_same(cell, bidirectional):
     stack, x = RecurrentStack(cell, 4, bidirectional=bidirectional, **FULL), inputs()
@@ -79,16 +81,18 @@ def test_loops_without_a_mask_give_the_same(cell, bidirectional):
     assert states == [()] * 3, "states that are not those of the last real step must not be handed out"
 
 
-def test_state_can_be_handed_over():
-    stack, x = RecurrentStack("lstm", 4, layers=2), inputs()
+@pytest.mark.parametrize("cell", ["lstm", "minlstm"])
+def test_state_can_be_handed_over(cell):
+    stack, x = RecurrentStack(cell, 4, layers=2), inputs()
     whole, _ = stack(x, np.array([5, 5, 5]))
     _, states = stack(x[:, :3], np.array([3, 3, 3]))
     rest, _ = stack(x[:, 3:], np.array([2, 2, 2]), initial_state=states)
     np.testing.assert_allclose(rest, whole[:, 3:], atol=1e-5)
 
 
-def test_same_seed_gives_the_same_weights_and_config_survives():
-    one = RecurrentStack("lstm", 4, bidirectional=True, **FULL)
+@pytest.mark.parametrize("cell", ["lstm", "rglru"])
+def test_same_seed_gives_the_same_weights_and_config_survives(cell):
+    one = RecurrentStack(cell, 4, bidirectional=True, **FULL)
     two = RecurrentStack.from_config(one.get_config())
     for stack in (one, two):
         stack(inputs(), np.array([5, 5, 5]))
@@ -119,8 +123,9 @@ def operations(path):
     return {n.op for n in graph.node} | {n.op for f in graph.library.function for n in f.node_def}, str(graph)
 
 
-def test_export_holds_plain_operations(tmp_path):
-    stack, x = RecurrentStack("lstm", 4, layers=2, bidirectional=True), inputs()
+@pytest.mark.parametrize("cell", ["lstm", "rglru"])
+def test_export_holds_plain_operations(cell, tmp_path):
+    stack, x = RecurrentStack(cell, 4, layers=2, bidirectional=True), inputs()
     expected, _ = stack(x, np.array([5, 3, 0]))
     module = tf.Module()
     module.weights = [v.value for v in stack.variables]

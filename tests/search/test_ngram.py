@@ -164,7 +164,7 @@ def test_a_model_is_built_from_a_text_file(tmp_path, spelled, token):
     (tmp_path / "text.txt").write_text("\n")
     for name, reason in [
         ("text.txt", "a language model needs at least one sentence"),
-        ("none.txt", "cannot be read as text"),
+        ("none.txt", "there is no such file"),
     ]:
         with pytest.raises(ValueError, match=rf"{name}: {reason}"):
             build(tmp_path / name, tmp_path / "lm.arpa")

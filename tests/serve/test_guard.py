@@ -8,7 +8,10 @@ import pytest
 
 pytest.importorskip("starlette")
 
-from pipelines.serve.guard import Door, Guard, refusal
+from starlette.responses import JSONResponse
+
+from pipelines.serve.app import Door
+from pipelines.serve.guard import Guard, refusal
 from pipelines.serve.limits import Limits
 
 pytestmark = pytest.mark.serve
@@ -32,13 +35,18 @@ class Endpoint:
         await send({"type": "http.response.body", "body": b"{}"})
 
 
-async def status_of(app: Any, path: str = "/a", headers: Any = HEADERS, method: str = "POST") -> tuple[int, Any]:
+async def status_of(
+    app: Any, path: str = "/a", headers: Any = HEADERS, method: str = "POST", receive: Any = None
+) -> tuple[int, Any]:
     sent: list[dict[str, Any]] = []
+
+    async def at_once() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"0123456789"}
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    await app({"type": "http", "path": path, "method": method, "headers": headers}, None, send)
+    await app({"type": "http", "path": path, "method": method, "headers": headers}, receive or at_once, send)
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
     body = sent[1]["body"]
     return sent[0]["status"], json.loads(body) if body[:1] == b"{" else body.decode()
@@ -101,10 +109,65 @@ def test_a_refusal_may_repeat_what_has_no_utf8() -> None:
 
 def test_the_door_lets_in_endpoints_and_answers_the_rest_itself() -> None:
     endpoint = Endpoint()
-    door = Door(endpoint, frozenset({"/a"}), {"openapi": "3"})
-    found = [
-        asyncio.run(status_of(door, path)) for path in ("/a", "/livez", "/static_content/x.js", "/b", "/docs.json")
-    ]
-    assert [status for status, _ in found] == [200, 200, 200, 404, 200] and endpoint.begun == 3
-    assert found[4][1] == {"openapi": "3"} and "there is nothing at /b" in found[3][1]["error"]
-    assert "swagger" in asyncio.run(status_of(door, "/"))[1]
+    door = Door(endpoint, frozenset({"/a"}), {"/docs.json": JSONResponse({"openapi": "3"})})
+    found = [asyncio.run(status_of(door, path)) for path in ("/a", "/livez", "/b", "/docs.json")]
+    assert [status for status, _ in found] == [200, 200, 404, 200] and endpoint.begun == 2
+    assert found[3][1] == {"openapi": "3"} and "there is nothing at /b" in found[2][1]["error"]
+
+
+def parts(*bodies: bytes, then: Any = None) -> Any:
+    """Return a ``receive`` that gives parts of a body; after them it waits for ever, or gives ``then``."""
+    rest = list(bodies)
+
+    async def receive() -> dict[str, Any]:
+        if rest:
+            return {"type": "http.request", "body": rest.pop(0), "more_body": True}
+        if then is None:
+            await asyncio.sleep(60)
+        return then
+
+    return receive
+
+
+def test_bodies_that_never_come_take_no_place_and_end() -> None:
+    app = guard(Endpoint(), waiting=2, instances=2, body=0.2)
+
+    async def work() -> tuple[list[Any], list[Any]]:
+        slow = [asyncio.create_task(status_of(app, receive=parts(b"01"))) for _ in range(20)]
+        await asyncio.sleep(0.05)
+        good = [await status_of(app) for _ in range(5)]
+        assert len(app.inside["a"].coming) == 20, "they wait beside the good ones"
+        return good, await asyncio.gather(*slow)
+
+    good, slow = asyncio.run(work())
+    assert [status for status, _ in good] == [200] * 5
+    assert slow == [(408, {"error": "the body was not complete within 0.2 s"})] * 20
+    assert not app.inside["a"].coming and app.inside["a"]._coming_bytes == 0
+
+
+def test_of_too_many_bytes_that_are_coming_the_oldest_are_given_up() -> None:
+    app, whole = guard(Endpoint(), megabytes=1, held=2), {"type": "http.request", "body": b"."}
+    headers = [(b"content-length", b"900001")]
+
+    async def work() -> list[Any]:
+        slow = [asyncio.create_task(status_of(app, "/a", headers, receive=parts(b"." * 900_000))) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        new = await status_of(app, "/a", headers, receive=parts(b"." * 900_000, then=whole))
+        assert not slow[1].done()
+        slow[1].cancel()
+        return [new, await slow[0]]
+
+    new, oldest = asyncio.run(work())
+    assert new[0] == 200 and oldest == (503, {"error": "too much is coming; try again in a moment"})
+
+
+def test_who_goes_before_the_body_is_complete_gets_no_answer() -> None:
+    endpoint = Endpoint()
+    app = guard(endpoint)
+    receive = parts(b"01", then={"type": "http.disconnect"})
+
+    async def send(message: Any) -> None:
+        raise AssertionError(message)
+
+    asyncio.run(app({"type": "http", "path": "/a", "method": "POST", "headers": HEADERS}, receive, send))
+    assert not endpoint.begun and not app.inside["a"].coming

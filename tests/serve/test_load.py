@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("bentoml")
+pytest.importorskip("uvicorn")
 
 import tensorflow as tf
 

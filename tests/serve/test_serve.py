@@ -17,6 +17,7 @@ import soundfile
 from PIL import Image
 
 from pipelines.__main__ import main
+from pipelines.export.formats import unmet
 from pipelines.serve import server as serve
 from pipelines.serve.batching import Batcher, Overloaded
 from pipelines.serve.limits import Inside, Limits
@@ -175,7 +176,7 @@ def test_an_instance_is_taken_as_it_is_or_refused_by_name() -> None:
         ("audio", "", "audio: the file is empty"),
         ("audio", base64.b64encode(sound(2.5)).decode(), "audio: too long: 2.5 s, at most 2 s are taken"),
         ("audio", base64.b64encode(sound(1, 5)).decode(), "audio: too large: 40000 samples over all channels, at most"),
-        ("image", base64.b64encode(picture("GIF")).decode(), "image: is a GIF picture, expected JPEG or PNG"),
+        ("image", base64.b64encode(picture("PPM")).decode(), "image: is a PPM picture, expected JPEG, PNG, WebP, GIF"),
         ("image", base64.b64encode(b"words").decode(), "image: is no picture"),
     ):
         with pytest.raises(ValueError, match="^" + raw + ": ") as error:
@@ -221,6 +222,8 @@ def test_a_source_may_be_called_by_a_name(tmp_path: Path) -> None:
     (tmp_path / "a=b").mkdir()
     assert serve.named(str(tmp_path / "a=b")) == ("", tmp_path / "a=b")
     assert serve.named(f"new-1={tmp_path}") == ("new-1", tmp_path)
+    with pytest.raises(ValueError, match="/metrics is a path of the service itself"):
+        serve.named(f"metrics={tmp_path}")
     for source in (f"a/b={tmp_path}", f"={tmp_path}", f"é={tmp_path}", str(tmp_path / "none"), "a=none"):
         with pytest.raises(ValueError, match=r"expected letters|there is no such folder"):
             serve.named(source)
@@ -253,14 +256,14 @@ def test_of_two_that_load_at_once_the_second_is_told() -> None:
 
 def test_wrong_requests_are_one_sentence(capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
     run = str(tmp_path)
-    missing = importlib.util.find_spec("bentoml") is None
+    missing = bool(unmet("serve"))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     for arguments, sentence in (
         ([], "required: [NAME=]RUN"),
         ([run, "--port", "many"], "--port: invalid int value: 'many'"),
         ([run, "--timeout", "-1"], "--timeout: expected a number above 0, came -1.0"),
         ([run, "--beam", "3"], "unknown argument --beam"),
-        ([run], "serve needs BentoML: pip install -e '.[serve]'"),
+        ([run], "serve needs Starlette and Uvicorn: pip install -e '.[serve]'"),
     ):
         assert main(["serve", *arguments]) == 2
         assert sentence in (err := capsys.readouterr().err) and err.count("\n") == 1
@@ -275,7 +278,7 @@ def test_wrong_requests_are_one_sentence(capsys: Any, monkeypatch: Any, tmp_path
 def test_wrong_requests_load_no_tensorflow() -> None:
     code = "import sys; from pipelines.__main__ import main; main(['serve', 'x', '--timeout', '0'])\n"
     code += "main(['serve', '.', '--port', '0'])\n"
-    code += "assert not {'tensorflow', 'keras', 'bentoml', 'numpy'} & set(sys.modules)"
+    code += "assert not {'tensorflow', 'keras', 'starlette', 'uvicorn', 'numpy'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

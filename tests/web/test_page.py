@@ -6,6 +6,7 @@ Run by `make test-web`. What the page answers is compared with a `Predictor` on 
 import contextlib
 import http.client
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -273,3 +274,40 @@ def test_nothing_is_served_to_others(address: str) -> None:
             assert status(f"/gradio_api/file={path}") in (403, 404)
         connection.request("POST", "/gradio_api/queue/join", body=b"x" * 21_000_000)
         assert connection.getresponse().status == 413
+
+
+def test_a_file_that_was_not_uploaded_cannot_be_asked_about(address: str, picture: Path, tmp_path: Path) -> None:
+    port = int(address.rsplit(":", 1)[1].strip("/"))
+    outside = tmp_path / "outside.png"
+    shutil.copy(picture, outside)
+
+    def sent(path: str, body: bytes, kind: str, **headers: str) -> tuple[int, Any]:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+            connection.request("POST", path, body, {"Content-Type": kind} | headers)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+
+    def asked(path: str, cookie: str) -> int:
+        file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+        function = next(f["id"] for f in config["dependencies"] if button in [target[0] for target in f["targets"]])
+        body = {"data": [file], "fn_index": function, "session_hash": cookie, "trigger_id": button, "event_data": None}
+        return sent("/gradio_api/queue/join", json.dumps(body).encode(), "application/json", Cookie=cookie)[0]
+
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+        connection.request("GET", "/config", headers={"X-Forwarded-Host": "elsewhere.example"})
+        content = connection.getresponse().read().decode()
+    assert "elsewhere.example" not in content
+    config = json.loads(content)
+    button = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "button-3")
+    head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
+    form = head + picture.read_bytes() + b"\r\n--x--\r\n"
+    anne, ben = "pipelines_session=anne", "pipelines_session=ben"
+    status, paths = sent("/gradio_api/upload", form, "multipart/form-data; boundary=x", Cookie=anne)
+    assert status == 200
+    assert asked(paths[0], anne) == 200
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=SLOW / 1000)) as connection:
+        connection.request("GET", f"/gradio_api/queue/data?session_hash={anne}", headers={"Cookie": anne})
+        events = connection.getresponse()
+        done = next(line for line in iter(events.readline, b"") if b"process_completed" in line)
+    assert b'class=\\"answer' in done
+    assert asked(paths[0], ben) == asked(str(outside), anne) == asked(str(tmp_path / "missing.png"), anne) == 403

@@ -3,7 +3,8 @@
 Three paths give the same numbers:
 
 - ``cudnn``: what Keras does on a GPU;
-- ``fast``: our kernels for TensorFlow on a CPU (``kernels_*.py``, compiled by XLA, own gradients);
+- ``fast``: our kernels for TensorFlow on a CPU (``run.py``, compiled by XLA, own gradients), and for recurrences that
+  are linear in the state on a GPU too (``scan.py``);
 - ``portable``: Keras's own loop; plain operations, so it exports and runs on every backend.
 """
 
@@ -20,6 +21,7 @@ if keras.config.backend() == "tensorflow":
     import tensorflow as tf
 
     from models.recurrent.kernels import run as kernels_run
+    from models.recurrent.kernels import scan as kernels_scan
 
 KINDS = {keras.layers.LSTMCell: "lstm", keras.layers.GRUCell: "gru", keras.layers.SimpleRNNCell: "simple"}
 
@@ -71,9 +73,20 @@ def why_portable(layer: Any) -> str | None:
         return f"the Keras backend is {keras.config.backend()}"
     if _portable.get():
         return "an export or portable() asked for plain operations"
-    if tf.config.list_logical_devices("GPU"):
+    if is_linear(layer):
+        return _unusual_call(layer)
+    if _has_gpu():
         return "there is a GPU: Keras chooses between cuDNN and its own loop"
     return _unusual(layer)
+
+
+def is_linear(layer: Any) -> bool:
+    """Tell whether a layer's recurrence is linear in the state: its cell names the ``gates`` of `scan`."""
+    return hasattr(getattr(layer, "cell", None), "gates")
+
+
+def _has_gpu() -> bool:
+    return bool(tf.config.list_logical_devices("GPU"))
 
 
 def _unusual(layer: Any) -> str | None:
@@ -86,6 +99,10 @@ def _unusual(layer: Any) -> str | None:
         return "its recurrent activation is not sigmoid"
     if cell.recurrent_dropout:
         return "it has recurrent dropout"
+    return _unusual_call(layer)
+
+
+def _unusual_call(layer: Any) -> str | None:
     if layer.unroll:
         return "it is unrolled"
     if layer.compute_dtype not in ("float32", "bfloat16", "float16"):
@@ -124,6 +141,8 @@ def recurrent(layers: Any, x: Any, initial: Any, mask: Any, training: bool) -> l
     Returns:
         for each layer the outputs [B, T, H], single precision, in the time order of the input, and its final states.
     """
+    if is_linear(layers[0]):
+        return [_scanned(layer, x, states[0], mask) for layer, states in zip(layers, initial, strict=True)]
     weights = [[_float(w) for w in _weights(layer.cell)] for layer in layers]
     plan = kernels_run.Plan(
         cell=_kind(layers[0].cell),
@@ -139,6 +158,25 @@ def recurrent(layers: Any, x: Any, initial: Any, mask: Any, training: bool) -> l
     masks = [] if mask is None else [ops.cast(mask, "bool")]
     inputs = {"x": _float(x), "mask": masks, "weights": weights, "initial": states}
     return list(zip(*kernels_run.recurrent(plan, inputs, bool(training)), strict=True))
+
+
+def _scanned(layer: Any, x: Any, initial: Any, mask: Any) -> tuple[Any, list[Any]]:
+    """Run one layer whose recurrence is linear in the state: outputs [B, T, H] and its final state."""
+    cell = layer.cell
+    plan = kernels_scan.Plan(
+        gates=cell.gates,
+        units=cell.units,
+        params=len(cell.params),
+        backwards=layer.go_backwards,
+        masked=mask is not None,
+        zero_masked=mask is not None and layer.zero_output_for_mask,
+        doubling=_has_gpu(),
+    )
+    bias = ops.zeros(cell.kernel.shape[1:], dtype="float32") if cell.bias is None else _float(cell.bias)
+    masks = [] if mask is None else [ops.cast(mask, "bool")]
+    params = [_float(p) for p in cell.params]
+    outputs, final = kernels_scan.scan(plan, _float(x), _float(cell.kernel), bias, params, _float(initial), masks)
+    return outputs, [final]
 
 
 def _float(x: Any) -> Any:

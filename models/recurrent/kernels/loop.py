@@ -105,6 +105,14 @@ def kept(mask: Tensor, backwards: bool, zero_masked: bool) -> Tensor:
     return real[:, :, None]
 
 
+def refuse_second_derivative(*_: Any) -> None:
+    """Raise NotImplementedError: the gradient of a gradient of these kernels."""
+    raise NotImplementedError(
+        "the fast recurrent path has first derivatives only; for second ones call the layers inside "
+        "models.recurrent.kernels.portable()"
+    )
+
+
 @dataclass(frozen=True)
 class Chain:
     """One part of the batch in one direction.

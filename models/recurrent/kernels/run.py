@@ -142,13 +142,6 @@ def _collect(plan: Plan, chains: list[loop.Chain], ready: list[Any], carries: li
     return dx, d_weights, list(zip(*states, strict=True))
 
 
-def _refuse(*_: Any) -> None:
-    raise NotImplementedError(
-        "the fast recurrent path has first derivatives only; for second ones call the layers inside "
-        "models.recurrent.kernels.portable()"
-    )
-
-
 def recurrent(plan: Plan, inputs: dict[str, Any], training: bool) -> tuple[Any, Any]:
     """Run a layer in one or two directions with its own gradient.
 
@@ -193,6 +186,6 @@ def _once(plan: Plan, inputs: dict[str, Any], arrays: Any, upstream: Any, final:
     @tf.custom_gradient
     def call(*flat: Tensor) -> Any:
         dx, weights, initial = backward(plan)(*_constant((inputs, arrays, upstream, final), flat))
-        return tf.nest.flatten({"x": dx, "weights": weights, "initial": initial}), _refuse
+        return tf.nest.flatten({"x": dx, "weights": weights, "initial": initial}), loop.refuse_second_derivative
 
     return call(*tf.nest.flatten((inputs, arrays, upstream, final)))

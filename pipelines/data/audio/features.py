@@ -23,28 +23,29 @@ Array = np.ndarray[Any, Any]
 class Mel:
     """How sound becomes features.
 
-    `rate` is in Hz, `window_ms` and `hop_ms` in milliseconds, `bands` counts mel filters between `low` and `high` Hz
-    (0 for `high` means rate / 2), and `floor` is added to the mel power (samples lie in [-1, 1]) before the logarithm.
+    `rate` is in Hz, `window_ms` and `hop_ms` in milliseconds, `mel_bins` counts mel filters between `fmin` and
+    `fmax` Hz (0 for `fmax` means rate / 2), and `log_floor` is added to the mel power before the logarithm (samples
+    lie in [-1, 1]).
     """
 
     rate: int = 16000
     window_ms: float = 25.0
     hop_ms: float = 10.0
-    bands: int = 80
-    low: float = 20.0
-    high: float = 0.0
-    floor: float = 1e-6
+    mel_bins: int = 80
+    fmin: float = 20.0
+    fmax: float = 0.0
+    log_floor: float = 1e-6
 
     def __post_init__(self) -> None:
         if self.rate < 1000:
             raise ValueError(f"rate must be at least 1000 Hz, got {self.rate}")
         if not 1 <= self.hop <= self.window:
             raise ValueError(f"hop_ms must lie between one sample and window_ms={self.window_ms}, got {self.hop_ms}")
-        if self.bands < 1:
-            raise ValueError(f"bands must be at least 1, got {self.bands}")
-        if not 0 <= self.low < self.top <= self.rate / 2:
+        if self.mel_bins < 1:
+            raise ValueError(f"mel_bins must be at least 1, got {self.mel_bins}")
+        if not 0 <= self.fmin < self.top <= self.rate / 2:
             raise ValueError(
-                f"the mel filters need 0 <= low < high <= {self.rate / 2:g} Hz, got {self.low:g} to {self.top:g}"
+                f"the mel filters need 0 <= fmin < fmax <= {self.rate / 2:g} Hz, got {self.fmin:g} to {self.top:g}"
             )
 
     @property
@@ -65,7 +66,7 @@ class Mel:
     @property
     def top(self) -> float:
         """Upper edge of the highest filter in Hz."""
-        return self.high or self.rate / 2
+        return self.fmax or self.rate / 2
 
     def frames(self, samples: Any) -> Any:
         """Whole frames in `samples` samples (an int or an integer tensor of any shape), at least 1."""
@@ -96,15 +97,15 @@ def mel_filters(mel: Mel) -> Array:
     Raises ValueError when a filter is so narrow that it falls between two bins of the transform.
     """
     bins = np.arange(mel.fft // 2 + 1) * mel.rate / mel.fft
-    ends = hertz_to_mel(np.array([mel.low, mel.top]))
-    edges = mel_to_hertz(np.linspace(ends[0], ends[1], mel.bands + 2))
+    ends = hertz_to_mel(np.array([mel.fmin, mel.top]))
+    edges = mel_to_hertz(np.linspace(ends[0], ends[1], mel.mel_bins + 2))
     rising = (bins[:, None] - edges[None, :-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[None, 2:] - bins[:, None]) / (edges[2:] - edges[1:-1])
     filters = np.maximum(0.0, np.minimum(rising, falling))
     if not filters.any(axis=0).all():
         empty = int(np.argmin(filters.any(axis=0)))
         raise ValueError(
-            f"bands={mel.bands} is too many for a {mel.window_ms:g} ms window at {mel.rate} Hz: "
+            f"mel_bins={mel.mel_bins} is too many for a {mel.window_ms:g} ms window at {mel.rate} Hz: "
             f"filter {empty} ({edges[empty]:.0f} to {edges[empty + 2]:.0f} Hz) holds no bin"
         )
     return (filters * (2.0 / (edges[2:] - edges[:-2]))).astype(np.float32)
@@ -138,7 +139,7 @@ def frame_log_mel(waveform: Any, mel: Mel, unit: Any = 1.0) -> Any:
     parts = tf.nn.conv1d(signal, kernel, stride=mel.hop // blocks, padding="VALID")
     cosine, sine = tf.split(parts, 2, axis=-1)
     power = tf.linalg.matmul(tf.square(cosine) + tf.square(sine), unit * tf.constant(mel_filters(mel)))
-    return tf.math.log(power + mel.floor)
+    return tf.math.log(power + mel.log_floor)
 
 
 def log_mel(waveform: Any, lengths: Any, mel: Mel, unit: Any = 1.0) -> tuple[Any, Any]:

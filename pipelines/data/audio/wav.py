@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from pipelines.data.audio.channels import mix_in_graph
 from pipelines.data.audio.files import RATES
 
 FORMAT, DATA, RIFF, WAVE = (int.from_bytes(name, "little") for name in (b"fmt ", b"data", b"RIFF", b"WAVE"))
@@ -29,7 +30,7 @@ class Wav(NamedTuple):
 
 
 def decode_wav(contents: Any) -> Wav:
-    """Decode the bytes of one file, a tf.string scalar; channels are averaged. A broken file has no samples."""
+    """Decode the bytes of one file, a tf.string scalar; channels become one, see `mix`. A broken one has no samples."""
     data = tf.concat([tf.io.decode_raw(contents, tf.uint8), tf.zeros([64], tf.uint8)], axis=0)
     length = tf.strings.length(contents)
     layout, start, size = _chunks(data, length)
@@ -45,7 +46,7 @@ def decode_wav(contents: Any) -> Wav:
     width, channels = tf.where(fine, bits // 8, 1), tf.where(fine, channels, 1)
     size = tf.where(fine, size // (width * channels) * width * channels, 0)
     samples = _samples(data[start : start + size], width, code == FLOAT)
-    mono = tf.reduce_mean(tf.reshape(samples, [-1, channels]), axis=1)
+    mono = mix_in_graph(tf.reshape(samples, [-1, channels]))
     return Wav(mono, tf.where(fine, rate, 1), problem)
 
 

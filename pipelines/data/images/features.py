@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from pipelines.data.images.files import read
+from pipelines.data.images.files import raw, read
 from pipelines.data.images.network import PictureNetwork
 from pipelines.data.images.pixels import OK, UNREADABLE, decode
 
@@ -85,7 +85,7 @@ def load(
 
     Args:
         network: the network.
-        pictures: N pictures, each the bytes or the path of a JPEG or PNG file.
+        pictures: N pictures, each the bytes or the path of a file, see `files.read`.
         root: the folder of what is kept (`cache.folder`); None keeps nothing.
         mirrored: look at them in a mirror, left for right.
 
@@ -131,7 +131,7 @@ def contents(picture: Picture) -> bytes:
 def _digest(picture: Picture) -> str:
     """SHA-256 of a picture's bytes; empty where the file cannot be read."""
     try:
-        return hashlib.sha256(read(picture)).hexdigest()
+        return hashlib.sha256(raw(picture)).hexdigest()
     except ValueError:
         return ""
 
@@ -149,7 +149,7 @@ def _compute_parts(
     ) as bar:
         for start in range(0, len(digests), PART):
             chunk = digests[start : start + PART]
-            features, status = compute(network, [read(missing[digest]) for digest in chunk], mirrored)
+            features, status = compute(network, [contents(missing[digest]) for digest in chunk], mirrored)
             good = [digest for digest, code in zip(chunk, status, strict=True) if code == OK]
             yield _write(folder, good, features[status == OK]), dict(zip(chunk, status.tolist(), strict=True))
             bar.update(len(chunk))

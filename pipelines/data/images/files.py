@@ -1,20 +1,34 @@
-"""Pictures outside the graph: reading files, and saying in words what is wrong with one."""
+"""Pictures outside the graph: reading files of many formats, and saying in words what is wrong with one."""
 
+import hashlib
 import io
 import os
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from pipelines.data.folders import begins, chosen
 from pipelines.data.images.pixels import MAX_PIXELS
+from pipelines.data.reading import read_regular
 
 SMALLEST = 8
 """Pixels a side below which a picture can hardly show anything."""
+MOST_BYTES = 2**29
+"""Bytes of a file above which it holds no picture of so few pixels as are taken."""
 
-ENDINGS = (".jpg", ".jpeg", ".png")
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # an MPO is a JPEG followed by more of them
+EXPECTED = "JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF"
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
+_IN_GRAPH = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*")
+_BOXES = ((b"RIFF", b"WEBP"), (b"\0\0\0", b"avif"), (b"\0\0\0", b"avis"))
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, MemoryError)
 
 
 class Finding(NamedTuple):
@@ -29,11 +43,11 @@ class Finding(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def read(picture: bytes | str | Path) -> bytes:
-    """Return the bytes of a picture file; bytes are returned as they are.
+def raw(picture: bytes | str | Path) -> bytes:
+    """Return the bytes of a picture file as they are; bytes are returned.
 
     Raises:
-        ValueError: there is no such file, it is a folder, or it cannot be read; names the file.
+        ValueError: there is no such file, it is no regular one, is too large, or cannot be read; names the file.
     """
     if isinstance(picture, bytes):
         return picture
@@ -41,17 +55,72 @@ def read(picture: bytes | str | Path) -> bytes:
     if os.path.isdir(path):
         raise ValueError(f"{path}: expected a picture, found a folder")
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise ValueError(f"{path}: there is no such picture") from None
-    except (OSError, ValueError) as error:  # a name with a zero byte is no OSError
-        raise ValueError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        return read_regular(path, MOST_BYTES)
+    except ValueError as error:
+        raise ValueError(str(error).replace("there is no such file", "there is no such picture")) from None
+
+
+def read(picture: bytes | str | Path) -> bytes:
+    """Return the bytes of a picture, which the graph can decode: those of a JPEG or PNG file, or packed as PNG.
+
+    The graph decodes JPEG and PNG. WebP, GIF, BMP, TIFF and AVIF are decoded by Pillow, the first picture of several,
+    upright. What cannot be decoded is returned as it is: `inspect` says why.
+
+    Raises:
+        ValueError: see `raw`.
+    """
+    content = raw(picture)
+    if content.startswith(_IN_GRAPH) or inspect(content, whole=False).problem:
+        return content
+    buffer = io.BytesIO()
+    try:
+        with _opened(content) as found:
+            _first(found).save(buffer, "PNG", compress_level=1)
+    except _DAMAGE:
+        return content
+    return buffer.getvalue()
+
+
+@contextmanager
+def _opened(content: bytes) -> Iterator[Image.Image]:
+    with (
+        warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
+        Image.open(io.BytesIO(content)) as picture,
+    ):
+        yield picture
+
+
+def _first(picture: Image.Image) -> Image.Image:
+    """The first picture of a file, upright, as RGB, or RGBA where it is transparent."""
+    picture.load()
+    upright = ImageOps.exif_transpose(picture)
+    if upright.mode.startswith("I;16"):
+        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+    return upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+
+
+def pixels_digest(picture: bytes | str | Path) -> bytes:
+    """Return the SHA-256 of a picture's size and pixels, whatever the file is called and how it is packed.
+
+    Raises:
+        ValueError: it cannot be decoded.
+    """
+    content = raw(picture)
+    if problem := inspect(content, whole=False).problem:
+        raise ValueError(problem)
+    try:
+        with _opened(content) as found:
+            first = _first(found).convert("RGBA")
+    except _DAMAGE as error:
+        raise ValueError(str(error)) from None
+    return hashlib.sha256(f"{first.size}".encode() + first.tobytes()).digest()
 
 
 def pictures_in(path: str | Path) -> list[str]:
-    """Return the path of one picture as it is; for a folder, the JPEG and PNG files in it, sorted by name.
+    """Return the path of one picture as it is; for a folder, the pictures in it, sorted by name.
 
     A file counts by its first bytes, whatever it is called, or by its ending, so that broken ones are not passed over.
+    What is passed over is named on standard error.
 
     Raises:
         ValueError: a folder without pictures, or one that cannot be read.
@@ -59,22 +128,11 @@ def pictures_in(path: str | Path) -> list[str]:
     path = Path(os.path.expanduser(path))
     if not os.path.isdir(path):  # that of `Path` raises where a name is longer than names can be
         return [str(path)]
-    try:
-        files = [p for p in sorted(path.iterdir()) if p.is_file() and not p.name.startswith(".")]
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from None
-    found = [str(p) for p in files if p.suffix.lower() in ENDINGS or _begins_a_picture(p)]
-    if not found:
-        raise ValueError(f"{path}: expected a folder with JPEG or PNG pictures, found none among {len(files)} files")
-    return found
+    return chosen(path, _is_picture, "pictures", EXPECTED)
 
 
-def _begins_a_picture(path: Path) -> bool:
-    try:
-        with open(path, "rb") as file:
-            return file.read(8).startswith((b"\xff\xd8\xff", b"\x89PNG"))
-    except OSError:
-        return False
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in ENDINGS or begins(path, _MAGIC, _BOXES)
 
 
 def inspect(content: bytes, whole: bool = True, max_pixels: int = MAX_PIXELS) -> Finding:
@@ -88,30 +146,39 @@ def inspect(content: bytes, whole: bool = True, max_pixels: int = MAX_PIXELS) ->
     if not content:
         return Finding("the file is empty (0 bytes)")
     try:
-        with (
-            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
-            Image.open(io.BytesIO(content)) as picture,
-        ):
-            if picture.format not in ("JPEG", "MPO", "PNG"):  # an MPO is a JPEG followed by more of them
-                return Finding(f"is a {picture.format} picture, expected JPEG or PNG")
+        with _opened(content) as picture:
+            if picture.format not in FORMATS:
+                return Finding(f"is a {picture.format} picture, expected {EXPECTED}")
             if picture.width * picture.height > max_pixels:
-                return Finding(f"has {picture.width} x {picture.height} pixels, more than {max_pixels:,} are refused")
-            notes = _notes(picture)
+                return Finding(f"has {picture.width} x {picture.height} pixels, {_too_many(max_pixels)}")
+            if picture.format != "PNG" and picture.mode in ("I", "F"):
+                return Finding("has 32 bits a pixel, which do not say how bright white is; save it as PNG or JPEG")
+            notes = _notes(picture, count=whole)
             if whole:
                 picture.load()
             return Finding("", notes)
     except Image.DecompressionBombError:
-        return Finding(f"has more than {max_pixels:,} pixels, so many are refused")
+        return Finding(f"has too many pixels, {_too_many(max_pixels)}")
     except UnidentifiedImageError:
-        return Finding("is no picture, expected the bytes of a JPEG or PNG file")
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error) as error:
+        return Finding(f"is no picture, expected the bytes of a file of {EXPECTED}")
+    except _DAMAGE as error:
         return Finding(f"is damaged or cut short ({str(error).rstrip('.') or type(error).__name__})")
 
 
-def _notes(picture: Image.Image) -> tuple[str, ...]:
+def _too_many(most: int) -> str:
+    """Say that a picture has too many pixels, and what to do; the side of a square leaves room for oblong ones."""
+    side = int((most / 2) ** 0.5) // 100 * 100 or 1
+    return f"more than {most:,} are refused; shrink it, for example: magick IN.jpg -resize {side}x{side} OUT.jpg"
+
+
+def _notes(picture: Image.Image, count: bool) -> tuple[str, ...]:
+    """What is unusual about a picture; its pages are counted only if asked for, which may take long."""
     notes = []
-    if getattr(picture, "n_frames", 1) > 1 and picture.format == "PNG":
+    frames = getattr(picture, "n_frames", 1) if count else 1
+    if frames > 1 and picture.format == "PNG":
         notes.append("is animated, only its still picture is seen")
+    elif frames > 1 and picture.format != "MPO":
+        notes.append(f"holds {frames} pictures, only the first is seen")
     if picture.mode in ("CMYK", "YCCK"):
         notes.append("is CMYK, it is converted to RGB")
     if picture.mode.startswith(("I", "F")):

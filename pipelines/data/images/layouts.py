@@ -19,12 +19,15 @@ from pipelines.data.images.files import inspect, read
 from pipelines.data.images.find import SAMPLE, Finder, Lost, finders
 from pipelines.data.images.flickr import open_flickr
 from pipelines.data.images.tables import Row, Rows, open_barred, table_rows
+from pipelines.data.reading import read_regular, text_of
 from pipelines.data.source import Example, OnProblem, Problem, Reader, Source
 
 COLUMNS = {
     "image": ("image", "image_path", "picture", "path", "file", "file_name", "filename", "image_name"),
     "caption": ("caption", "captions", "text", "sentence", "comment"),
 }
+LARGEST_JSON = 2**31
+"""Bytes of a file of captions; that of COCO has 2**27."""
 LONGEST_CAPTION = 60
 """Words beyond which a caption is called out as more than a caption."""
 
@@ -175,8 +178,8 @@ def _splits(path: Path, content: dict[str, Any]) -> dict[str, Rows]:
 
 def _load(path: Path, spec: str) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text("utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = json.loads(text_of(read_regular(path, LARGEST_JSON)))
+    except (ValueError, RecursionError, MemoryError) as error:
         raise ValueError(f"--data {spec}: {path} cannot be read as JSON: {error}") from None
     coco = isinstance(content, dict) and isinstance(content.get("images"), list)
     sentences = coco and content["images"] and all(isinstance(i, dict) and "sentences" in i for i in content["images"])

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipelines.data import tables as files
+from pipelines.data.advice import table_lines
+from pipelines.data.cells import unfit
+from pipelines.data.named_texts import NamedTexts
 from pipelines.data.source import Example, OnProblem, Problem, Reader, alone
 from pipelines.data.tables import column, hint, lacks, need_header
 
@@ -56,7 +59,7 @@ def bar_reader(path: Path, columns: files.Columns) -> Reader:
     is not there.
     """
 
-    def read(on_problem: OnProblem) -> Iterator[Example]:
+    def examples(on_problem: OnProblem) -> Iterator[Example]:
         lines = enumerate(files.lines(path), start=1)
         header = _cells(next(lines, (1, ""))[1])
         chosen = _chosen(path, header, columns)
@@ -67,6 +70,14 @@ def bar_reader(path: Path, columns: files.Columns) -> Reader:
                 yield {field: row[name] for field, name in chosen.items()} | {"where": f"{path}:{number}"}
             elif line.strip():
                 on_problem(Problem(f"{path}:{number}", f"has {len(cells)} columns, the header has {len(header)}"))
+
+    def read(on_problem: OnProblem) -> Iterator[Example]:
+        texts = NamedTexts(path, lambda: examples(lambda problem: None), list(columns))
+        for example in examples(on_problem):
+            if reason := texts(example):
+                on_problem(Problem(example["where"], reason))
+            else:
+                yield example
 
     return read
 
@@ -85,7 +96,8 @@ def _chosen(path: Path, header: list[str], columns: files.Columns) -> dict[str, 
         found = column(tuple(header), names)
         if found is None:
             row = dict.fromkeys(header)
-            raise ValueError(f"{path}:1: {lacks(row, field, names)}{hint(row, field, names)}")
+            needed = f"; for example {table_lines(columns)}"
+            raise ValueError(f"{path}:1: {lacks(row, field, names)}{hint(row, field, names)}{needed}")
         chosen[field] = found
     return chosen
 
@@ -122,6 +134,9 @@ def table_rows(reader: Reader, on_problem: OnProblem) -> Iterator[Row]:
             captions = listed(row["caption"])
         except ValueError as error:
             on_problem(Problem(row["where"], str(error)))
+            continue
+        if reason := next(filter(None, (unfit("caption", caption) for caption in captions)), ""):
+            on_problem(Problem(row["where"], reason))
             continue
         yield Row(str(row["image"]), tuple(str(c) for c in captions if c is not None) or ("",), row["where"])
 

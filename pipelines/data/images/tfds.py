@@ -48,7 +48,7 @@ def _packed(reader: Reader) -> Reader:
 def _texts(value: Any) -> list[str]:
     value = value["text"] if isinstance(value, dict) else value
     values = [value] if isinstance(value, str | bytes) else list(value)
-    return [one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one) for one in values]
+    return [one.decode("utf-8", "surrogateescape") if isinstance(one, bytes) else str(one) for one in values]
 
 
 def _png(pixels: Any) -> bytes:

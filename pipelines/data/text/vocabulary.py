@@ -14,6 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from pipelines.data.reading import text_of
 from pipelines.data.source import Example
 
 PAD, BOS, EOS = 0, 1, 2
@@ -228,16 +229,19 @@ def raw_texts(inputs: Iterable[Any], name: str) -> list[Example]:
     """Wrap texts as raw examples without references; ids count from 0.
 
     Args:
-        inputs: texts, or bytes, which are read as UTF-8 with U+FFFD for what is none.
+        inputs: texts, or bytes, which are read as UTF-8, or as UTF-16 with its mark.
         name: under which each example holds its text, a ``str``.
 
     Raises:
-        ValueError: an input is something else, such as the None or NaN of a missing one.
+        ValueError: an input is something else, such as the None or NaN of a missing one, or bytes that are no text.
     """
     examples: list[Example] = []
     for number, given in enumerate(inputs):
         if not isinstance(given, str | bytes):
             raise ValueError(f"input {number + 1}: expected a text, came {type(given).__name__}")
-        text = given.decode("utf-8", "replace") if isinstance(given, bytes) else str(given)  # NumPy's str_ is a str
+        try:
+            text = text_of(given) if isinstance(given, bytes) else str(given)  # NumPy's str_ is a str
+        except ValueError as error:
+            raise ValueError(f"input {number + 1}: {error}") from None
         examples.append({"id": str(number), "where": f"input {number + 1}", name: text})
     return examples

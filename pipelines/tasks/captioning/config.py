@@ -85,7 +85,7 @@ NUMERIC = False
 """Whether the network alone can be exported to ONNX and LiteRT."""
 FORMATS = (
     "Flickr8k (*.token.txt, split lists, pictures), COCO captions_*.json, Karpathy's dataset_*.json; CSV, TSV or JSON "
-    "lines with image and caption, also .gz, .xz, .bz2; pictures are JPEG or PNG"
+    "lines with image and caption, also .gz, .xz, .bz2; pictures are JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF"
 )
 
 

@@ -45,6 +45,7 @@ class Captioning(Seq2Seq):
     name = "captioning"
     modality = Modality("image", rank=3, media="image/*")
     raw = "image"
+    columns = layouts.COLUMNS
     answer_output = "caption"
     metric = "bleu4"
     threshold, margin = 80.0, 15.0
@@ -213,7 +214,9 @@ class Captioning(Seq2Seq):
         status = STATUS_NAMES[int(row["status"])]
         found = {"status": status} | super().more(card, example, row)
         failed = int(row["status"]) != OK and "error" not in example
-        return found | ({"error": f"the picture cannot be decoded ({status})"} if failed else {})
+        return found | (
+            {"error": f"the picture cannot be decoded ({status}; an export decodes JPEG and PNG)"} if failed else {}
+        )
 
     @classmethod
     def parse(cls, inputs: Sequence[Any]) -> list[Example]:
@@ -235,9 +238,10 @@ class Captioning(Seq2Seq):
         return cls.parse(synthetic.unusual_files())
 
     def card(self) -> dict[str, Any]:
-        """Return the names of the status, the size of a picture, and the frozen network."""
+        """Return the names of the status, the formats of an export, the size of a picture, and the frozen network."""
         record = self.preprocessor.record
-        return {"status": list(STATUS_NAMES), "picture_size": self.config.picture_size, "encoder": record}
+        names = {"status": list(STATUS_NAMES), "formats": ["JPEG", "PNG"]}
+        return names | {"picture_size": self.config.picture_size, "encoder": record}
 
     @classmethod
     def serving_inputs(cls, examples: list[Example], card: Card) -> dict[str, Any]:

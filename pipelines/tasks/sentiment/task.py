@@ -31,7 +31,6 @@ from pipelines.tasks.sentiment.config import PRESETS, Config
 from pipelines.tasks.sentiment.data import CHUNK, Preprocessor, facets, textless
 from pipelines.tasks.sentiment.model import GRADIENT_SCALE, build, parts, worst_direction
 
-COLUMNS = {"text": ("text", "review", "sentence", "transcript"), "label": ("label", "sentiment", "class")}
 EMBEDDING_SCALE = 0.1
 """Standard deviation of an embedding that does not begin at random."""
 
@@ -42,6 +41,10 @@ class Sentiment(Classification):
     name = "sentiment"
     modality = Modality("text")
     raw = "text"
+    columns: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "text": ("text", "review", "sentence", "transcript"),
+        "label": ("label", "sentiment", "class"),
+    }
     threshold, margin = 0.90, 0.15
     config_class = Config
     presets = PRESETS
@@ -61,7 +64,7 @@ class Sentiment(Classification):
         if spec == "synthetic":
             return builtin(synthetic.examples, {"train": 4000, "validation": 500, "test": 1000})
         given = {"text": config.text_column, "label": config.label_column}
-        columns = {name: (given[name],) if given[name] else usual for name, usual in COLUMNS.items()}
+        columns = {name: (given[name],) if given[name] else usual for name, usual in cls.columns.items()}
         if spec.startswith("tfds:"):
             from pipelines.data.tfds import open_named  # noqa: PLC0415  # slow to import, seldom needed
 
@@ -176,8 +179,8 @@ class Sentiment(Classification):
 
     @classmethod
     def more(cls, card: Card, example: Example, row: Row) -> Prediction:
-        """Word whether the text was cut, and the probabilities."""
-        return {"cut": bool(row["cut"])} | super().more(card, example, row)
+        """Word whether the text was cut, which exports before 0.2 do not tell, and the probabilities."""
+        return ({"cut": bool(row["cut"])} if "cut" in row else {}) | super().more(card, example, row)
 
     def inputs(self, **raw: Any) -> dict[str, Any]:
         """In graph: ``text`` string [B] -> ``tokens`` int32 [B, T], ``lengths`` int32 [B] and ``cut`` bool [B]."""

@@ -56,25 +56,25 @@ def _with_cuts(source: Source, share: float) -> Source:
     cut = with_cuts(source, _speaker, share)
     if cut is source:
         return source
-    kind = "its speaker"
-    if not _enough_speakers(source, share):
+    kind, (enough, named) = "its speaker", _enough_speakers(source, share)
+    if not enough:
         cut = with_cuts(source, _recording, share)
-        kind = "the recording itself, because too few speakers are named to share them out"
+        kind = "the recording itself" + (", because too few speakers are named to share them out" if named else "")
     train = source.readers.get("train")
     parts = train.parts if isinstance(train, Joined) else ()
     readers = {name: reader for name, reader in cut.readers.items() if reader not in parts}
     return dataclasses.replace(cut, readers=readers, cuts={name: f"{note}: {kind}" for name, note in cut.cuts.items()})
 
 
-def _enough_speakers(source: Source, share: float) -> bool:
-    """Return whether cutting by speaker gives every part at least a quarter of its share; reads the data once."""
+def _enough_speakers(source: Source, share: float) -> tuple[bool, bool]:
+    """Return whether cutting by speaker gives every part a quarter of its share, and whether any speaker is named."""
     ends = 2 if ALL in source.readers else 1  # as `with_cuts`: test and validation, or validation alone, before train
     found, named = [0] * (ends + 1), False
     for example in source.read(ALL if ends == 2 else "train", lambda problem: None):
         found[min(int(fraction(_speaker(example)) / share), ends)] += 1
         named = named or example.get("speaker") not in (None, "")
     due = [*[share] * ends, 1 - ends * share]
-    return named and all(part >= sum(found) * fair / 4 for part, fair in zip(found, due, strict=True))
+    return named and all(part >= sum(found) * fair / 4 for part, fair in zip(found, due, strict=True)), named
 
 
 def _speaker(example: Example) -> str:

@@ -18,10 +18,10 @@ def mel_of(config: Config) -> Mel:
         rate=config.rate,
         window_ms=config.window_ms,
         hop_ms=config.hop_ms,
-        bands=config.mel_bins,
-        low=config.fmin,
-        high=config.fmax,
-        floor=config.log_floor,
+        mel_bins=config.mel_bins,
+        fmin=config.fmin,
+        fmax=config.fmax,
+        log_floor=config.log_floor,
     )
 
 

@@ -42,7 +42,7 @@ class Frontend(keras.layers.Layer):
 
     def compute_output_spec(self, audio: Any, samples: Any, **kwargs: Any) -> tuple[Any, Any]:
         """Shapes and types of the outputs."""
-        features = keras.KerasTensor((audio.shape[0], None, self.mel.bands), dtype="float32")
+        features = keras.KerasTensor((audio.shape[0], None, self.mel.mel_bins), dtype="float32")
         return features, keras.KerasTensor(samples.shape, dtype="int32")
 
 

@@ -4,7 +4,6 @@ samples -> log-mel -> convolutional subsampling -> recurrent stack -> CTC over c
 transcripts will do; nobody needs to say when a word was spoken.
 """
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,8 +15,10 @@ import tensorflow as tf
 
 from models.recurrent.kernels import portable
 from pipelines.config import from_dict
+from pipelines.data.audio import layouts
 from pipelines.data.audio.augment import augment_batch
 from pipelines.data.audio.features import log_mel
+from pipelines.data.audio.files import sounds_in
 from pipelines.data.batching import Encoded, Transform
 from pipelines.data.source import Example, Source
 from pipelines.data.validate import View
@@ -52,6 +53,7 @@ class Speech(Task):
     name = "speech"
     modality = Modality("audio", rank=1, media="audio/*")
     raw = "audio"
+    columns = layouts.COLUMNS
     answer_output = "text"
     metric = "wer"
     higher_is_better = False
@@ -215,17 +217,18 @@ class Speech(Task):
     def parse(cls, inputs: Sequence[Any]) -> list[Example]:
         """Wrap paths, the bytes of sound files, or arrays of samples at the configured rate; ids count from 0.
 
+        A folder stands for the recordings in it.
+
         Raises:
-            ValueError: an input is something else.
+            ValueError: an input is something else, or a folder without recordings.
         """
-        examples: list[Example] = []
+        sounds: list[Any] = []
         for number, given in enumerate(inputs):
             if not isinstance(given, str | Path | bytes) and not hasattr(given, "__array__"):
                 kind = type(given).__name__
                 raise ValueError(f"input {number + 1}: expected a path, bytes, or an array of samples, came {kind}")
-            audio = str(Path(os.path.expanduser(given))) if isinstance(given, str | Path) else given
-            examples.append({"id": str(number), "where": f"input {number + 1}", "audio": audio})
-        return examples
+            sounds += sounds_in(given) if isinstance(given, str | Path) else [given]
+        return [{"id": str(i), "where": f"input {i + 1}", "audio": sound} for i, sound in enumerate(sounds)]
 
     @classmethod
     def hard_cases(cls) -> list[Example]:

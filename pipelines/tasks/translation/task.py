@@ -34,7 +34,6 @@ from pipelines.tasks.translation.data import CHUNK, Preprocessor, augmentation, 
 from pipelines.tasks.translation.model import build, parts
 
 SLACK = 10  # pieces that a translation may always have beyond its share of the source's
-COLUMNS = {"source": ("source", "src"), "target": ("target", "tgt", "translation")}
 
 
 class Translation(Seq2Seq):
@@ -43,6 +42,10 @@ class Translation(Seq2Seq):
     name = "translation"
     modality = Modality("text")
     raw = "source"
+    columns: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "source": ("source", "src"),
+        "target": ("target", "tgt", "translation"),
+    }
     answer_output = "translation"
     metric = "bleu"
     threshold, margin = 80.0, 40.0
@@ -70,7 +73,7 @@ class Translation(Seq2Seq):
         if spec == "synthetic":
             return builtin(synthetic.examples, {"train": 8000, "validation": 500, "test": 1000})
         given = {"source": config.source, "target": config.target}
-        columns = {name: tuple(dict.fromkeys((given[name], *usual))) for name, usual in COLUMNS.items()}
+        columns = {name: tuple(dict.fromkeys((given[name], *usual))) for name, usual in cls.columns.items()}
         if spec.startswith("tfds:"):
             from pipelines.data.tfds import open_named  # noqa: PLC0415  # slow to import, seldom needed
 

@@ -16,8 +16,8 @@ from pipelines.data.audio.features import (
 
 SETTINGS = [
     Mel(),
-    Mel(rate=8000, bands=40, low=0.0),
-    Mel(rate=22050, window_ms=46.44, hop_ms=11.61, bands=64, low=50, high=8000),
+    Mel(rate=8000, mel_bins=40, fmin=0.0),
+    Mel(rate=22050, window_ms=46.44, hop_ms=11.61, mel_bins=64, fmin=50, fmax=8000),
 ]
 
 
@@ -45,11 +45,11 @@ def librosa_log_mel(waveform, mel):
         hop_length=mel.hop,
         win_length=mel.window,
         center=False,
-        n_mels=mel.bands,
-        fmin=mel.low,
+        n_mels=mel.mel_bins,
+        fmin=mel.fmin,
         fmax=mel.top,
     )
-    return np.log(power.T + mel.floor)
+    return np.log(power.T + mel.log_floor)
 
 
 @pytest.mark.parametrize("mel", SETTINGS, ids=lambda mel: str(mel.rate))
@@ -63,12 +63,12 @@ def test_features_equal_librosa(mel):
 
 @pytest.mark.parametrize("mel", SETTINGS, ids=lambda mel: str(mel.rate))
 def test_filters_equal_librosa(mel):
-    expected = librosa.filters.mel(sr=mel.rate, n_fft=mel.fft, n_mels=mel.bands, fmin=mel.low, fmax=mel.top)
+    expected = librosa.filters.mel(sr=mel.rate, n_fft=mel.fft, n_mels=mel.mel_bins, fmin=mel.fmin, fmax=mel.top)
     np.testing.assert_allclose(mel_filters(mel), expected.T, atol=1e-8)
 
 
 def test_matrix_is_the_fourier_transform():
-    mel = Mel(window_ms=2, hop_ms=1, bands=4)
+    mel = Mel(window_ms=2, hop_ms=1, mel_bins=4)
     frame = noise(mel.window)
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(mel.window) / mel.window)
     spectrum = np.fft.rfft(frame * hann, mel.fft)
@@ -86,7 +86,7 @@ def test_frame_count_is_what_the_graph_returns(samples):
 
 
 def test_features_do_not_depend_on_padding_or_batch():
-    mel = Mel(bands=40)
+    mel = Mel(mel_bins=40)
     short, long = noise(3000, 1), noise(9000, 2)
     batch = np.zeros((2, 9500), np.float32)
     batch[0, :3000], batch[1, :9000] = short, long
@@ -143,9 +143,9 @@ def test_statistics_normalise_each_band():
         ({"rate": 100}, "rate"),
         ({"hop_ms": 30}, "hop_ms"),
         ({"hop_ms": 0}, "hop_ms"),
-        ({"bands": 0}, "bands"),
-        ({"low": 9000}, "low < high"),
-        ({"high": 9000}, "8000 Hz"),
+        ({"mel_bins": 0}, "mel_bins"),
+        ({"fmin": 9000}, "fmin < fmax"),
+        ({"fmax": 9000}, "8000 Hz"),
     ],
 )
 def test_impossible_settings_are_named(options, words):
@@ -154,5 +154,5 @@ def test_impossible_settings_are_named(options, words):
 
 
 def test_too_many_bands_for_the_window_are_named():
-    with pytest.raises(ValueError, match="bands=128 is too many"):
-        mel_filters(Mel(window_ms=8, hop_ms=4, bands=128))
+    with pytest.raises(ValueError, match="mel_bins=128 is too many"):
+        mel_filters(Mel(window_ms=8, hop_ms=4, mel_bins=128))

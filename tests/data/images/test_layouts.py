@@ -208,7 +208,7 @@ def test_review(tmp_path: Path) -> None:
     problem, notes = review(
         {**good, "id": "bad.jpg", "image": str(tmp_path / "bad.jpg"), "captions": ["dog", "bad dog"]}
     )
-    assert problem == "bad.jpg is no picture, expected the bytes of a JPEG or PNG file"
+    assert problem == "bad.jpg is no picture, expected the bytes of a file of JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF"
     assert "only one word" in notes[0] and "name" in notes[1]
     assert "there is no such picture" in review({**good, "image": str(tmp_path / "gone")})[0]
     Image.new("CMYK", (40, 4)).save(tmp_path / "c.jpg")

@@ -140,8 +140,9 @@ BAD = {
     "png cut short": (GOOD["png"][:-40], UNREADABLE, "cut short"),
     "png signature only": (GOOD["png"][:8], UNREADABLE, "picture"),
     "png flipped bytes": (GOOD["png"][:60] + b"\0\0\0\0" + GOOD["png"][64:], UNREADABLE, "damaged"),
-    "gif": (animated("GIF"), UNREADABLE, "GIF"),
-    "bmp": (file(scene(9, 9), "BMP"), UNREADABLE, "BMP"),
+    "ppm": (file(scene(9, 9), "PPM"), UNREADABLE, "is a PPM picture"),
+    "gif, which Pillow alone decodes": (animated("GIF"), UNREADABLE, ""),
+    "bmp, which Pillow alone decodes": (file(scene(9, 9), "BMP"), UNREADABLE, ""),
     "enormous": (ENORMOUS, TOO_LARGE, "refused"),
 }
 
@@ -161,7 +162,7 @@ def test_bad_pictures_harm_no_other() -> None:
 @pytest.mark.parametrize("name", BAD)
 def test_bad_pictures_are_named(name: str) -> None:
     content, _, words = BAD[name]
-    assert words in inspect(content).problem
+    assert words in inspect(content).problem and bool(words) == bool(inspect(content).problem)
 
 
 def test_notes() -> None:

@@ -10,10 +10,15 @@ from pipelines.data.text.vocabulary import raw_texts
 
 
 def test_texts_stay_and_bytes_are_read_as_utf_8() -> None:
-    examples = raw_texts(["", np.str_("good"), b"gut", np.bytes_("söß".encode()), b"fl\xf6te"], "source")
-    assert [example["source"] for example in examples] == ["", "good", "gut", "söß", "fl\ufffdte"]
+    examples = raw_texts(["", np.str_("good"), b"gut", np.bytes_("söß".encode()), "böse".encode("utf-16")], "source")
+    assert [example["source"] for example in examples] == ["", "good", "gut", "söß", "böse"]
     assert all(type(example["source"]) is str for example in examples)
     assert [(example["id"], example["where"]) for example in examples[:2]] == [("0", "input 1"), ("1", "input 2")]
+
+
+def test_bytes_that_are_no_text_are_refused_by_number() -> None:
+    with pytest.raises(ValueError, match=r"^input 2: is not valid UTF-8: invalid start byte at byte 2$"):
+        raw_texts([b"gut", b"fl\xf6te"], "source")
 
 
 @pytest.mark.parametrize("missing", [None, float("nan"), np.float64("nan"), pd.NA, 3, ["text"]], ids=repr)

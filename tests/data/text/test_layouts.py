@@ -1,9 +1,10 @@
 import gzip
+import os
 
 import pytest
 
 from pipelines.data.source import Problem
-from pipelines.data.text.layouts import open_parallel
+from pipelines.data.text.layouts import open_classes, open_parallel
 
 
 def write(folder, **files):
@@ -44,7 +45,7 @@ def test_invalid_bytes_cost_their_pair_and_no_other(tmp_path):
     pairs = [(e["source"], e["target"]) for e in open_parallel(spec, "en", "de").read("train", problems.append)]
     assert pairs == [("a", "x"), ("c", "z")]
     assert [p.where.rsplit("/", 1)[1] for p in problems] == ["train.de:2", "train.en:3", "train.en:4"]
-    assert {p.reason for p in problems} == {"is not valid UTF-8: invalid start byte"}
+    assert {p.reason for p in problems} == {"the text is not valid UTF-8"}
 
 
 def test_uneven_files_are_refused_with_both_counts(tmp_path):
@@ -81,10 +82,66 @@ def test_the_only_pair_of_files_is_cut_unless_it_is_a_split(tmp_path):
     assert set(open_parallel(str(tmp_path), "en", "fr").readers) == {"train"}
 
 
-def test_a_split_without_partner_is_named(tmp_path):
-    spec = write(tmp_path, train_en="a\n", train_de="x\n", val_de="y\n")
-    with pytest.raises(ValueError, match=r"val\.de has no partner val\.en"):
+def test_splits_without_partner_are_named_and_left_out(tmp_path, capsys):
+    spec = write(tmp_path, train_en="a\n", train_de="x\n", val_de="y\n", test_2016_en="b\n")
+    (tmp_path / "test_2017.en").write_text("c\n")
+    (tmp_path / "test_2017.de").write_text("z\n")
+    source = open_parallel(spec, "en", "de")
+    assert set(source.readers) == {"train", "test_2017"}
+    told = capsys.readouterr().err
+    assert "left out: test.2016.en has no partner test.2016.de, val.de has no partner val.en" in told
+    assert [e["source"] for e in source.read("test")] == ["c"]
+    for asked in ("val", "validation", "test.2016"):
+        with pytest.raises(ValueError, match=r"no split .* has no partner .*; there are: test_2017, train"):
+            source.read(asked)
+
+
+def test_a_folder_in_which_no_split_has_both_sides_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"train\.en has no partner train\.de; val\.de has no partner val\.en"):
+        open_parallel(write(tmp_path, train_en="a\n", val_de="y\n"), "en", "de")
+
+
+def test_what_cannot_be_read_is_named(tmp_path):
+    spec = write(tmp_path, train_en="a\n")
+    (tmp_path / "train.de").symlink_to("nowhere")
+    with pytest.raises(ValueError, match=r"train\.de: is a link to nowhere, which is not there"):
         open_parallel(spec, "en", "de")
+    (tmp_path / "train.de").unlink()
+    os.mkfifo(tmp_path / "train.de")
+    with pytest.raises(ValueError, match=r"train\.de: expected a file, found a pipe"):
+        open_parallel(spec, "en", "de")
+
+
+def tree(folder):
+    for name in ("pos", "neg"):
+        (folder / name).mkdir()
+        for i in range(3):
+            (folder / name / f"{i}.txt").write_text(f"{name} {i}")
+    return folder
+
+
+def test_a_text_that_cannot_be_read_is_a_bad_row_among_others(tmp_path):
+    folder = tree(tmp_path)
+    (folder / "pos" / "gone.txt").symlink_to("nowhere")
+    (folder / "pos" / "zero.txt").symlink_to("/dev/zero")
+    os.mkfifo(folder / "neg" / "pipe.txt")
+    (folder / "neg" / "latin.txt").write_bytes(b"\xe4\n")
+    problems: list[Problem] = []
+    assert len(list(open_classes(str(folder)).read("all", problems.append))) == 6
+    assert [(p.where.rsplit("/", 1)[1], p.reason) for p in problems] == [
+        ("latin.txt:1", "the text is not valid UTF-8"),
+        ("pipe.txt:1", "expected a file, found a pipe"),
+        ("gone.txt:1", "is a link to nowhere, which is not there"),
+        ("zero.txt:1", "expected a file, found a device"),
+    ]
+
+
+def test_what_is_no_text_in_a_tree_is_named(tmp_path, capsys):
+    folder = tree(tmp_path)
+    (folder / "pos" / "a.html").write_text("a")
+    (folder / "pos" / "more").mkdir()
+    open_classes(str(folder))
+    assert f"{folder}/pos: 2 files passed over (a.html, more); expected texts called .txt" in capsys.readouterr().err
 
 
 def test_what_is_no_parallel_folder_is_left_to_others(tmp_path):

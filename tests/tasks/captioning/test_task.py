@@ -206,7 +206,7 @@ def test_a_folder_stands_for_its_pictures(tmp_path: Path) -> None:
     ]
     assert [e["id"] for e in raw] == ["0", "1", "2", "3", "4"]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="expected a folder with JPEG or PNG pictures, found none among 0 files"):
+    with pytest.raises(ValueError, match=r"expected a folder with pictures .*, found none among 0 files"):
         Captioning.parse([str(tmp_path / "empty")])
     with pytest.raises(ValueError, match="input 1: expected a path or the bytes"):
         Captioning.parse([7])

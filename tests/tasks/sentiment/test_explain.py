@@ -54,8 +54,10 @@ def test_three_classes_and_two_layers_of_gru():
     numbers, best = explanation.numbers, preprocessor.labels.index(explanation.answer)
     total = sum(row["attribution"] for row in numbers["rows"])
     assert total == pytest.approx(numbers["at_input"] - numbers["at_baseline"], rel=0.01)
-    ids = preprocessor.ids(tf.constant(["good poor so x"]))
-    p = task.outputs(model, {"tokens": ids.to_tensor(), "lengths": tf.constant([5])})["probabilities"].numpy()[0]
+    ids, _ = preprocessor.ids(tf.constant(["good poor so x"]))
+    p = task.outputs(model, {"tokens": ids.to_tensor(), "lengths": tf.constant([5]), "cut": tf.constant([False])})[
+        "probabilities"
+    ].numpy()[0]
     assert best == p.argmax() and numbers["at_input"] == pytest.approx(np.log(p[best] / (1 - p[best])), abs=1e-4)
     assert [row["piece"] for row in numbers["rows"]] == ["good", "poor", "so", "<0x20>", "<0x78>"]
     figure = gate_map(explanation, units=2, kinds=("states", "update"))

@@ -127,7 +127,7 @@ def test_every_option_trains_and_is_loaded_again(settings: dict[str, Any], tmp_p
     loaded = load_run(run)
     try:
         encoded = loaded.task.encode(Sentiment.parse(["a fine film", ""]), "predict")
-        x = {"tokens": encoded.x["tokens"].to_tensor(), "lengths": encoded.x["lengths"]}
+        x = dict(encoded.x) | {"tokens": encoded.x["tokens"].to_tensor()}
         outputs = loaded.task.outputs(loaded.model, x)
         assert outputs["probabilities"].dtype == tf.float32
         np.testing.assert_allclose(outputs["probabilities"].numpy().sum(1), 1, rtol=1e-5)

@@ -12,9 +12,9 @@ ARPA = "\\data\\\nngram 1=2\n\n\\1-grams:\n-0.5\t</s>\n-0.25\ta\n\n\\end\\\n"
 def test_a_damaged_archive_is_one_sentence(tmp_path):
     header = gzip.compress(ARPA.encode(), mtime=0)[:10]
     (tmp_path / "a.arpa.gz").write_bytes(header + b"\xff" * 20)  # a kind of block that there is not
-    with pytest.raises(ValueError, match=r"a\.arpa\.gz: cannot be read as an ARPA file: .* invalid block type"):
+    with pytest.raises(ValueError, match=r"a\.arpa\.gz: cannot be read: .* invalid block type"):
         load(tmp_path / "a.arpa.gz")
-    with pytest.raises(ValueError, match=r"a\.arpa\.gz: cannot be read as text: "):
+    with pytest.raises(ValueError, match=r"a\.arpa\.gz: cannot be read: "):
         build(tmp_path / "a.arpa.gz", tmp_path / "b.arpa")
 
 
@@ -25,7 +25,7 @@ def test_a_path_may_begin_at_home(tmp_path, monkeypatch):
     assert load("~/a.arpa").logs == {("</s>",): -0.5, ("a",): -0.25}
     (tmp_path / "a.txt").write_text("a a\n")
     assert load(build("~/a.txt", "~/b.arpa", 1)).order == 1
-    with pytest.raises(ValueError, match=r"^~/none"):
+    with pytest.raises(ValueError, match=r"none\.arpa: there is no such file"):
         load("~/none.arpa")
 
 

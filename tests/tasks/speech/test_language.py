@@ -103,7 +103,7 @@ def test_wrong_requests_are_one_sentence(small_run, tmp_path, capsys):
     (tmp_path / "noise.arpa").write_bytes(b"\xff\xfe")
     for arguments, sentence in (
         (["--lm", str(tmp_path / "none.arpa")], "none.arpa: there is no such file"),
-        (["--lm", str(tmp_path / "noise.arpa")], "noise.arpa: cannot be read as an ARPA file"),
+        (["--lm", str(tmp_path / "noise.arpa")], "noise.arpa: incomplete ARPA file"),
         (["--lm", str(tmp_path / "upper.arpa")], "is written as the run writes transcripts"),
         (["--lm", "train", "--lm-weight", "-1"], "--lm-weight: input should be greater than or equal to 0"),
         (["--lm", "train", "--lm-wieght", "1"], "did you mean --lm-weight?"),

@@ -119,7 +119,7 @@ def test_s_is_higher_than_the_vowels_and_stops_begin_silent():
 
 def shapes(speakers, count, seed):
     """20 frames spread over each isolated digit, mean removed."""
-    mel, features, digits = Mel(bands=40), [], []
+    mel, features, digits = Mel(mel_bins=40), [], []
     for index in range(count):
         rng = np.random.default_rng([seed, index])
         sound = say(DIGITS[index % 10], voice(int(rng.choice(speakers))), rng)
