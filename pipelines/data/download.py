@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
-from pipelines.data.checksum import sha256
+from pipelines.data.reading import sha256
 
 _BLOCK = 1 << 18
 _SECONDS = 30  # without a byte, before a connection counts as cut

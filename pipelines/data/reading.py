@@ -7,6 +7,7 @@ that cannot be decoded are kept as surrogates, which `broken` finds; they are ne
 import bz2
 import codecs
 import gzip
+import hashlib
 import io
 import lzma
 import os
@@ -198,3 +199,13 @@ def whole_text(path: Path) -> str:
         if broken(line):
             raise ValueError(f"{path}:{number}: the text {broken(line)}")
     return text
+
+
+def sha256(file: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

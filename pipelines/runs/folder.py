@@ -18,7 +18,7 @@ from typing import Any
 
 from pipelines import config as configuration
 from pipelines.config import VERSION, TrainingConfig
-from pipelines.data.checksum import sha256 as sha256
+from pipelines.data.reading import sha256 as sha256
 from pipelines.tasks import TASKS
 
 MANIFEST = "MANIFEST.json"

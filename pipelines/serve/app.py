@@ -9,12 +9,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from pipelines.serve.batching import Batcher, Overloaded
-from pipelines.serve.description import SYSTEM, described
 from pipelines.serve.guard import Guard, Scope, refusal
 from pipelines.serve.hosts import HostCheck
 from pipelines.serve.limits import Limits
 from pipelines.serve.metrics import CONTENT_TYPE, Metrics
-from pipelines.serve.page import pages
+from pipelines.serve.page import SYSTEM, described, pages
 from pipelines.serve.reading import Asked, asked_many, asked_one
 from pipelines.serve.requests import public
 from pipelines.task import Task
