@@ -12,8 +12,14 @@ import pytest
 from pipelines.cli import demo
 from pipelines.export.saved_model import Proven
 
-HIGHER = SimpleNamespace(metric="bleu", higher_is_better=True, threshold=80.0, margin=40.0, answer_output="translation")
-LOWER = SimpleNamespace(metric="wer", higher_is_better=False, threshold=0.1, margin=0.2, answer_output="text")
+HIGHER = SimpleNamespace(
+    metric="bleu",
+    higher_is_better=True,
+    threshold=80.0,
+    margin=40.0,
+    answered=lambda row: row["translation"].decode(),
+)
+LOWER = SimpleNamespace(metric="wer", higher_is_better=False, threshold=0.1, margin=0.2)
 FINE = demo.Result("speech", 1200, 61.5, "wer", 0.05, "templates", 0.4, Path("demo/speech"), ())
 
 
